@@ -1,0 +1,23 @@
+#!/bin/sh
+# Write the lock files: every dependency with its hashes. `make lock` runs this; `make lock UPGRADE=1` takes newer versions.
+#   uv.txt        the installer of everything else
+#   app.txt       what ships in a release
+#   operator.txt  what `fab` and `make release` need
+#   dev.txt       both of them and the tools of the developers
+set -eu
+cd "$(dirname "$0")/.."
+locks=packaging/locks
+python=3.11
+
+compile() { # compile FILE ARG...
+    out=$locks/$1
+    shift
+    # shellcheck disable=SC2086  # UPGRADE is a flag or nothing
+    "${UV:-.venv/bin/uv}" pip compile --quiet --generate-hashes --universal --python-version "$python" \
+        --custom-compile-command "make lock" ${UPGRADE:+--upgrade} --output-file "$out" "$@"
+}
+
+compile app.txt pyproject.toml
+compile operator.txt --group operator -c "$locks/app.txt"
+compile dev.txt pyproject.toml --group operator --group dev -c "$locks/app.txt" -c "$locks/operator.txt"
+printf 'uv==%s\n' "$(sed -n 's/^uv==\([^ ]*\).*/\1/p' "$locks/operator.txt")" | compile uv.txt -

@@ -1,0 +1,66 @@
+#!/bin/sh
+# Prepare this machine: Debian packages (as root; otherwise named) and .venv. Fast when there is nothing to do.
+#   packaging/workstation.sh operator   what `make demo`, `make release` and `fab` need
+#   packaging/workstation.sh dev        that and the tools of `make test` and `make lint`
+set -eu
+cd "$(dirname "$0")/.."
+group=${1:?usage: packaging/workstation.sh operator|dev}
+PYTHON=${PYTHON:-/usr/bin/python3.11} # the interpreter of the servers (contract: python), not whatever PATH has first
+lock=packaging/locks/$group.txt
+
+fail() {
+    printf 'slipway: %s\n' "$@" >&2
+    exit 1
+}
+
+missing_packages() {
+    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    command -v git >/dev/null || echo git
+    PATH=$PATH:/usr/sbin:/usr/local/sbin command -v haproxy >/dev/null || echo haproxy
+}
+
+install_packages() {
+    packages=$(missing_packages | xargs)
+    [ -n "$packages" ] || return 0
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "slipway: installing $packages"
+        # No service: the environments of this repository start their own HAProxy. policy-rc.d is Debian's switch for that.
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e $policy ]; then
+            trap 'rm -f $policy' EXIT
+            printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy
+        fi
+        apt_get="apt-get -qq -o Dpkg::Use-Pty=0"
+        # shellcheck disable=SC2086  # both are lists of words
+        (export DEBIAN_FRONTEND=noninteractive
+            $apt_get install --no-install-recommends --yes $packages >/dev/null 2>&1 ||
+            { $apt_get update && $apt_get install --no-install-recommends --yes $packages >/dev/null; }) ||
+            fail "could not install $packages; try: apt-get install $packages"
+    else
+        fail "missing on this machine: $packages" "as root, type: apt-get install $packages"
+    fi
+}
+
+# One .venv holds the operator's set or the developers' superset of it. The stamp names the lock that is installed.
+stamp() { sha256sum "packaging/locks/$1.txt" | cut -d' ' -f1; }
+
+is_installed() {
+    [ -x .venv/bin/python ] || return 1
+    installed=$(cat .venv/slipway-lock 2>/dev/null) || return 1
+    [ "$installed" = "$(stamp dev)" ] || { [ "$group" = operator ] && [ "$installed" = "$(stamp operator)" ]; }
+}
+
+install_venv() {
+    if is_installed; then return 0; fi
+    echo "slipway: installing $lock into .venv"
+    rm -f .venv/slipway-lock
+    [ -x .venv/bin/pip ] || "$PYTHON" -m venv --clear .venv || fail "could not create .venv; remove it and try again"
+    [ -x .venv/bin/uv ] || .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r packaging/locks/uv.txt
+    .venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python "$lock"
+    stamp "$group" >.venv/slipway-lock
+}
+
+[ -x "$PYTHON" ] || fail "$PYTHON is missing: Slipway builds for the interpreter that the contract names" \
+    "install it (Debian 12: apt-get install python3), or name another: make PYTHON=/path/to/python3.11 ..."
+install_packages
+install_venv
