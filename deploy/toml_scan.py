@@ -1,0 +1,138 @@
+"""Find the line of every key in a TOML text that tomllib has accepted."""
+
+import re
+
+KeyPath = tuple[str | int, ...]
+
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_SPACE = re.compile(r"[ \t]*")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_STRING = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}'
+    r"|'''.*?'{3,5}"
+    r'|"(?:\\.|[^"\\])*"'
+    r"|'[^']*'",
+    re.DOTALL,
+)
+_SCALAR = re.compile(r"[^,\]}#\n]+")
+_UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})")
+
+
+def scan(text: str) -> dict[KeyPath, int]:
+    """Answer the line of every table, key and list element; the text has to be valid TOML."""
+    return _Scanner(text).document()
+
+
+class _Scanner:
+    """A position in the text, and the lines found so far."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text.replace("\r\n", "\n")
+        self.at = 0
+        self.lines: dict[KeyPath, int] = {}
+        self.array_length: dict[KeyPath, int] = {}  # of [[tables]] seen so far
+        self.line = 1
+        self.counted = 0  # the offset up to which newlines have been counted into `line`
+
+    def document(self) -> dict[KeyPath, int]:
+        """Read statement after statement."""
+        table: KeyPath = ()
+        while self._skip(_BLANK) and self.at < len(self.text):
+            if self.text[self.at] == "[":
+                table = self._header()
+            else:
+                self._pair(table)
+        return self.lines
+
+    def _header(self) -> KeyPath:
+        line = self._line()
+        is_array = self.text.startswith("[[", self.at)
+        self.at += 2 if is_array else 1
+        path = self._resolve(self._key(), is_array)
+        self._skip(_SPACE)
+        self.at += 2 if is_array else 1
+        self._found(path, line)
+        return path
+
+    def _resolve(self, key: list[str], is_array: bool) -> KeyPath:
+        """Put the index of the newest element after each name of an array of tables."""
+        path: KeyPath = ()
+        for position, part in enumerate(key):
+            path = (*path, part)
+            if is_array and position == len(key) - 1:
+                self.array_length[path] = self.array_length.get(path, 0) + 1
+            if path in self.array_length:
+                path = (*path, self.array_length[path] - 1)
+        return path
+
+    def _pair(self, table: KeyPath) -> None:
+        line = self._line()
+        path = (*table, *self._key())
+        self._found(path, line)
+        self._skip(_SPACE)
+        self.at += 1  # the '='
+        self._skip(_SPACE)
+        self._value(path)
+
+    def _value(self, path: KeyPath) -> None:
+        if self.text[self.at] == "[":
+            self._items(path, "]")
+        elif self.text[self.at] == "{":
+            self._items(path, "}")
+        elif not self._take(_STRING):
+            self._take(_SCALAR)
+
+    def _items(self, path: KeyPath, end: str) -> None:
+        """Read the elements of a list (`]`) or of an inline table (`}`)."""
+        self.at += 1
+        index = 0
+        while self._skip(_BLANK) and self.text[self.at] != end:
+            if self.text[self.at] == ",":
+                self.at += 1
+            elif end == "}":
+                self._pair(path)
+            else:
+                self._found((*path, index), self._line())
+                self._value((*path, index))
+                index += 1
+        self.at += 1
+
+    def _key(self) -> list[str]:
+        parts = []
+        while True:
+            self._skip(_SPACE)
+            parts.append(self._take(_BARE_KEY) or _unquote(self._take(_STRING)))
+            self._skip(_SPACE)
+            if self.text[self.at] != ".":
+                return parts
+            self.at += 1
+
+    def _found(self, path: KeyPath, line: int) -> None:
+        for end in range(1, len(path) + 1):  # [a.b] also is the first sight of a
+            self.lines.setdefault(path[:end], line)
+
+    def _line(self) -> int:
+        """Answer the line of the current position."""
+        self.line += self.text.count("\n", self.counted, self.at)
+        self.counted = self.at
+        return self.line
+
+    def _skip(self, pattern: re.Pattern[str]) -> bool:
+        self._take(pattern)
+        return True
+
+    def _take(self, pattern: re.Pattern[str]) -> str:
+        match = pattern.match(self.text, self.at)
+        if match is None:
+            return ""
+        self.at = match.end()
+        return match[0]
+
+
+def _unquote(key: str) -> str:
+    """Answer the text of a quoted key."""
+    inner = key[1:-1]
+    if key.startswith("'"):
+        return inner
+    inner = _UNICODE.sub(lambda match: chr(int(match[1] or match[2], 16)), inner)
+    return re.sub(r'\\(["\\])', r"\1", inner)
