@@ -1,0 +1,60 @@
+"""The route table on Flask."""
+
+import logging
+from collections.abc import Callable
+from wsgiref.types import WSGIApplication
+
+import flask
+import svcs
+from werkzeug.exceptions import HTTPException
+
+from app.about import NAME
+from app.middleware.environ import ROUTE
+from app.web.dispatch import dispatch
+from app.web.messages import Request, Response
+from app.web.problems import problem
+from app.web.routes import Route, RouteTable
+
+logger = logging.getLogger(__name__)
+
+
+def mount(routes: RouteTable, registry: svcs.Registry) -> WSGIApplication:
+    """Return a Flask application that answers ``routes``."""
+    app = flask.Flask(NAME, static_folder=None, template_folder=None)
+    # An exception nobody expected goes to middleware.errors, the same place for every framework.
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    for route in routes:
+        rule = route.path.replace("{", "<").replace("}", ">")
+        app.add_url_rule(rule, endpoint=route.name, view_func=view(route, registry), methods=[route.method])
+    app.register_error_handler(HTTPException, refuse)
+    return app
+
+
+def view(route: Route, registry: svcs.Registry) -> Callable[..., flask.Response]:  # type: ignore[type-arg]
+    """Return the view function of a route."""
+
+    def answer(**path: str) -> flask.Response:
+        incoming = flask.request
+        incoming.environ[ROUTE] = route.path
+        request = Request(
+            path=path,
+            query=dict(incoming.args.lists()),
+            body=incoming.get_data(cache=False) if route.has_body else b"",
+            content_type=incoming.headers.get("Content-Type", ""),
+            authorization=incoming.headers.get("Authorization", ""),
+        )
+        return outgoing(dispatch(route, request, registry))
+
+    return answer
+
+
+def outgoing(response: Response) -> flask.Response:
+    """Return Flask's form of a response."""
+    return flask.Response(response.body, response.status, {**response.headers}, content_type=response.content_type)
+
+
+def refuse(error: HTTPException) -> flask.Response:
+    """Turn what Flask's routing refuses (404, 405, redirects) into problem details, keeping its headers."""
+    code = error.code or 500
+    headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Location"}}
+    return outgoing(problem(code, headers=headers))

@@ -1,0 +1,70 @@
+"""Everything a process is made of, registered in one place by type and made when it is first asked for.
+
+Two lifetimes: of the process (made once, even by several threads at once, and only after a worker has been forked) and
+of the request (one container each, closed before the response leaves). Both are closed in reverse order.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+import svcs
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from app.clock import Clock, SystemClock
+from app.database.engine import make_engine
+from app.database.transaction import Transaction
+from app.middleware.metrics import RequestMetrics
+from app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+ComponentT = TypeVar("ComponentT")
+
+
+class Lazy(Generic[ComponentT]):
+    """Makes a component of the process at the first call; ``close`` disposes of it if it was ever made."""
+
+    def __init__(self, make: Callable[[], ComponentT], dispose: Callable[[ComponentT], None]) -> None:
+        self.make = make
+        self.dispose = dispose
+        self.lock = threading.Lock()
+        self.made: list[ComponentT] = []
+
+    def __call__(self) -> ComponentT:
+        with self.lock:
+            if not self.made:
+                self.made.append(self.make())
+            return self.made[0]
+
+    def close(self) -> None:
+        """Dispose of the component; asked again, it would be made anew."""
+        with self.lock:
+            while self.made:
+                self.dispose(self.made.pop())
+
+
+def build_registry(settings: Settings) -> svcs.Registry:
+    """Register every component. Nothing is made, opened or connected yet."""
+    registry = svcs.Registry()
+    registry.register_value(Settings, settings)
+    registry.register_value(Clock, SystemClock())
+    registry.register_value(RequestMetrics, RequestMetrics())
+    engine = Lazy(lambda: make_engine(settings.database_url), Engine.dispose)
+    registry.register_factory(Engine, engine, on_registry_close=engine.close)
+    registry.register_factory(Session, open_session)
+    registry.register_factory(Transaction, session_as_transaction, enter=False)
+    return registry
+
+
+def open_session(components: svcs.Container) -> Iterator[Session]:
+    """Give the request its session, and roll back whatever was not committed."""
+    with Session(components.get(Engine), expire_on_commit=False) as session:
+        yield session
+
+
+def session_as_transaction(components: svcs.Container) -> Transaction:
+    """Let the request's session be the transaction of its use cases."""
+    return components.get(Session)

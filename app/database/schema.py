@@ -1,0 +1,44 @@
+"""Does the database's schema fit this release?"""
+
+import logging
+from collections.abc import Sequence
+
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from app.database.revisions import Revision
+
+logger = logging.getLogger(__name__)
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Return the revision that the database is at, or None if it was never migrated."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    value: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return value
+
+
+def misfit(current: str | None, known: Sequence[Revision]) -> str | None:
+    """Say why this release can't work on a schema at revision ``current``, or None if it can.
+
+    A revision this release does not know is a newer schema. Only migrations that keep the previous release working
+    run while it is still there, so that is fine: it must not stop serving while its successor is rolled out.
+    """
+    head = known[-1].revision
+    if current is None:
+        return f"the schema is empty; expected revision {head}: run `db upgrade`"
+    if current == head or current not in {entry.revision for entry in known}:
+        return None
+    return f"the schema is behind: it is at revision {current}, expected {head}: run `db upgrade`"
+
+
+def unready(engine: Engine, known: Sequence[Revision]) -> list[str]:
+    """Return the reasons why requests can't be served from this database; none if they can."""
+    try:
+        with engine.connect() as connection:
+            reason = misfit(current_revision(connection), known)
+    except DBAPIError as error:
+        return [f"the database can't be reached: {error.orig}"]
+    return [reason] if reason else []

@@ -1,0 +1,68 @@
+"""The tables of places, and why each index has the shape it has."""
+
+import logging
+
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, text
+
+from app.database.metadata import metadata
+from app.database.types import UtcDateTime
+
+logger = logging.getLogger(__name__)
+
+countries = Table(
+    "countries",
+    metadata,
+    Column("code", String(2), primary_key=True),
+    Column("name", String(100), nullable=False),
+)
+
+places = Table(
+    "places",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # GeoNames' own
+    Column("name", String(200), nullable=False),
+    Column("country_code", ForeignKey("countries.code"), nullable=False),
+    Column("admin1_code", String(20), nullable=False),
+    Column("latitude", Float, nullable=False),
+    Column("longitude", Float, nullable=False),
+    Column("meridian", Integer, nullable=False),  # floor(longitude): see the index
+    Column("population", Integer, nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("part_of", Integer),  # id of the city whose quarter this is
+    Column("checksum", String(32), nullable=False),  # of everything we know of it, names included
+)
+# For the nearest place: a box is a few whole degrees of longitude and a range of latitudes, and with this index each
+# degree is one seek that reads only what is inside. Quarters are left out: see utils.nearest.
+Index(
+    "ix_places_position",
+    places.c.meridian,
+    places.c.latitude,
+    places.c.longitude,
+    sqlite_where=text("part_of IS NULL"),
+)
+
+place_names = Table(
+    "place_names",
+    metadata,
+    Column("place_id", ForeignKey("places.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(200), primary_key=True),  # normalised: utils.normalise
+    Column("tier", Integer, nullable=False),  # 0 for the largest places: utils.tier
+    Column("population", Integer, nullable=False),
+)
+# For search by prefix, largest first: one seek per tier, and no need to look at small places (most of them) once
+# enough large ones are found. It holds all that the query needs.
+Index(
+    "ix_place_names_search",
+    place_names.c.tier,
+    place_names.c.name,
+    place_names.c.population,
+    place_names.c.place_id,
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("name", String(50), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("loaded_at", UtcDateTime, nullable=False),
+)

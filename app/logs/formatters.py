@@ -1,0 +1,55 @@
+"""How a log line looks: JSON for machines, one readable line for a terminal."""
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+# What every LogRecord has; everything else on a record came from ``extra=``.
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "user_id"}
+
+
+def extras(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what the caller gave as ``extra=``."""
+    return {name: value for name, value in vars(record).items() if name not in STANDARD}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; ``fixed`` fields (release, generation, environment) are part of each."""
+
+    def __init__(self, fixed: dict[str, str]) -> None:
+        super().__init__()
+        self.fixed = {name: value for name, value in fixed.items() if value}
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "source": f"{record.filename}:{record.lineno}",
+            "message": record.getMessage(),
+            "request_id": getattr(record, "request_id", None),
+            "user_id": getattr(record, "user_id", None),
+            "pid": record.process,
+            **self.fixed,
+            **extras(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = self.formatStack(record.stack_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """A line for a person: time, level, logger, message, then what else is known."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s %(filename)s:%(lineno)d: %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name logging calls
+        details = {"request_id": getattr(record, "request_id", None), **extras(record)}
+        shown = " ".join(f"{name}={value}" for name, value in details.items() if value is not None)
+        return f"{super().formatMessage(record)} {shown}".rstrip()

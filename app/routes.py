@@ -1,0 +1,9 @@
+"""The route table: all that the application answers, apart from health."""
+
+import logging
+
+from app.web.routes import RouteTable
+
+logger = logging.getLogger(__name__)
+
+ROUTES: RouteTable = ()

@@ -1,0 +1,122 @@
+"""The one table of variables: every field is one, and feeds code, help, ``.env.example`` and the tests."""
+
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.settings.errors import InvalidSettings, Problem
+from app.settings.reading import got, read_variables
+from app.settings.validators import checked_database_url, checked_secret_key, split_list, upper
+
+logger = logging.getLogger(__name__)
+
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(upper)]
+HostList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
+SecretKey = Annotated[SecretStr, AfterValidator(checked_secret_key)]
+DatabaseUrl = Annotated[str, AfterValidator(checked_database_url)]
+EnvironmentName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+def variable(default: Any, summary: str, expected: str, example: str, *, by_slipway: bool = False) -> Any:
+    """Declare a variable: its default (``...`` when required), meaning, what a valid value is, and a valid value.
+
+    ``by_slipway`` marks what the deployment sets and a person never writes into an environment file.
+    """
+    extra: dict[str, Any] = {"expected": expected, "by_slipway": by_slipway}
+    return Field(default, description=summary, examples=[example], json_schema_extra=extra)
+
+
+class Settings(BaseSettings):
+    """What a process is told by its environment. Build it with ``from_environ``; unknown variables are ignored."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False, hide_input_in_errors=True)
+
+    environment: EnvironmentName = variable(
+        "development",
+        "Name of the environment, shown in logs",
+        "a name of lower-case letters, digits and hyphens",
+        "production",
+    )
+    secret_key: SecretKey = variable(
+        ...,
+        "Key of the digests under which API tokens are stored; a new one signs everybody out",
+        "at least 32 characters, random and not an example",
+        "changeme",
+    )
+    database_url: DatabaseUrl = variable(
+        "sqlite:///var/gazetteer.sqlite3",
+        "Database; three slashes and a path relative to the working directory, or four and an absolute one",
+        "the URL of an SQLite file, such as sqlite:////var/lib/gazetteer/gazetteer.sqlite3",
+        "sqlite:////var/lib/gazetteer/gazetteer.sqlite3",
+    )
+    log_level: LogLevel = variable(
+        "INFO", "Least severe message that is logged", "one of DEBUG, INFO, WARNING, ERROR", "INFO"
+    )
+    log_format: Literal["json", "console"] = variable(
+        "json", "Log lines for machines or for a terminal", "json or console", "json"
+    )
+    app_framework: Literal["flask"] = variable(
+        "flask", "Framework that serves the route table", "flask (the only one so far)", "flask"
+    )
+    allowed_hosts: HostList = variable(
+        ("*",),
+        "Host names the application answers to, comma-separated; .example.org includes subdomains, * is any",
+        "comma-separated host names",
+        "places.example.org,localhost",
+    )
+    trusted_proxies: Annotated[int, Field(ge=0, le=9)] = variable(
+        0,
+        "How many proxies in front may set X-Forwarded-For, -Proto and -Host",
+        "a number from 0 to 9",
+        "1",
+    )
+    max_body_bytes: Annotated[int, Field(ge=1024, le=104_857_600)] = variable(
+        1_048_576, "Largest request body that is read, in bytes", "a number from 1024 to 104857600", "1048576"
+    )
+    api_token_days: Annotated[int, Field(ge=1, le=366)] = variable(
+        30, "Days until an API token expires", "a number from 1 to 366", "30"
+    )
+    release_version: str = variable(
+        "", "Version of the release; without it, that of the installed package", "a version", "1.4.0", by_slipway=True
+    )
+    release_generation: str = variable("", "Number of the generation that runs", "a number", "17", by_slipway=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the caller only: ``os.environ`` is read where a process starts, never behind its back."""
+        return (init_settings,)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Parse a mapping of variables; ``NAME_FILE`` stands for the contents of a file.
+
+        Raises InvalidSettings with every problem there is, not just the first.
+        """
+        values, problems = read_variables(environ, [name.upper() for name in cls.model_fields])
+        try:
+            settings = cls.model_validate({name.lower(): value for name, value in values.items()})
+        except ValidationError as error:
+            told = {problem.variable.removesuffix("_FILE") for problem in problems}
+            wrong = dict.fromkeys(str(item["loc"][0]).upper() for item in error.errors(include_input=False))
+            problems += [cls._problem(name, values.get(name)) for name in wrong if name not in told]
+            raise InvalidSettings(problems) from None
+        if problems:
+            raise InvalidSettings(problems)
+        return settings
+
+    @classmethod
+    def _problem(cls, name: str, value: str | None) -> Problem:
+        field = cls.model_fields[name.lower()]
+        extra = field.json_schema_extra
+        expected = str(extra["expected"]) if isinstance(extra, dict) else ""
+        return Problem(name, expected, got(value, secret=field.annotation is SecretStr))

@@ -1,0 +1,21 @@
+"""The tables of users."""
+
+import logging
+
+from sqlalchemy import Boolean, Column, Integer, String, Table
+
+from app.database.metadata import metadata
+from app.database.types import UtcDateTime
+
+logger = logging.getLogger(__name__)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),
+    Column("name", String(100), nullable=False),
+    Column("password_hash", String(200), nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)

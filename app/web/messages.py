@@ -1,0 +1,35 @@
+"""A request and a response, reduced to what every framework can give and take."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an adapter hands over. ``query`` keeps every value of a repeated parameter."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, Sequence[str]]
+    body: bytes
+    content_type: str
+    authorization: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What an adapter sends back; the body is complete, so nothing is open any more when it leaves."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_bytes(data: Any) -> bytes:
+    """Serialise to UTF-8 JSON on one line, with keys in the order given."""
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"

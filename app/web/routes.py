@@ -1,0 +1,104 @@
+"""What an endpoint is, said once and without a framework."""
+
+import enum
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import svcs
+from pydantic import BaseModel, ConfigDict
+
+logger = logging.getLogger(__name__)
+
+ComponentT = TypeVar("ComponentT")
+
+
+class Permission(enum.Enum):
+    """Who may call an endpoint. Every route says so: there is no default to forget."""
+
+    PUBLIC = "public"
+    SIGNED_IN = "signed in"
+
+
+class Principal(Protocol):
+    """Whoever makes a request, once authenticated."""
+
+    @property
+    def id(self) -> int:
+        """The number under which logs know them."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Recognises the owner of a token."""
+
+    def authenticate(self, token: str) -> Principal:
+        """Return the token's owner. Raises NotAuthenticated."""
+        ...
+
+
+class Input(BaseModel):
+    """Base of request models: path and query parameters, or path parameters and JSON body, in one flat model."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class BodyInput(Input):
+    """Base of request models with a JSON body: a misspelt member is an error, not silence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Output(BaseModel):
+    """Base of response models."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class NoInput(Input):
+    """The request model of endpoints that take nothing."""
+
+
+InputT = TypeVar("InputT", bound=Input)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[InputT]):
+    """One call of an endpoint: the validated input, the components of this request, and who calls."""
+
+    input: InputT
+    components: svcs.Container
+    principal: Principal | None
+
+    def get(self, component: type[ComponentT]) -> ComponentT:
+        """Return this request's component of a type: a service, a repository, the settings."""
+        return self.components.get(component)
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[InputT]):
+    """One endpoint. ``path`` names its parameters in braces: ``/places/{place_id}``.
+
+    ``endpoint`` turns a call into the response model by way of a use case; ``location`` gives the address of what a
+    201 has created.
+    """
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    name: str
+    summary: str
+    permission: Permission
+    input: type[InputT]
+    output: type[Output]
+    endpoint: Callable[[Call[InputT]], Output]
+    status: int = 200
+    location: Callable[[Any], str] | None = None
+
+    @property
+    def has_body(self) -> bool:
+        """Whether input comes from a JSON body rather than from the query string."""
+        return self.method in {"POST", "PUT", "PATCH"}
+
+
+RouteTable = tuple[Route[Any], ...]
