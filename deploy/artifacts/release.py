@@ -1,0 +1,126 @@
+"""A release from a source: wheel + lock -> tree + manifest."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from deploy.artifacts import cache as caches
+from deploy.artifacts import importing, interpreter, lock, manifest, migrations, tree, unpack, wheel, wheelhouse
+from deploy.artifacts import version as versions
+from deploy.artifacts.cache import Cache
+from deploy.artifacts.interpreter import Interpreter
+from deploy.artifacts.lock import Pin
+from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.migrations import Migration
+from deploy.artifacts.source import Source, opened
+from deploy.artifacts.unpack import Unpacked
+from deploy.contract import Contract
+from deploy.errors import SlipwayError
+
+
+class ReleaseError(SlipwayError):
+    """There is no such release, or it can't be built."""
+
+
+@dataclass(frozen=True)
+class ReleaseTree:
+    """A release that lies in `dist/`."""
+
+    path: Path
+    version: str
+    digest: str
+    manifest: Manifest
+    built: bool = False  # False: it was there already
+    seconds: float = 0.0
+
+
+def build_release(
+    source: Path, ref: str | None = None, out: Path = Path("dist"), cache: Cache | None = None
+) -> ReleaseTree:
+    """Build the release of `ref`, or of the working tree as it is; what is there already is only looked at."""
+    started = time.monotonic()
+    cache = cache or caches.of_user()
+    with opened(source, ref) as state:
+        contract, version = state.contract, versions.of(state)
+        python = interpreter.find(contract.interpreter, contract.python)
+        pins, lock_sha256 = _locked(state, python)
+        app = wheel.build(state, version, cache)
+    wheels = [*wheelhouse.fetch(pins, contract.lock, python, cache), app]
+    parts = unpack.unpack_all(wheels, python, cache)
+    _check_requirements(parts, contract, python)
+    merged = tree.merge(parts)
+    made = manifest.compose(
+        contract,
+        version,
+        python,
+        lock_sha256,
+        {part.name: part.version for part in parts},
+        _migrations(contract, parts[-1], python),
+        tree.files_of(merged, python),
+    )
+    path = out.resolve() / f"{contract.name}-{version}"
+    present = tree.is_complete(path, made)
+    if not present:
+        keys = [each.sha256 for each in wheels]
+        tree.build(path, merged, python, made, check=lambda aside: importing.check(aside, contract, keys, cache))
+    cache.sweep()
+    return ReleaseTree(path, version.text, made.digest, made, not present, time.monotonic() - started)
+
+
+def find_release(out: Path, version: str) -> ReleaseTree:
+    """Answer the release of a version that was built before."""
+    found = [path for path in out.glob(f"*-{version}") if (path / manifest.FILE).is_file()]
+    if not found:
+        raise ReleaseError(f"no release tree for {version} in {out}/", hint="make release")
+    path = found[0].resolve()
+    try:
+        read = manifest.parse((path / manifest.FILE).read_text(encoding="utf-8"))
+        intact = read.data["version"] == version and tree.is_whole(path, read.data)
+    except (ValueError, KeyError, TypeError):
+        intact = False
+    if not intact:
+        raise ReleaseError(f"{path}: not as it was built: a file is missing or was changed", hint="make release")
+    return ReleaseTree(path, version, read.digest, read)
+
+
+def _locked(source: Source, python: Interpreter) -> tuple[dict[str, Pin], str]:
+    """Read the lock; it has to be there and to have what pyproject.toml asks for."""
+    name = source.contract.lock
+    content = source.read(name)
+    if content is None:
+        raise ReleaseError(
+            f"{name}: expected the lock file that [tool.slipway] names, but there is none", hint="make lock"
+        )
+    pins = lock.for_target(lock.parse(content.decode(), name), python)
+    lock.check_current(pins, source.pyproject, name, python)
+    return pins, hashlib.sha256(content).hexdigest()
+
+
+def _check_requirements(parts: list[Unpacked], contract: Contract, python: Interpreter) -> None:
+    """Refuse parts that don't fit: a requirement that no part meets, or a module of the app that is no Python."""
+    if failed := parts[-1].failed:
+        count = "1 module does" if len(failed) == 1 else f"{len(failed)} modules do"
+        shown = tuple(text.removeprefix(f"{python.site_packages}/") for text in failed.values())
+        raise ReleaseError(f"{parts[-1].name}: {count} not compile", problems=shown)
+    versions_of = {part.name: part.version for part in parts}
+    environment = lock.target_environment(python)
+    problems = tuple(
+        f"{part.name} {part.version} needs {text}: {contract.lock} {problem}"
+        for part in parts
+        for text in part.requires
+        if (problem := lock.unmet(Requirement(text), versions_of, environment))
+    )
+    if problems:
+        raise ReleaseError(
+            f"{contract.lock} does not have what its own packages need", problems=problems, hint="make lock"
+        )
+
+
+def _migrations(contract: Contract, app: Unpacked, python: Interpreter) -> list[Migration]:
+    """Read the migrations that ship: those in the app's wheel."""
+    if contract.migrations is None:
+        return []
+    return migrations.read(app.folder / python.site_packages, contract.migrations.path.removeprefix("src/"))

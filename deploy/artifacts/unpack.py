@@ -1,0 +1,94 @@
+"""A wheel as it lies in a release: unpacked, compiled, every file hashed; done once per wheel and kept."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from deploy.artifacts.cache import Cache, CacheError, code_of, key
+from deploy.artifacts.files import File, intact
+from deploy.artifacts.interpreter import Interpreter
+from deploy.artifacts.wheelhouse import Wheel, digest
+
+_KIND = "unpacked"
+_CODE = ("unpack.py", "destination.py", "files.py", "scripts.py", "compile_bytecode.py")
+_MADE_BY = tuple(Path(__file__).with_name(name) for name in _CODE)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A wheel's part of a release."""
+
+    folder: Path
+    name: str
+    version: str
+    requires: tuple[str, ...]
+    failed: dict[str, str]  # modules that don't compile: the reason
+    files: tuple[File, ...]
+
+
+def unpack_all(wheels: list[Wheel], interpreter: Interpreter, cache: Cache) -> list[Unpacked]:
+    """Unpack wheels, several at once: most of the work is in processes of their own."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(lambda wheel: unpack(wheel, interpreter, cache), wheels))
+
+
+def unpack(wheel: Wheel, interpreter: Interpreter, cache: Cache) -> Unpacked:
+    """Answer the unpacked wheel: from the cache if nobody wrote to it, or made now."""
+    made_of = key(wheel.sha256, interpreter.minor, interpreter.magic, code_of(*_MADE_BY))
+    if (entry := cache.entry(_KIND, made_of)) is not None:
+        found = _read(entry)
+        if found is not None and intact(found.folder, found.files):
+            return found
+        cache.drop(_KIND, made_of)
+    with cache.adding(_KIND, made_of) as folder:
+        _make(wheel, interpreter, folder)
+    made = _read(cache.root / _KIND / made_of)
+    if made is None:
+        raise CacheError(f"{cache.root / _KIND / made_of}: just written, and not readable")
+    return made
+
+
+def _read(entry: Path) -> Unpacked | None:
+    try:
+        record = json.loads((entry / "record.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    files = tuple(File(*row) for row in record.pop("files"))
+    requires = tuple(record.pop("requires"))
+    return Unpacked(folder=entry / "files", files=files, requires=requires, **record)
+
+
+def _make(wheel: Wheel, interpreter: Interpreter, into: Path) -> None:
+    """Unpack a wheel with PyPA's installer, which checks each file against the wheel's RECORD."""
+    # Only here: a warm build needs neither these imports nor their work.
+    import installer
+    from installer.sources import WheelFile
+
+    from deploy.artifacts.destination import ReleaseDestination, UnpackError
+
+    if digest(wheel.path) != wheel.sha256:
+        raise UnpackError(
+            f"{wheel.path.name}: the copy in the cache was altered: expected sha256 {wheel.sha256}",
+            hint=f"rm -r {wheel.path.parent}",
+        )
+    with WheelFile.open(wheel.path) as source:
+        try:
+            source.validate_record()
+        except ValueError as error:
+            raise UnpackError(f"{wheel.path.name}: its files are not those of its RECORD: {error}") from None
+        destination = ReleaseDestination(into / "files", interpreter)
+        installer.install(source, destination, {"INSTALLER": b"slipway\n"})
+        metadata = HeaderParser().parsestr(source.read_dist_info("METADATA"))
+    record = {
+        "name": str(canonicalize_name(metadata["Name"])),
+        "version": metadata["Version"],
+        "requires": metadata.get_all("Requires-Dist", []),
+        "failed": destination.failed,
+        "files": sorted(destination.files.values()),
+    }
+    (into / "record.json").write_text(json.dumps(record))
