@@ -1,0 +1,59 @@
+# The front door. `make` alone prints what there is.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint format release wheel agent bench lock clean operator dev
+
+PYTHON ?= /usr/bin/python3.11
+VENV := .venv/bin
+# Arguments for pytest: make test ARGS="-k rollout -x"
+ARGS ?=
+export PYTHON
+
+help: ## print this
+	@awk 'BEGIN { FS = ":.*## " } \
+	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ See it work
+demo: operator ## build, set up `local`, deploy, and roll a second release out under traffic
+	@$(VENV)/python -m deploy.demo
+
+run: dev ## serve the app from this checkout, for development
+	@$(VENV)/python -m app run
+
+##@ Build (into dist/)
+wheel: operator ## the wheel: only app/, the same bytes for the same commit
+	@$(VENV)/python -m deploy.artifacts wheel
+
+release: operator ## the release tree: wheel and locked dependencies, ready to run from any path
+	@$(VENV)/python -m deploy.artifacts release
+
+agent: operator ## releasectl, the one program that runs on every server
+	@$(VENV)/python -m deploy.artifacts.agent dist/releasectl
+
+##@ Check
+test: dev ## lint, types and every test, on real gunicorn, HAProxy and sockets
+	@packaging/check.sh lint
+	@packaging/check.sh test $(ARGS)
+
+lint: dev ## formatting, lint, import rules and types only
+	@packaging/check.sh lint
+
+format: dev ## mend formatting and what the linter can mend
+	@$(VENV)/ruff check --fix --quiet . ; $(VENV)/ruff format --quiet .
+
+bench: operator ## time a cold deploy, a one-line change and a deploy of nothing, phase by phase
+	@$(VENV)/python bench/deploy.py
+
+##@ Look after
+lock: operator ## write packaging/locks anew; UPGRADE=1 takes newer versions
+	@packaging/lock.sh
+
+clean: ## remove what make built; environments under var/ stay
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+
+operator: # what demo, release and fab need
+	@packaging/workstation.sh operator
+
+dev: # that and the developers' tools
+	@packaging/workstation.sh dev

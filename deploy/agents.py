@@ -1,0 +1,167 @@
+"""Speak with the agents: one session a host, one line a request (docs/reference/agent.md)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import selectors
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import SlipwayError
+
+logger = logging.getLogger(__name__)
+
+Event = Mapping[str, Any]
+
+
+class AgentError(SlipwayError):
+    """An agent refused or failed; `code` is one of docs/reference/agent.md."""
+
+    def __init__(self, host: str, verb: str, error: Mapping[str, Any]) -> None:
+        self.host, self.code = host, str(error.get("code", "failed"))
+        self.detail = str(error.get("detail") or "")
+        parts = [f"{host}: {verb}: {error.get('message', 'failed')}"]
+        parts += [f"{word}: {error[key]}" for key, word in (("expected", "expected"), ("got", "got")) if error.get(key)]
+        super().__init__("; ".join(parts), hint=error.get("hint"))
+        self.error = dict(error)
+
+
+class AgentGone(SlipwayError):
+    """The agent's session ended, or did not answer in time."""
+
+
+class Agent:
+    """The agent of one host. Sessions open at the first call; calls of one host go one after another."""
+
+    def __init__(self, host: str, command: Sequence[str]) -> None:
+        self.host = host
+        self._command = list(command)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stderr = tempfile.TemporaryFile()
+        self._buffer = b""
+        self._id = 0
+        self._lock = threading.Lock()
+
+    def another(self) -> Agent:
+        """Make a second session with the same agent."""
+        return Agent(self.host, self._command)
+
+    def call(self, verb: str, **request: Any) -> dict[str, Any]:
+        """Carry out a verb that answers soon; see `request`."""
+        return self.request(verb, request)
+
+    def request(
+        self,
+        verb: str,
+        arguments: Mapping[str, Any],
+        *,
+        silence: float = 60.0,
+        payload: Iterable[bytes] = (),
+        on_event: Callable[[Event], None] | None = None,
+    ) -> dict[str, Any]:
+        """Carry out one verb and return its result.
+
+        `silence` is the longest time without a word from the agent, in seconds; `payload` is sent behind the request; `on_event` gets each
+        event as it comes.
+
+        Raises: AgentError with the agent's own code; AgentGone when there is no answer.
+        """
+        with self._lock:
+            self._id += 1
+            process = self._open()
+            try:
+                assert process.stdin is not None
+                process.stdin.write(json.dumps({"id": self._id, "verb": verb, **arguments}).encode() + b"\n")
+                for chunk in payload:
+                    process.stdin.write(chunk)
+                process.stdin.flush()
+            except BrokenPipeError:
+                raise self._gone(verb, "it went away") from None
+            return self._answer(verb, silence, on_event)
+
+    def _open(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            # A session of its own: Ctrl-C at the operator's terminal must not stop an agent in the middle of a switch.
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, start_new_session=True
+            )
+        return self._process
+
+    def _answer(self, verb: str, silence: float, on_event: Callable[[Event], None] | None) -> dict[str, Any]:
+        while True:
+            line = self._line(verb, silence)
+            try:
+                answer = json.loads(line)
+            except ValueError:
+                raise self._gone(verb, f"it said {line[:200]!r}, which is no JSON") from None
+            if answer.get("id") not in (None, self._id):
+                continue  # of a call that was given up
+            if "event" in answer:
+                if on_event:
+                    on_event(answer)
+            elif answer.get("ok"):
+                return dict(answer["result"])
+            else:
+                raise AgentError(self.host, verb, answer.get("error") or {})
+
+    def _line(self, verb: str, silence: float) -> bytes:
+        process = self._open()
+        assert process.stdout is not None
+        deadline = time.monotonic() + silence
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise self._gone(verb, f"no answer for {silence:.0f} s")
+                chunk = os.read(process.stdout.fileno(), 1 << 16)
+                if not chunk:
+                    raise self._gone(verb, "it ended")
+                self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _gone(self, verb: str, what: str) -> AgentGone:
+        self._stderr.seek(0)
+        said = self._stderr.read().decode(errors="replace").strip().splitlines()
+        self.close(kill=True)
+        tail = f": {said[-1]}" if said else ""
+        return AgentGone(f"{self.host}: {verb}: the agent does not answer ({what}){tail}")
+
+    def close(self, *, kill: bool = False) -> None:
+        """End the session; the agent ends when its input does."""
+        process, self._process, self._buffer = self._process, None, b""
+        if process is None:
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if kill:
+            process.kill()
+        try:
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+def install(path: Path, zipapp: bytes) -> bool:
+    """Put the agent's zipapp in place when it is not these bytes already; say whether it was written."""
+    if path.is_file() and path.read_bytes() == zipapp:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_bytes(zipapp)
+    aside.chmod(0o755)
+    aside.rename(path)
+    return True

@@ -1,0 +1,133 @@
+"""HAProxy by its runtime socket: look at servers, drain them, restore them.
+
+Source: HAProxy 2.6 management guide, section 9.3 "Unix Socket commands". What was set here is forgotten when HAProxy reloads, unless the
+configuration has a server-state file (haproxy#2085): `save_state` writes it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from deploy.errors import SlipwayError
+from deploy.facts import Server
+
+logger = logging.getLogger(__name__)
+
+POLL = 0.05  # seconds between two looks
+MAINT, DRAIN = 0x01 | 0x02 | 0x04 | 0x20, 0x08 | 0x10  # bits of srv_admin_state: forced, inherited, by configuration
+RUNNING = 2  # srv_op_state: stopped 0, starting 1, running 2, stopping 3 (soft-stop)
+
+Send = Callable[[str], str]  # a runtime command and its answer
+
+
+class BalancerError(SlipwayError):
+    """The load balancer does not answer, or refuses."""
+
+
+def unix_sender(path: Path, timeout: float = 5.0) -> Send:
+    """Speak to HAProxy through a local socket, one connection a command, as its command line interface expects."""
+
+    def send(command: str) -> str:
+        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(timeout)
+                # A socket's path may have 107 bytes (unix(7)); through the directory's descriptor it is always short.
+                connection.connect(f"/proc/self/fd/{directory}/{path.name}")
+                connection.sendall(command.encode() + b"\n")
+                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        finally:
+            os.close(directory)
+        return answer.decode()
+
+    def send_or_explain(command: str) -> str:
+        try:
+            return send(command)
+        except OSError as error:
+            raise BalancerError(f"load balancer: no answer on {path}: {error.strerror or error}") from error
+
+    return send_or_explain
+
+
+class Balancer:
+    """One HAProxy and the backend whose servers are the web hosts."""
+
+    def __init__(self, backend: str, send: Send) -> None:
+        self.backend = backend
+        self._send = send
+
+    def servers(self) -> dict[str, Server]:
+        """Look at every server of the backend."""
+        counters = {
+            row["svname"]: row for row in _table(self._send("show stat -1 4 -1"), "# ") if row["pxname"] == self.backend
+        }
+        states = _table(self._send(f"show servers state {self.backend}").split("\n", 1)[-1], "# ", delimiter=" ")
+        found = {}
+        for state in states:
+            name, admin = state["srv_name"], int(state["srv_admin_state"])
+            row = counters.get(name, {})
+            found[name] = Server(
+                name=name,
+                admin="maint" if admin & MAINT else "drain" if admin & DRAIN else "ready",
+                up=int(state["srv_op_state"]) == RUNNING,
+                sessions=int(row.get("scur") or 0) + int(row.get("qcur") or 0),
+                check=row.get("check_status", "").lstrip("* "),
+            )
+        return found
+
+    def server(self, name: str) -> Server:
+        """Look at one server.
+
+        Raises: BalancerError when the backend has no such server.
+        """
+        servers = self.servers()
+        if name not in servers:
+            raise BalancerError(
+                f"load balancer: backend {self.backend} has no server {name}, only {', '.join(servers) or 'none'}"
+            )
+        return servers[name]
+
+    def set_state(self, name: str, state: str) -> None:
+        """Set a server's administrative state: ready, drain or maint."""
+        answer = self._send(f"set server {self.backend}/{name} state {state}").strip()
+        if answer:
+            raise BalancerError(f"load balancer: could not set {name} to {state}: {answer}")
+
+    def wait_until(self, name: str, is_so: Callable[[Server], bool], timeout: float) -> Server | None:
+        """Look again and again until `is_so`, at most `timeout` seconds; None when it never was."""
+        deadline = time.monotonic() + timeout
+        while True:
+            server = self.server(name)
+            if is_so(server):
+                return server
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(POLL)
+
+    def answers(self) -> bool:
+        """Whether HAProxy is there."""
+        with suppress(BalancerError):
+            return self._send("show info").startswith("Name: HAProxy")
+        return False
+
+    def pid(self) -> int:
+        """Tell HAProxy's process id."""
+        rows = dict(line.split(": ", 1) for line in self._send("show info").splitlines() if ": " in line)
+        return int(rows["Pid"])
+
+    def save_state(self) -> str:
+        """Return the state of all servers, for `load-server-state-from-file`."""
+        return self._send("show servers state")
+
+
+def _table(text: str, header: str, delimiter: str = ",") -> list[dict[str, str]]:
+    """Read one of HAProxy's tables: a line of names that starts with `header`, then rows."""
+    return list(csv.DictReader(io.StringIO(text.strip().removeprefix(header)), delimiter=delimiter))

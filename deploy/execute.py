@@ -1,0 +1,253 @@
+"""Carry out a plan: a thin shell around `deploy.plan`. Lanes run side by side; every step is in the ledger before and after."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy import sync
+from deploy.errors import SlipwayError
+from deploy.hosts import Hosts
+from deploy.lease import Lease
+from deploy.plan import Group, Kind, Lane, Plan, Step
+from deploy.report import Reporter
+from deploy.variables import Variables
+
+MIGRATE_TIMEOUT = 600.0  # seconds
+GRACE = 30.0  # seconds an answer may take beyond the agent's own deadline
+
+
+class StepFailed(SlipwayError):
+    """A step did not do what the plan says."""
+
+    def __init__(self, step: Step, error: SlipwayError) -> None:
+        super().__init__(error.message, hint=error.hint, problems=error.problems)
+        self.step = step
+        self.detail = getattr(error, "detail", "")
+
+
+class Interrupted(SlipwayError):
+    """The operator asked to stop."""
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What the target is made of. `tree` is None when the hosts have it already (a rollback)."""
+
+    manifest: Mapping[str, Any]
+    manifest_text: str
+    variables: Variables | None = None
+    tree: Path | None = None
+
+
+@dataclass
+class Executor:
+    """Carries out one plan, with what it needs to do so."""
+
+    hosts: Hosts
+    plan: Plan
+    payload: Payload
+    lease: Lease
+    reporter: Reporter
+    rollout: str
+    by: str
+    switched: set[str] = field(default_factory=set)
+    touched: set[Kind] = field(default_factory=set)
+    halt: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Carry out group after group.
+
+        Raises: StepFailed for the first step that failed, when the lanes beside it have come to rest; Interrupted.
+        """
+        for group in self.plan.groups:
+            self._group(group)
+            if self.halt.is_set():
+                raise Interrupted("stopped at your request")
+
+    def _group(self, group: Group) -> None:
+        with ThreadPoolExecutor(max(1, len(group.lanes))) as pool:
+            lanes = [pool.submit(self._lane, lane) for lane in group.lanes]
+        for lane in lanes:
+            lane.result()
+
+    def _lane(self, lane: Lane) -> None:
+        for step in lane:
+            if self.halt.is_set():
+                return
+            try:
+                self._step(step)
+            except SlipwayError as error:
+                self.halt.set()
+                raise StepFailed(step, error) from error
+
+    def _step(self, step: Step) -> None:
+        begun = time.monotonic()
+        self.reporter.begin(step)
+        self.touched.add(step.kind)
+        try:
+            detail = getattr(self, f"_{step.kind}")(step)
+        except SlipwayError as error:
+            self.reporter.failed(step, time.monotonic() - begun, error)
+            raise
+        self.reporter.end(step, time.monotonic() - begun, detail)
+
+    # One method a kind of step. Each returns a few words on what happened.
+
+    def _stage(self, step: Step) -> str:
+        tree, variables = self.payload.tree, self.payload.variables
+        if variables is None or tree is None:
+            raise SlipwayError(
+                f"{step.host}: release {self.plan.target.version} is not whole there, and no copy of it is at hand",
+                hint=f"make release, then fab deploy:{self.hosts.environment.name} --version {self.plan.target.version}",
+            )
+        agent, target = self.hosts.agents[step.host], self.plan.target
+        files = sync.contents(self.payload.manifest)
+        with self._in_ledger(step):
+            missing = agent.call("missing", hashes=sorted(files))["missing"]
+            if missing:
+                sizes = [files[sha256][1] for sha256 in missing]
+                agent.request(
+                    "receive",
+                    {"encoding": "identity", "length": sync.length(sizes), "token": self.lease.tokens[step.host]},
+                    payload=sync.stream(tree, files, missing),
+                    silence=GRACE + sum(sizes) / 1e6,
+                )
+            self._agent(step, "assemble", manifest=self.payload.manifest_text)
+            self._agent(
+                step,
+                "prepare",
+                generation=target.generation,
+                version=target.version,
+                digest=target.digest,
+                variables=dict(variables.plain),
+                secrets=variables.revealed(),
+            )
+        return f"{len(missing):,} files, {human(sum(files[h][1] for h in missing))} sent" if missing else "no file sent"
+
+    def _trial(self, step: Step) -> str:
+        deadline = self._health["deadline"]
+        answer = self._agent(
+            step, "trial", in_ledger=True, generation=self.plan.target.generation, check=step.check, deadline=deadline
+        )
+        return f"{self._health[step.check]} answered {answer['status']}"
+
+    def _migrate(self, step: Step) -> str:
+        return self._command(step, "migrate")
+
+    def _seed(self, step: Step) -> str:
+        return self._command(step, "seed")
+
+    def _command(self, step: Step, command: str) -> str:
+        answer = self._agent(
+            step,
+            "migrate",
+            in_ledger=True,
+            generation=self.plan.target.generation,
+            command=command,
+            timeout=MIGRATE_TIMEOUT,
+        )
+        lines = str(answer["output"]).strip().splitlines()
+        return lines[-1] if lines else "done"
+
+    def _drain(self, step: Step) -> str:
+        timeout = self.hosts.environment.rollout.drain_timeout
+        with self._in_ledger(step):
+            self.hosts.balancer.set_state(step.host, "drain")
+            if self.hosts.balancer.wait_until(step.host, lambda s: s.sessions == 0, timeout):
+                return "idle"
+            left = self.hosts.balancer.server(step.host).sessions
+        return f"{left} still in flight after {timeout:.0f} s; the old generation finishes them"
+
+    def _switch(self, step: Step) -> str:
+        answer = self._agent(
+            step,
+            "activate",
+            in_ledger=True,
+            generation=self.plan.target.generation,
+            deadline=self._health["deadline"],
+            listen=self.hosts.environment.hosts[step.host].listen,
+        )
+        self.switched.add(step.host)
+        seconds = answer["seconds"]
+        return f"ready in {seconds['start'] + seconds['ready']:.1f} s, the old one gone in {seconds['stop']:.1f} s"
+
+    def _ready(self, step: Step) -> str:
+        with self._in_ledger(step):
+            server = self.hosts.balancer.wait_until(step.host, lambda s: s.up, self._health["deadline"])
+            if server is None:
+                check = self.hosts.balancer.server(step.host).check
+                raise SlipwayError(f"{step.host}: the load balancer's check of {self._health['ready']} says {check}, not 200")
+        return f"check says {server.check}"
+
+    def _restore(self, step: Step) -> str:
+        with self._in_ledger(step):
+            self.hosts.balancer.set_state(step.host, "ready")
+            self.hosts.balancer.wait_until(step.host, lambda s: s.up and s.admin == "ready", GRACE)
+        return "in service"
+
+    def _prune(self, step: Step) -> str:
+        answer = self._agent(step, "prune", in_ledger=True, keep=self.hosts.environment.rollout.keep)
+        gone = answer["releases"]
+        return f"{len(gone)} releases removed, {human(answer['bytes'])} freed" if gone else "nothing to remove"
+
+    # How steps reach hosts and ledger.
+
+    @property
+    def _health(self) -> Mapping[str, Any]:
+        health: Mapping[str, Any] = self.payload.manifest["contract"]["health"]
+        return health
+
+    def _agent(self, step: Step, verb: str, *, in_ledger: bool = False, **request: Any) -> dict[str, Any]:
+        allowed = float(request.get("deadline") or request.get("timeout") or 0)
+        stop = self.payload.manifest["contract"]["server"]["graceful_timeout"]
+        arguments = {**request, "token": self.lease.tokens[step.host]}
+        if in_ledger:
+            arguments["ledger"] = self._entry(step)
+        return self.hosts.agents[step.host].request(verb, arguments, silence=allowed + stop + GRACE)
+
+    def _entry(self, step: Step) -> dict[str, Any]:
+        target = self.plan.target
+        return {
+            "rollout": self.rollout,
+            "step": self.plan.steps.index(step),
+            "kind": str(step.kind),
+            "host": step.host,
+            "generation": target.generation,
+            "version": target.version,
+            "by": self.by,
+        }
+
+    @contextmanager
+    def _in_ledger(self, step: Step) -> Iterator[None]:
+        """Write the ledger before and after a step that takes more than one call, or is done at the load balancer."""
+        agent, entry, begun = self.hosts.agents[step.host], self._entry(step), time.monotonic()
+
+        def append(phase: str, **more: Any) -> None:
+            agent.call("ledger", append=[{**entry, "phase": phase, **more}])
+
+        append("begin")
+        try:
+            yield
+        except SlipwayError as error:
+            append("failed", seconds=round(time.monotonic() - begun, 3), detail=error.message)
+            raise
+        append("end", seconds=round(time.monotonic() - begun, 3))
+
+
+def human(size: int) -> str:
+    """Write a number of bytes for a person: 1,234 -> `1.2 kB`."""
+    if size < 1000:
+        return f"{size} B"
+    for unit in ("kB", "MB", "GB"):
+        amount = size / 1000
+        size //= 1000
+        if amount < 1000 or unit == "GB":
+            return f"{amount:.1f} {unit}"
+    raise AssertionError

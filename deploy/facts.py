@@ -1,0 +1,129 @@
+"""What was observed of an environment: plain data, read from the agents and the load balancer, decided on by `deploy.plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release on a host. `complete` is the agent's cheap look; only `fab verify` reads every byte."""
+
+    version: str
+    digest: str
+    complete: bool
+    migrations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A numbered pair of release and environment variables on a host."""
+
+    number: int
+    version: str
+    digest: str
+    env_digest: str
+    activated: float | None = None
+    migrated: bool = False
+    created: float = 0.0
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What makes two generations the same: the bytes of the release and the variables."""
+        return (self.digest, self.env_digest)
+
+
+@dataclass(frozen=True)
+class Process:
+    """The processes of one generation on a host; `ready` is the answer of their private socket, None when not asked."""
+
+    generation: int
+    pid: int
+    ready: bool | None = None
+    since: float | None = None
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A host as the load balancer sees it."""
+
+    name: str
+    admin: str  # ready, drain or maint: what the operator asked for
+    up: bool  # what the balancer's own health check found
+    sessions: int = 0
+    check: str = ""  # the last check's outcome: L7OK, L4CON, ...
+
+
+@dataclass(frozen=True)
+class Host:
+    """One web host: what its agent answered, and what the load balancer says of it."""
+
+    name: str
+    listen: str
+    releases: tuple[Release, ...] = ()
+    generations: tuple[Generation, ...] = ()
+    current: int | None = None
+    processes: tuple[Process, ...] = ()
+    server: Server | None = None
+    platform: str = ""
+    pythons: tuple[str, ...] = ()  # minor versions that are installed
+    disk_free: int | None = None  # bytes where releases go
+    problem: str = ""  # why nothing could be observed
+    missing_files: int = 0  # what it lacks of the target's release
+    missing_bytes: int = 0
+
+    def generation(self, number: int | None) -> Generation | None:
+        """Find a generation by its number."""
+        return next((g for g in self.generations if g.number == number), None)
+
+    def release(self, version: str) -> Release | None:
+        """Find a release by its version."""
+        return next((r for r in self.releases if r.version == version), None)
+
+    @property
+    def serving(self) -> bool:
+        """Whether the current generation's processes answer ready."""
+        return any(p.generation == self.current and p.ready for p in self.processes)
+
+    @property
+    def in_service(self) -> bool:
+        """Whether users' requests reach this host now."""
+        return self.serving and (self.server is None or (self.server.admin == "ready" and self.server.up))
+
+    def runs_only(self, number: int) -> bool:
+        """Whether generation `number`, and nothing else, runs and answers."""
+        return self.current == number and self.serving and all(p.generation == number for p in self.processes)
+
+
+def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: Server | None) -> Host:
+    """Turn the agent's `status` answer (docs/reference/agent.md) into facts."""
+    return Host(
+        name=name,
+        listen=listen,
+        releases=tuple(
+            Release(r["version"], r["digest"], r["complete"], tuple(r.get("migrations", ()))) for r in status["releases"]
+        ),
+        generations=tuple(
+            Generation(
+                number=g["number"],
+                version=g["version"],
+                digest=g["digest"],
+                env_digest=g["env_digest"],
+                activated=g["activated"],
+                migrated=g["migrated"],
+                created=g["created"],
+            )
+            for g in status["generations"]
+        ),
+        current=status["current"],
+        processes=tuple(
+            Process(p["generation"], p["pid"], p["ready"], p.get("since"), p.get("workers", 0)) for p in status["processes"]
+        ),
+        server=server,
+        platform=status["host"]["platform"],
+        pythons=tuple(status["host"]["pythons"]),
+        disk_free=status["host"]["disk_free"],
+    )

@@ -1,0 +1,283 @@
+"""Decide what a rollout does: facts and a target in, steps out. Nothing here touches a host.
+
+`fab plan` prints what `plan_rollout` returns and `fab deploy` carries out the same value, so the two can't differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from deploy.facts import Generation, Host
+
+
+class Kind(StrEnum):
+    """What a step does. The order is the order of a rollout."""
+
+    STAGE = "stage"
+    TRIAL = "trial"
+    MIGRATE = "migrate"
+    SEED = "seed"
+    DRAIN = "drain"
+    SWITCH = "switch"
+    READY = "ready"
+    RESTORE = "restore"
+    PRUNE = "prune"
+
+
+MEANING = {
+    Kind.STAGE: "send the files that the host lacks and put release and variables together as a generation",
+    Kind.TRIAL: "boot the generation on a private socket; it must answer its health check before it sees a user",
+    Kind.MIGRATE: "bring the database's schema to what the release knows, once",
+    Kind.SEED: "load the reference data into an empty environment, once",
+    Kind.DRAIN: "the load balancer sends no new requests; wait until those in flight are answered",
+    Kind.SWITCH: "start the generation beside the old one, wait until it is ready, then ask the old one to leave",
+    Kind.READY: "the load balancer's own health check finds the host up",
+    Kind.RESTORE: "the load balancer sends requests again",
+    Kind.PRUNE: "remove generations and releases that no rollback can need",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing done to one host; `why` is a few words for a person."""
+
+    kind: Kind
+    host: str
+    why: str
+    check: str = ""  # of a trial: live or ready
+    files: int = 0  # of a stage: what is sent
+    bytes: int = 0
+
+
+Lane = tuple[Step, ...]  # one host's steps, one after another
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lanes that run side by side. A group begins when the one before it is done."""
+
+    title: str
+    lanes: tuple[Lane, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the environment shall run: release and variables, as a generation."""
+
+    generation: int
+    version: str
+    digest: str
+    env_digest: str
+    migrations: tuple[str, ...] = ()  # revisions that the release knows, oldest first
+    contract_migrations: frozenset[str] = frozenset()
+    seed: bool = False  # the application has reference data to load
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """See `Generation.identity`."""
+        return (self.digest, self.env_digest)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How carefully: from `[rollout]` of the environment file."""
+
+    canary: int = 1  # hosts in the first batch
+    batch: int | str = 1  # hosts in each later batch: a number, or a share such as "25%"
+    floor: int = 1  # hosts that must stay in service while others are drained
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps of a rollout, or the problems that forbid it."""
+
+    target: Target
+    groups: tuple[Group, ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every step, lane by lane."""
+        return tuple(step for group in self.groups for lane in group.lanes for step in lane)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is as it should be."""
+        return not self.groups
+
+
+def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
+    """Say what brings `hosts` to `target`. The same facts give the same plan; a converged environment gives an empty one."""
+    problems = _problems(hosts, target)
+    if problems:
+        return Plan(target, problems=problems)
+    stage = _stage(hosts, target)
+    pending = pending_migrations(hosts, target)
+    turns = _turns(hosts, target, policy)
+    untried = [h for h in hosts if not _proven(h, target)] if turns else []
+    trial_live = Group("trial", tuple((Step(Kind.TRIAL, h.name, "before the schema changes", check="live"),) for h in untried))
+    trial_ready = Group("trial", tuple((Step(Kind.TRIAL, h.name, "before it sees a user", check="ready"),) for h in untried))
+    database = _database(hosts, target, pending) if untried else None
+    groups = [stage]
+    groups += [trial_live, database] if database and pending else [database]
+    groups += [trial_ready, *turns]
+    if turns:
+        groups.append(Group("finish", tuple((Step(Kind.PRUNE, h.name, "keep what a rollback can need"),) for h in hosts)))
+    return Plan(target, tuple(g for g in groups if g and g.lanes))
+
+
+def number_generation(hosts: Iterable[Host], identity: tuple[str, str]) -> int:
+    """Choose the number of the generation with `identity`: the one it has already, or the next free one in the environment."""
+    generations = [g for h in hosts for g in h.generations]
+    same = [g.number for g in generations if g.identity == identity]
+    # A number whose generations differ between hosts is spoilt (someone's hand): leave it.
+    whole = [n for n in same if all(g.identity == identity for g in generations if g.number == n)]
+    return max(whole) if whole else max((g.number for g in generations), default=0) + 1
+
+
+def rollback_candidates(hosts: Sequence[Host]) -> list[Generation]:
+    """List what the environment can go back to, newest first: activated on every host, and older than what runs."""
+    running = running_generation(hosts)
+    if running is None or not hosts:
+        return []
+    first, *others = hosts
+    return sorted(
+        (
+            g
+            for g in first.generations
+            if g.number < running
+            and g.activated is not None
+            and all((o := h.generation(g.number)) and o.activated is not None and o.identity == g.identity for h in others)
+        ),
+        key=lambda g: -g.number,
+    )
+
+
+def running_generation(hosts: Iterable[Host]) -> int | None:
+    """Say which generation the environment runs: the newest that is current on a host."""
+    return max((h.current for h in hosts if h.current is not None), default=None)
+
+
+def pending_migrations(hosts: Iterable[Host], target: Target) -> tuple[str, ...]:
+    """List the target's revisions that no generation has brought to the database yet, oldest first.
+
+    A generation that migrated the database, or was ready once, says that the schema has the revisions its release knows.
+    """
+    applied: set[str] = set()
+    for host in hosts:
+        for generation in host.generations:
+            if generation.migrated or generation.activated is not None:
+                release = host.release(generation.version)
+                applied.update(release.migrations if release else ())
+    return tuple(r for r in target.migrations if r not in applied)
+
+
+def _problems(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
+    problems = [host.problem for host in hosts if host.problem]
+    for host in hosts:
+        release = host.release(target.version)
+        if release and release.digest != target.digest:
+            problems.append(
+                f"{host.name} has a release {target.version} with other bytes ({release.digest[:12]}, "
+                f"not {target.digest[:12]}): a version is never built twice; commit the change and `make release` again"
+            )
+        generation = host.generation(target.generation)
+        if generation and generation.identity != target.identity:
+            problems.append(f"{host.name} has a generation {target.generation} with other content")
+    contract = [r for r in pending_migrations(hosts, target) if r in target.contract_migrations]
+    if contract:
+        problems.append(
+            f"migration {', '.join(contract)} is a contract migration: the running release still needs the old shape, "
+            "so a rollout does not apply it; ship it in a release of its own once no rollback needs the old shape"
+        )
+    return tuple(problems)
+
+
+def _stage(hosts: Sequence[Host], target: Target) -> Group:
+    lanes = []
+    for host in hosts:
+        release = host.release(target.version)
+        if not (release and release.complete):
+            why = "release is new here" if release is None else "files are missing or altered"
+            lanes.append((Step(Kind.STAGE, host.name, why, files=host.missing_files, bytes=host.missing_bytes),))
+        elif host.generation(target.generation) is None:
+            lanes.append((Step(Kind.STAGE, host.name, "release is here; the variables are new"),))
+    return Group("stage", tuple(lanes))
+
+
+def _proven(host: Host, target: Target) -> bool:
+    """Say whether this generation has been ready on this host before, with all its files still in place."""
+    generation, release = host.generation(target.generation), host.release(target.version)
+    return bool(generation and generation.activated is not None and release and release.complete)
+
+
+def _database(hosts: Sequence[Host], target: Target, pending: tuple[str, ...]) -> Group | None:
+    first = hosts[0].name
+    lane: list[Step] = []
+    if pending:
+        lane.append(Step(Kind.MIGRATE, first, f"revisions {', '.join(pending)}"))
+    if target.seed and not any(g.activated is not None for h in hosts for g in h.generations):
+        lane.append(Step(Kind.SEED, first, "the environment is empty"))
+    return Group("database", (tuple(lane),)) if lane else None
+
+
+def _turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]:
+    """Take each host that is not at the target in turn, in batches that leave the floor in service."""
+    todo = [h for h in hosts if not (h.runs_only(target.generation) and h.in_service)]
+    if not any(h.in_service for h in hosts):
+        return [Group("start", tuple(_turn(h, target, drain=False) for h in todo))] if todo else []
+    # A host without users risks nothing, so it goes first: the best canary, and capacity for those that follow.
+    batches = _batches(sorted(todo, key=lambda h: h.in_service), hosts, policy)
+    titles = [f"batch {i} of {len(batches)}" for i in range(1, len(batches) + 1)]
+    if policy.canary and len(batches) > 1:
+        titles[0] = "canary"
+    return [
+        Group(title, tuple(_turn(h, target, drain=drain) for h in batch))
+        for title, (batch, drain) in zip(titles, batches, strict=True)
+    ]
+
+
+def _batches(todo: list[Host], hosts: Sequence[Host], policy: Policy) -> list[tuple[list[Host], bool]]:
+    """Split hosts into batches; with each, whether the floor allows to drain it."""
+    share = isinstance(policy.batch, str)
+    size = max(1, len(hosts) * int(str(policy.batch).rstrip("%")) // 100) if share else int(policy.batch)
+    in_service = sum(h.in_service for h in hosts)
+    batches = []
+    while todo:
+        wanted = policy.canary if not batches and policy.canary else size
+        batch = [todo.pop(0)]
+        while todo and len(batch) < wanted and in_service - _leaving([*batch, todo[0]]) >= policy.floor:
+            batch.append(todo.pop(0))
+        batches.append((batch, in_service - _leaving(batch) >= policy.floor))
+        in_service += len(batch) - _leaving(batch)
+    return batches
+
+
+def _leaving(batch: Iterable[Host]) -> int:
+    return sum(h.in_service for h in batch)
+
+
+def _turn(host: Host, target: Target, *, drain: bool) -> Lane:
+    running = host.generation(host.current)
+    why = f"{running.version} -> {target.version}" if running and host.serving else f"start {target.version}"
+    if running and host.serving and running.version == target.version:
+        why = "the same release, new variables" if running.number != target.generation else "an older generation still runs"
+    if host.runs_only(target.generation):
+        steps = [Step(Kind.READY, host.name, "runs the generation already")]
+        if host.server and host.server.admin != "ready":
+            steps.append(Step(Kind.RESTORE, host.name, "was left drained"))
+        return tuple(steps)
+    switch = Step(Kind.SWITCH, host.name, why)
+    if host.server is None:
+        return (switch,)
+    ready = Step(Kind.READY, host.name, "the balancer's own check")
+    restore = Step(Kind.RESTORE, host.name, "back in service")
+    if host.in_service and not drain:
+        return (replace(switch, why=f"{why}; too few in service to drain: both overlap on the socket"), ready)
+    if host.server.admin == "ready" and not host.in_service:
+        return (switch, ready)
+    drain_why = "let requests in flight finish" if host.server.admin == "ready" else "was left drained"
+    return (Step(Kind.DRAIN, host.name, drain_why), switch, ready, restore)

@@ -1,0 +1,76 @@
+"""What must hold before anything is touched. All problems are reported together."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import SlipwayError
+from deploy.facts import Host
+from deploy.variables import Variables
+
+CHECK_TIMEOUT = 30.0  # seconds
+SPARE = 50_000_000  # bytes that stay free on a host's disk
+
+
+class PreflightFailed(SlipwayError):
+    """Something must be mended first; nothing was touched."""
+
+
+def host_problems(hosts: Sequence[Host], manifest: Mapping[str, Any]) -> list[str]:
+    """List what forbids this release on these hosts."""
+    problems = []
+    for host in hosts:
+        if manifest["platform"] not in ("any", host.platform):
+            problems.append(f"{host.name}: the release is built for {manifest['platform']}, the host is {host.platform}")
+        if manifest["python"] not in host.pythons:
+            got = ", ".join(host.pythons) or "none"
+            problems.append(f"{host.name}: expected {manifest['interpreter']} (Python {manifest['python']}), it has {got}")
+        needed = host.missing_bytes + SPARE
+        if host.disk_free is not None and host.disk_free < needed:
+            problems.append(f"{host.name}: expected {needed / 1e6:,.0f} MB of free disk, it has {host.disk_free / 1e6:,.0f} MB")
+    return problems
+
+
+def variable_problems(tree: Path, manifest: Mapping[str, Any], variables: Variables) -> list[str]:
+    """Ask the new release itself what is wrong with its variables: all of them at once, before a host is touched.
+
+    The release's `check` command gets the variables as a file that never touches a disk (memfd_create(2)): secrets are among them.
+    """
+    command = manifest["contract"]["commands"].get("check")
+    if not command:
+        return []
+    values = {**variables.plain, **variables.revealed()}
+    descriptor = os.memfd_create("variables")
+    try:
+        with open(os.dup(descriptor), "w", encoding="utf-8") as file:
+            file.writelines(f"{name}={json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())
+        return _ask(tree, [*command, "--env-file", f"/dev/fd/{descriptor}"], descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _ask(tree: Path, command: list[str], descriptor: int) -> list[str]:
+    try:
+        done = subprocess.run(
+            [tree / "bin" / "python", "-B", *command],
+            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            cwd=tree,
+            pass_fds=[descriptor],
+            capture_output=True,
+            text=True,
+            timeout=CHECK_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return [f"the release can't check its variables: {error}"]
+    try:
+        errors = json.loads(done.stdout)["errors"]
+    except (ValueError, KeyError, TypeError):
+        said = (done.stderr or done.stdout).strip().splitlines()
+        return [f"the release can't check its variables: {said[-1] if said else f'exit code {done.returncode}'}"]
+    return [f"{e['variable']}: expected {e['expected']}; got {e['got']}" for e in errors]

@@ -1,0 +1,170 @@
+"""The prober: real requests through the load balancer for the whole of a rollout, counted at the client.
+
+The client is where a lost request shows: HAProxy does not even log a connection that was closed without an answer (measured). It runs as
+a process of its own, so its latencies are not the operator's, and ends with whoever started it: at the end of its standard input.
+
+    python -m deploy.prober URL --clients 16 --rate 400 < requests.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+TIMEOUT = 15.0  # seconds: longer than the load balancer's own queue
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that is safe to repeat."""
+
+    path: str
+    method: str = "GET"
+    body: str | None = None
+
+
+@dataclass
+class Tally:
+    """What became of the requests; seconds are from sending to the last byte."""
+
+    seconds: list[float] = field(default_factory=list)
+    failures: Counter[str] = field(default_factory=Counter)
+    connections: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The prober's line in the report."""
+
+    requests: int
+    failed: int
+    p50: float  # milliseconds
+    p99: float
+    worst: float
+    clients: int
+    connections: int
+    failures: dict[str, int]
+
+    def __str__(self) -> str:
+        line = f"{self.requests:,} requests, {self.failed} failed, p50 {self.p50:.0f} ms, p99 {self.p99:.0f} ms, worst {self.worst:.0f} ms"
+        return line + "".join(f"; {count} x {what}" for what, count in self.failures.items())
+
+
+class Client(threading.Thread):
+    """One keep-alive client that sends the requests in turn and never retries."""
+
+    def __init__(self, url: str, requests: Sequence[Request], interval: float, offset: int, stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self._address = urllib.parse.urlsplit(url)
+        self._requests, self._interval, self._turn, self._halt = requests, interval, offset, stop
+        self._connection: http.client.HTTPConnection | None = None
+        self.tally = Tally()
+
+    def run(self) -> None:
+        """Send until told to stop, at an even pace."""
+        due = time.monotonic() + self._interval * (self._turn % 8) / 8
+        while not self._halt.wait(max(0.0, due - time.monotonic())):
+            self._send(self._requests[self._turn % len(self._requests)])
+            self._turn += 1
+            due = max(due + self._interval, time.monotonic())
+        self._hang_up()
+
+    def _send(self, request: Request) -> None:
+        begun = time.monotonic()
+        try:
+            connection = self._connection or self._dial()
+            headers = {"Content-Type": "application/json"} if request.body else {}
+            connection.request(request.method, request.path, body=request.body, headers=headers)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status >= 400:
+                self.tally.failures[f"{request.method} {request.path}: status {answer.status}"] += 1
+            if answer.will_close:
+                self._hang_up()
+        except (OSError, http.client.HTTPException) as error:
+            self.tally.failures[f"{request.method} {request.path}: {type(error).__name__}"] += 1
+            self._hang_up()
+        self.tally.seconds.append(time.monotonic() - begun)
+
+    def _dial(self) -> http.client.HTTPConnection:
+        self._connection = http.client.HTTPConnection(self._address.netloc, timeout=TIMEOUT)
+        self.tally.connections += 1
+        return self._connection
+
+    def _hang_up(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
+
+
+def summarise(tallies: Sequence[Tally]) -> Summary:
+    """Add up what the clients counted."""
+    seconds = sorted(s for t in tallies for s in t.seconds)
+    failures: Counter[str] = sum((t.failures for t in tallies), Counter())
+    at = lambda share: seconds[min(len(seconds) - 1, int(len(seconds) * share))] * 1000 if seconds else 0.0  # noqa: E731
+    return Summary(
+        requests=len(seconds),
+        failed=failures.total(),
+        p50=round(at(0.50), 1),
+        p99=round(at(0.99), 1),
+        worst=round(at(1.0), 1),
+        clients=len(tallies),
+        connections=sum(t.connections for t in tallies),
+        failures=dict(failures),
+    )
+
+
+class Prober:
+    """The prober's process, seen from the operator's side."""
+
+    def __init__(self, url: str, requests: Sequence[Mapping[str, Any]], clients: int, rate: float) -> None:
+        command = [sys.executable, "-m", "deploy.prober", url, "--clients", str(clients), "--rate", str(rate)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(list(requests)) + "\n")
+        self._process.stdin.flush()
+        self._process.stdout.readline()  # "probing": the clients run
+
+    def stop(self) -> Summary:
+        """Ask the clients to finish their requests, and tell what they counted."""
+        out, _ = self._process.communicate(timeout=TIMEOUT + 5)
+        return Summary(**json.loads(out))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Probe until standard input ends, then print the summary as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.prober", description="Send requests until standard input ends.")
+    parser.add_argument("url")
+    parser.add_argument("--clients", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=20.0, help="requests a second, all clients together")
+    options = parser.parse_args(argv)
+    requests = [Request(**entry) for entry in json.loads(sys.stdin.readline())]
+    stop = threading.Event()
+    interval = options.clients / options.rate
+    clients = [Client(options.url, requests, interval, i, stop) for i in range(options.clients)]
+    for client in clients:
+        client.start()
+    print("probing", flush=True)  # noqa: T201
+    sys.stdin.read()
+    stop.set()
+    for client in clients:
+        client.join(TIMEOUT + 1)
+    print(json.dumps(asdict(summarise([c.tally for c in clients]))))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""Say what happens while it happens: for a terminal, for a log file, for a machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any, Protocol
+
+from deploy.errors import Exit, SlipwayError
+from deploy.plan import Plan, Step
+from deploy.prober import Summary
+
+
+@dataclass
+class Outcome:
+    """How a rollout ended."""
+
+    exit: Exit
+    environment: str
+    message: str
+    version: str = ""
+    digest: str = ""
+    generation: int | None = None
+    seconds: float = 0.0
+    phases: dict[str, float] = field(default_factory=dict)  # wall seconds of each kind of step, its slowest host
+    prober: Summary | None = None
+    url: str = ""
+    hint: str | None = None
+    problems: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return {**asdict(self), "exit": int(self.exit), "outcome": self.exit.name.lower().replace("_", "-")}
+
+
+class Reporter(Protocol):
+    """Whoever wants to know how a rollout goes."""
+
+    def plan(self, environment: str, plan: Plan) -> None:
+        """Say what will be done."""
+
+    def note(self, text: str) -> None:
+        """Say something that is not a step."""
+
+    def begin(self, step: Step) -> None:
+        """Say that a step begins."""
+
+    def end(self, step: Step, seconds: float, detail: str) -> None:
+        """Say that a step is done."""
+
+    def failed(self, step: Step, seconds: float, error: SlipwayError) -> None:
+        """Say that a step failed."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Say how it ended."""
+
+    def close(self) -> None:
+        """Leave the terminal tidy."""
+
+
+def line(step: Step, seconds: float, detail: str) -> str:
+    """Write one line for a finished step."""
+    return f"  {step.kind:<8} {step.host:<8} {seconds:6.2f} s  {detail}"
+
+
+class PlainReporter:
+    """One line for each finished step: for logs, pipes and CI."""
+
+    def __init__(self, out: IO[str] | None = None) -> None:
+        self._out = out or sys.stdout
+        self._lock = threading.Lock()
+
+    def _print(self, text: str) -> None:
+        with self._lock:
+            print(text, file=self._out, flush=True)  # noqa: T201
+
+    def plan(self, environment: str, plan: Plan) -> None:
+        """Say what will be done, in one line: `fab plan` says it in full."""
+        self._print(heading(environment, plan))
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        self._print(text)
+
+    def begin(self, step: Step) -> None:
+        """Keep silent: a log wants results."""
+
+    def end(self, step: Step, seconds: float, detail: str) -> None:
+        """Print the step's line."""
+        self._print(line(step, seconds, detail))
+
+    def failed(self, step: Step, seconds: float, error: SlipwayError) -> None:
+        """Print the step's line and the reason."""
+        self._print(line(step, seconds, f"FAILED: {error.message}"))
+        for text in str(getattr(error, "detail", "")).splitlines()[-12:]:
+            self._print(f"             | {text}")
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Print how it ended, where, and what to type next."""
+        self._print(outcome.message)
+        for problem in outcome.problems:
+            self._print(f"  {problem}")
+        if outcome.prober:
+            self._print(f"prober: {outcome.prober}")
+        if outcome.hint:
+            self._print(f"  -> {outcome.hint}")
+
+    def close(self) -> None:
+        """Nothing to tidy."""
+
+
+class RichReporter(PlainReporter):
+    """As plain, in colour, with the running steps at the bottom of the terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__()
+        self._console = Console(highlight=False)
+        self._running: dict[Step, float] = {}
+        self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=10, transient=True)
+        self._live.start()
+
+    def _render(self) -> Any:
+        from rich.text import Text
+
+        now = time.monotonic()
+        with self._lock:
+            running = list(self._running.items())
+        rows = [f"  {s.kind:<8} {s.host:<8} {now - begun:6.1f} s  {s.why} ..." for s, begun in running]
+        return Text("\n".join(rows), style="cyan")
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style or None, markup=False, soft_wrap=True)
+
+    def begin(self, step: Step) -> None:
+        """Show the step as running."""
+        with self._lock:
+            self._running[step] = time.monotonic()
+
+    def end(self, step: Step, seconds: float, detail: str) -> None:
+        """Turn the running step into its line."""
+        with self._lock:
+            self._running.pop(step, None)
+        self._print(line(step, seconds, detail), "green")
+
+    def failed(self, step: Step, seconds: float, error: SlipwayError) -> None:
+        """Turn the running step into its line and the reason."""
+        with self._lock:
+            self._running.pop(step, None)
+        self._print(line(step, seconds, f"FAILED: {error.message}"), "bold red")
+        for text in str(getattr(error, "detail", "")).splitlines()[-12:]:
+            self._print(f"             | {text}", "red")
+
+    def close(self) -> None:
+        """Take the running steps off the terminal."""
+        self._live.stop()
+
+
+class JsonReporter:
+    """One JSON object a line; the last one is the outcome."""
+
+    def __init__(self, out: IO[str] | None = None) -> None:
+        self._out = out or sys.stdout
+        self._lock = threading.Lock()
+
+    def _emit(self, event: str, **more: Any) -> None:
+        with self._lock:
+            print(json.dumps({"event": event, "time": time.time(), **more}), file=self._out, flush=True)  # noqa: T201
+
+    def plan(self, environment: str, plan: Plan) -> None:
+        """Give the whole plan."""
+        self._emit("plan", environment=environment, **plan_as_json(plan))
+
+    def note(self, text: str) -> None:
+        """Give the text."""
+        self._emit("note", text=text)
+
+    def begin(self, step: Step) -> None:
+        """Give the step."""
+        self._emit("begin", step=asdict(step))
+
+    def end(self, step: Step, seconds: float, detail: str) -> None:
+        """Give the step with its duration."""
+        self._emit("end", step=asdict(step), seconds=round(seconds, 3), detail=detail)
+
+    def failed(self, step: Step, seconds: float, error: SlipwayError) -> None:
+        """Give the step with the reason."""
+        detail = str(getattr(error, "detail", ""))
+        self._emit("failed", step=asdict(step), seconds=round(seconds, 3), error=error.message, detail=detail)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Give the outcome."""
+        self._emit("outcome", **outcome.as_json())
+
+    def close(self) -> None:
+        """Nothing to tidy."""
+
+
+class Phases:
+    """Wraps a reporter and keeps how long each kind of step took at its slowest host."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.seconds: dict[str, float] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reporter, name)
+
+    def end(self, step: Step, seconds: float, detail: str) -> None:
+        """Remember, then pass on."""
+        self.seconds[step.kind] = round(max(seconds, self.seconds.get(step.kind, 0.0)), 3)
+        self._reporter.end(step, seconds, detail)
+
+
+def reporter(*, as_json: bool) -> Reporter:
+    """Choose: JSON when asked for, colour on a terminal, plain lines otherwise."""
+    if as_json:
+        return JsonReporter()
+    return RichReporter() if sys.stdout.isatty() else PlainReporter()
+
+
+def heading(environment: str, plan: Plan) -> str:
+    """Name what a plan is about."""
+    count = len(plan.steps)
+    return f"{environment}: {plan.target.version} as generation {plan.target.generation}, {count} step{'s' * (count != 1)}"
+
+
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    """Give a plan as plain data; the digest of the variables stays here."""
+    target = plan.target
+    return {
+        "version": target.version,
+        "digest": target.digest,
+        "generation": target.generation,
+        "problems": list(plan.problems),
+        "groups": [{"title": g.title, "lanes": [[asdict(s) for s in lane] for lane in g.lanes]} for g in plan.groups],
+    }
+
+
+def plan_as_text(environment: str, plan: Plan) -> str:
+    """Write a plan for a person: what, where, in what order, why, and how much is sent."""
+    from deploy.execute import human
+
+    rows = [heading(environment, plan)]
+    for group in plan.groups:
+        side_by_side = ", side by side" if len(group.lanes) > 1 else ""
+        rows.append(f"{group.title}{side_by_side}:")
+        for lane in group.lanes:
+            for step in lane:
+                sent = f" ({step.files:,} files, {human(step.bytes)} to send)" if step.files else ""
+                rows.append(f"  {step.kind:<8} {step.host:<8} {step.why}{sent}")
+    return "\n".join(rows)

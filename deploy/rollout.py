@@ -1,0 +1,307 @@
+"""Rollouts: move an environment from what it runs to a release and variables, or back; and put things right when that fails."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deploy import lease as leases
+from deploy import variables as vars_
+from deploy.artifacts import ReleaseTree
+from deploy.contract import Contract
+from deploy.environment import Environment
+from deploy.errors import Exit, SlipwayError
+from deploy.execute import Executor, Payload
+from deploy.facts import Host
+from deploy.hosts import Hosts, connect
+from deploy.lease import Lease
+from deploy.plan import (
+    Kind,
+    Plan,
+    Policy,
+    Target,
+    number_generation,
+    plan_rollout,
+    rollback_candidates,
+    running_generation,
+)
+from deploy.preflight import PreflightFailed, host_problems, variable_problems
+from deploy.prober import Prober, Summary
+from deploy.report import Outcome, Phases, Reporter
+from deploy.variables import Variables
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A decision, with all it rests on."""
+
+    before: tuple[Host, ...]
+    plan: Plan
+    payload: Payload
+
+
+def deploy(environment: Environment, contract: Contract, release: ReleaseTree, reporter: Reporter) -> Outcome:
+    """Bring an environment to a release and its wanted variables."""
+    with connect(environment, contract.name) as hosts:
+        hosts.require_bootstrap()
+        identifier = _identifier()
+        with leases.hold(hosts, identifier) as lease:
+            decided = decide(hosts, release)
+            return _carry_out(hosts, contract, decided, lease, identifier, reporter)
+
+
+def rollback(environment: Environment, contract: Contract, to: int | None, reporter: Reporter) -> Outcome:
+    """Bring an environment back to an earlier generation: its code and its variables."""
+    with connect(environment, contract.name) as hosts:
+        hosts.require_bootstrap()
+        identifier = _identifier()
+        with leases.hold(hosts, identifier) as lease:
+            decided = decide_rollback(hosts, to)
+            return _carry_out(hosts, contract, decided, lease, identifier, reporter)
+
+
+def preview(environment: Environment, contract: Contract, release: ReleaseTree) -> Plan:
+    """Say what `deploy` would do."""
+    with connect(environment, contract.name) as hosts:
+        return decide(hosts, release).plan
+
+
+def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
+    """Look, and decide what brings the hosts to a release.
+
+    Raises: PreflightFailed with every problem found.
+    """
+    manifest = release.manifest
+    wanted = vars_.wanted(hosts.environment)
+    observed = hosts.observe()
+    _refuse(hosts.environment, [h.problem for h in observed if h.problem])
+    observed = hosts.measure(observed, manifest)
+    identity = (release.digest, wanted.digest)
+    target = _target(manifest, release.digest, wanted.digest, number_generation(observed, identity))
+    plan = plan_rollout(observed, target, _policy(hosts.environment))
+    problems = [*plan.problems, *host_problems(observed, manifest)]
+    if not all(h.generation(target.generation) for h in observed):  # else this very pair was checked before
+        problems += variable_problems(release.path, manifest, wanted)
+    _refuse(hosts.environment, problems)
+    text = (release.path / "manifest.json").read_text(encoding="utf-8")
+    return Rollout(tuple(observed), plan, Payload(manifest, text, wanted, release.path))
+
+
+def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
+    """Look, and decide what brings the hosts back to generation `to`, by default the one before.
+
+    Raises: PreflightFailed when there is no such generation to go back to.
+    """
+    observed = hosts.observe()
+    _refuse(hosts.environment, [h.problem for h in observed if h.problem])
+    candidates = rollback_candidates(observed)
+    chosen = next((g for g in candidates if to in (None, g.number)), None)
+    if chosen is None:
+        there = ", ".join(f"{g.number} ({g.version})" for g in candidates) or "none"
+        raise PreflightFailed(
+            f"{hosts.environment.name}: no generation {'before the running one' if to is None else to} to go back to",
+            problems=(f"runs: generation {running_generation(observed) or 'none'}", f"can go back to: {there}"),
+        )
+    payload = _from_hosts(hosts, observed, chosen.number)
+    target = _target(payload.manifest, chosen.digest, chosen.env_digest, chosen.number)
+    plan = plan_rollout(observed, target, _policy(hosts.environment))
+    _refuse(hosts.environment, plan.problems)
+    return Rollout(tuple(observed), plan, payload)
+
+
+def _carry_out(
+    hosts: Hosts, contract: Contract, rollout: Rollout, lease: Lease, identifier: str, reporter: Reporter
+) -> Outcome:
+    plan, begun = rollout.plan, time.monotonic()
+    outcome = _outcome(hosts, plan)
+    if plan.is_empty:
+        outcome.exit, outcome.message = Exit.NOTHING_TO_DO, f"nothing to do: {_serving(hosts, plan)}"
+        return outcome
+    reporter.plan(hosts.environment.name, plan)
+    phases = Phases(reporter)
+    executor = Executor(hosts, plan, rollout.payload, lease, phases, identifier, _by())
+    with _probing(hosts, contract, rollout.before, outcome), _journal(hosts, executor, outcome), _signals(executor):
+        try:
+            executor.run()
+            outcome.message = f"done: {_serving(hosts, plan)}"
+        except SlipwayError as error:
+            _recover(hosts, rollout, executor, error, outcome)
+        outcome.seconds, outcome.phases = round(time.monotonic() - begun, 3), phases.seconds
+    outcome.message = outcome.message.replace("done:", f"done in {outcome.seconds:.1f} s:")
+    return outcome
+
+
+def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayError, outcome: Outcome) -> None:
+    """After a failure, bring the hosts back to what they ran, in the same careful way, and say what came of it."""
+    step = getattr(error, "step", None)
+    failed = f"failed at {step.kind} on {step.host}: {error.message}" if step else error.message
+    previous = Counter(h.current for h in rollout.before if h.current is not None and h.serving).most_common(1)
+    outcome.hint = error.hint
+    outcome.problems = (*error.problems, *_schema_note(executor))
+    if not executor.touched & {Kind.DRAIN, Kind.SWITCH}:
+        outcome.exit, outcome.message = Exit.FAILED_UNCHANGED, f"{failed}; nothing changed: {_running(hosts)}"
+        return
+    try:
+        if previous:
+            _return_to(hosts, executor, previous[0][0])
+    except SlipwayError as again:
+        outcome.exit = Exit.MIXED
+        outcome.message = f"{failed}; going back failed too: {again.message}"
+        outcome.hint = f"fab status:{hosts.environment.name} shows each host; mend it, then deploy again"
+        return
+    if not previous and executor.switched:
+        outcome.exit = Exit.MIXED
+        outcome.message = f"{failed}; there is nothing to go back to; serving: {', '.join(sorted(executor.switched))}"
+        return
+    outcome.exit = Exit.FAILED_ROLLED_BACK if executor.switched else Exit.FAILED_UNCHANGED
+    done = "rolled back" if executor.switched else "nothing changed"
+    outcome.message = f"{failed}; {done}: {_running(hosts)}"
+
+
+def _return_to(hosts: Hosts, executor: Executor, generation: int) -> None:
+    observed = hosts.observe()
+    payload = _from_hosts(hosts, observed, generation)
+    known = next(g for h in observed if (g := h.generation(generation)))
+    target = _target(payload.manifest, known.digest, known.env_digest, generation)
+    plan = plan_rollout(observed, target, _policy(hosts.environment))
+    _refuse(hosts.environment, plan.problems)
+    executor.reporter.note(f"going back to {target.version}, generation {generation}")
+    back = replace(executor, plan=plan, payload=payload, switched=set(), touched=set(), halt=type(executor.halt)())
+    back.run()
+
+
+def _schema_note(executor: Executor) -> tuple[str, ...]:
+    if Kind.MIGRATE not in executor.touched:
+        return ()
+    return ("the schema may have the new release's expand migrations; the running release works with them",)
+
+
+@contextmanager
+def _probing(hosts: Hosts, contract: Contract, before: Sequence[Host], outcome: Outcome) -> Iterator[None]:
+    """Send requests through the load balancer meanwhile, when there is a service to watch."""
+    settings = hosts.environment.prober
+    requests = [probe.as_request() for probe in contract.probe]
+    if not (requests and settings.clients and any(h.in_service for h in before)):
+        yield
+        return
+    prober = Prober(hosts.environment.url, requests, settings.clients, settings.rate)
+    try:
+        yield
+    finally:
+        outcome.prober = prober.stop()
+
+
+@contextmanager
+def _journal(hosts: Hosts, executor: Executor, outcome: Outcome) -> Iterator[None]:
+    """Write the rollout's own entry into every host's ledger, before and after."""
+    target = executor.plan.target
+    entry: dict[str, Any] = {
+        "rollout": executor.rollout,
+        "kind": "rollout",
+        "generation": target.generation,
+        "version": target.version,
+        "by": executor.by,
+    }
+
+    def append(**more: Any) -> None:
+        hosts.each(lambda host, agent: agent.call("ledger", append=[{**entry, "host": host, **more}]))
+
+    append(phase="begin", steps=[[s.kind, s.host] for s in executor.plan.steps])
+    yield
+    phase = "end" if outcome.exit is Exit.OK else "failed"
+    append(phase=phase, exit=int(outcome.exit), seconds=outcome.seconds, detail=outcome.message)
+
+
+@contextmanager
+def _signals(executor: Executor) -> Iterator[None]:
+    """Stop at a safe point when asked once; at once when asked again."""
+    before: dict[int, Any] = {}
+
+    def stop(number: int, frame: object) -> None:
+        executor.reporter.note("stopping at the next safe point; again to stop at once")
+        executor.halt.set()
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _from_hosts(hosts: Hosts, observed: Sequence[Host], generation: int) -> Payload:
+    """Ask a host that has a generation for its release's manifest."""
+    host = next(h for h in observed if h.generation(generation))
+    known = host.generation(generation)
+    assert known is not None
+    text = hosts.agents[host.name].call("manifest", version=known.version)["manifest"]
+    import json
+
+    return Payload(json.loads(text), text)
+
+
+def _target(manifest: Mapping[str, Any], digest: str, env_digest: str, generation: int) -> Target:
+    migrations = manifest["migrations"]
+    return Target(
+        generation=generation,
+        version=manifest["version"],
+        digest=digest,
+        env_digest=env_digest,
+        migrations=tuple(m["revision"] for m in migrations) if manifest["contract"]["commands"].get("migrate") else (),
+        contract_migrations=frozenset(m["revision"] for m in migrations if m["kind"] == "contract"),
+        seed="seed" in manifest["contract"]["commands"],
+    )
+
+
+def _policy(environment: Environment) -> Policy:
+    wanted = environment.rollout
+    return Policy(canary=wanted.canary, batch=wanted.batch, floor=wanted.floor)
+
+
+def _refuse(environment: Environment, problems: Sequence[str]) -> None:
+    if problems:
+        raise PreflightFailed(f"{environment.name}: not ready for a rollout; nothing was touched", problems=tuple(problems))
+
+
+def _outcome(hosts: Hosts, plan: Plan) -> Outcome:
+    target = plan.target
+    return Outcome(
+        exit=Exit.OK,
+        environment=hosts.environment.name,
+        message="",
+        version=target.version,
+        digest=target.digest,
+        generation=target.generation,
+        url=hosts.environment.url,
+    )
+
+
+def _serving(hosts: Hosts, plan: Plan) -> str:
+    target = plan.target
+    who = ", ".join(hosts.environment.web)
+    return f"{target.version} ({target.digest[:12]}) serves as generation {target.generation} on {who}; {hosts.environment.url}"
+
+
+def _running(hosts: Hosts) -> str:
+    observed = hosts.observe()
+    serving = [f"{h.name} serves generation {h.current}" if h.in_service else f"{h.name} does not serve" for h in observed]
+    return ", ".join(serving)
+
+
+def _identifier() -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(2)
+
+
+def _by() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"

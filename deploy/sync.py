@@ -1,0 +1,40 @@
+"""Content-addressed sync: the files that a host lacks, as one tar stream whose members are named by their sha256."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+BLOCK = tarfile.BLOCKSIZE
+END = bytes(2 * BLOCK)
+CHUNK = 1 << 20
+
+
+def contents(manifest: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+    """Map each content of a release, by sha256, to one path that has it and its size in bytes."""
+    return {f["sha256"]: (f["path"], f["size"]) for f in manifest["files"] if "sha256" in f}
+
+
+def length(sizes: Iterable[int]) -> int:
+    """Tell how many bytes `stream` yields for files of these sizes: the agent is told before the payload comes."""
+    return sum(BLOCK + -(-size // BLOCK) * BLOCK for size in sizes) + len(END)
+
+
+def stream(tree: Path, files: Mapping[str, tuple[str, int]], hashes: Iterable[str]) -> Iterator[bytes]:
+    """Yield a tar archive of the files with these hashes, read from the release tree."""
+    for sha256 in hashes:
+        path, size = files[sha256]
+        member = tarfile.TarInfo(sha256)
+        member.size = size
+        yield member.tobuf(tarfile.USTAR_FORMAT)
+        with (tree / path).open("rb") as file:
+            left = size
+            while left:
+                # A file that shrank meanwhile would leave the agent waiting; zeros make it a hash mismatch instead.
+                chunk = file.read(min(CHUNK, left)) or bytes(min(CHUNK, left))
+                left -= len(chunk)
+                yield chunk
+        yield bytes(-size % BLOCK)
+    yield END

@@ -1,0 +1,74 @@
+"""Tasks that change what an environment runs, and the one that says what they would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VERSION_HELP = "a version in dist/; by default the one of this checkout"
+JSON_HELP = "machine-readable output"
+
+
+def plan(c: Any, environment: str, version: str = "", json: bool = False) -> None:
+    """Say exactly what `deploy` would do to ENV, and touch nothing."""
+    import json as encoder
+
+    from deploy import rollout
+    from deploy.errors import Exit
+    from deploy.report import plan_as_json, plan_as_text
+    from deploy.tasks import common
+
+    settings, contract = common.open_environment(environment)
+    decided = rollout.preview(settings, contract, _release(contract, version))
+    if json:
+        common.say(encoder.dumps(plan_as_json(decided)))
+    elif decided.is_empty:
+        common.say(f"nothing to do: {environment} runs {decided.target.version} as generation {decided.target.generation}")
+    else:
+        common.say(plan_as_text(environment, decided))
+        common.say(f"-> fab deploy:{environment}" + (f" --version {version}" if version else ""))
+    common.leave(Exit.NOTHING_TO_DO if decided.is_empty else Exit.OK)
+
+
+def deploy(c: Any, environment: str, version: str = "", json: bool = False) -> None:
+    """Roll a release and the wanted variables out to ENV, without losing a request."""
+    from deploy import rollout
+    from deploy.tasks import common
+
+    settings, contract = common.open_environment(environment)
+    release = _release(contract, version)
+    _report(lambda reporter: rollout.deploy(settings, contract, release, reporter), as_json=json)
+
+
+def rollback(c: Any, environment: str, to: int = 0, json: bool = False) -> None:
+    """Bring ENV back to the generation before, or to another: code and variables together."""
+    from deploy import rollout
+    from deploy.tasks import common
+
+    settings, contract = common.open_environment(environment)
+    _report(lambda reporter: rollout.rollback(settings, contract, to or None, reporter), as_json=json)
+
+
+plan.help = {"version": VERSION_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
+deploy.help = {"version": VERSION_HELP, "json": JSON_HELP + ", a line for each event"}  # type: ignore[attr-defined]
+rollback.help = {"to": "number of a generation; `fab releases:ENV` lists them", "json": JSON_HELP}  # type: ignore[attr-defined]
+
+
+def _release(contract: Any, version: str) -> Any:
+    from deploy import artifacts
+    from deploy.tasks.common import ROOT
+
+    wanted = version or str(artifacts.version.current(ROOT, contract))
+    return artifacts.find_release(ROOT / "dist", contract.name, wanted)
+
+
+def _report(act: Any, *, as_json: bool) -> None:
+    from deploy.report import reporter
+    from deploy.tasks import common
+
+    tell = reporter(as_json=as_json)
+    try:
+        outcome = act(tell)
+    finally:
+        tell.close()
+    tell.outcome(outcome)
+    common.leave(outcome.exit)

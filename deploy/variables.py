@@ -1,0 +1,93 @@
+"""The wanted variables of an environment: plain ones from its file, secrets from where they are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.environment import Environment, nearest
+from deploy.errors import SlipwayError
+from deploy.secret import Secret
+
+
+class VariablesError(SlipwayError):
+    """The variables of an environment can't be put together."""
+
+
+@dataclass(frozen=True)
+class Variables:
+    """What a generation runs with."""
+
+    plain: Mapping[str, str]
+    secret: Mapping[str, Secret]
+
+    @property
+    def digest(self) -> str:
+        """Identify this very set, in the agent's canonical form (docs/reference/agent.md)."""
+        canonical = {"secrets": self.revealed(), "variables": dict(self.plain)}
+        return hashlib.sha256(json.dumps(canonical, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def revealed(self) -> dict[str, str]:
+        """Give the secrets' values, for the one request that hands them over."""
+        return {name: secret.reveal() for name, secret in self.secret.items()}
+
+
+def wanted(environment: Environment) -> Variables:
+    """Put together what the environment's next generation gets.
+
+    Raises: VariablesError naming every unknown placeholder and every missing secret.
+    """
+    known = {"directory": str(environment.directory), "environment": environment.name}
+    plain, problems = {}, []
+    for name, value in environment.variables.items():
+        fields = [field for _, field, _, _ in string.Formatter().parse(value) if field is not None]
+        unknown = [field for field in fields if field not in known]
+        problems += [f"{name}: unknown placeholder {{{f}}}{nearest(f, list(known))}" for f in unknown]
+        plain[name] = value if unknown else value.format(**known)
+    found = {name: _read(secret_path(environment, name)) for name in environment.secrets}
+    missing = [name for name, secret in found.items() if secret is None]
+    problems += [f"{name}: this secret does not exist yet" for name in missing]
+    if problems:
+        raise VariablesError(
+            f"environment {environment.name}: its variables can't be put together",
+            problems=tuple(problems),
+            hint=f"fab bootstrap:{environment.name} makes missing secrets" if missing else None,
+        )
+    return Variables(plain, {name: secret for name, secret in found.items() if secret})
+
+
+def secret_path(environment: Environment, name: str) -> Path:
+    """Say where a secret of the embedded environment is kept: one file each, only its owner reads it."""
+    return environment.directory / "secrets" / name
+
+
+def generate_missing(environment: Environment) -> list[str]:
+    """Make each secret that does not exist yet; return their names."""
+    made = []
+    for name in environment.secrets:
+        path = secret_path(environment, name)
+        if _read(path) is None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            aside = path.with_name(f".{name}.{os.getpid()}")
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(secrets.token_urlsafe(48))
+                file.flush()
+                os.fsync(descriptor)
+            aside.rename(path)
+            made.append(name)
+    return made
+
+
+def _read(path: Path) -> Secret | None:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    return Secret(text) if text else None

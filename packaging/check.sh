@@ -1,0 +1,21 @@
+#!/bin/sh
+# The one list of checks, called by make and so by CI.
+#   packaging/check.sh lint          formatting, lint, import rules, types
+#   packaging/check.sh test ARG...   the tests; ARG... go to pytest
+set -eu
+cd "$(dirname "$0")/.."
+bin=.venv/bin
+
+lint() {
+    $bin/ruff check --quiet .
+    $bin/ruff format --check --quiet .
+    $bin/lint-imports --no-cache >/tmp/slipway-imports.$$ || { cat /tmp/slipway-imports.$$; rm -f /tmp/slipway-imports.$$; exit 1; }
+    rm -f /tmp/slipway-imports.$$
+    $bin/mypy
+}
+
+case ${1:-} in
+    lint) lint ;;
+    test) shift; exec $bin/pytest -n "${WORKERS:-auto}" --dist loadfile "$@" ;;
+    *) echo "usage: packaging/check.sh lint|test [ARG...]" >&2; exit 2 ;;
+esac

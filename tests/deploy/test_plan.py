@@ -1,0 +1,252 @@
+"""The planner: facts and a target in, steps out; as data, each case with its no-op twin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.facts import Generation, Host, Process, Release, Server
+from deploy.plan import (
+    Kind,
+    Plan,
+    Policy,
+    Target,
+    number_generation,
+    pending_migrations,
+    plan_rollout,
+    rollback_candidates,
+    running_generation,
+)
+from tests.deploy.world import apply
+
+OLD = Generation(1, "1.0", "d1", "e1", activated=10.0, migrated=True)
+NEW = Generation(2, "2.0", "d2", "e1")
+R1, R2 = Release("1.0", "d1", complete=True, migrations=("0001",)), Release("2.0", "d2", complete=True, migrations=("0001",))
+TARGET = Target(2, "2.0", "d2", "e1", migrations=("0001",))
+
+
+def serving(name: str, generation: Generation = OLD, release: Release = R1, **changes: object) -> Host:
+    """Make a host that serves a generation behind the balancer."""
+    host = Host(
+        name=name,
+        listen="",
+        releases=(release,),
+        generations=(generation,),
+        current=generation.number,
+        processes=(Process(generation.number, 1, ready=True),),
+        server=Server(name, "ready", up=True),
+    )
+    return replace(host, **changes)  # type: ignore[arg-type]
+
+
+def kinds(plan: Plan) -> list[tuple[str, str]]:
+    """Say what a plan does, and where."""
+    return [(str(step.kind), step.host) for step in plan.steps]
+
+
+EMPTY = Host("web1", "", server=Server("web1", "ready", up=False))
+
+
+def test_a_new_release_is_staged_and_tried_everywhere_before_one_host_after_the_other_takes_its_turn() -> None:
+    plan = plan_rollout([serving("web1"), serving("web2")], TARGET, Policy())
+    assert kinds(plan) == [
+        ("stage", "web1"),
+        ("stage", "web2"),
+        ("trial", "web1"),
+        ("trial", "web2"),
+        ("drain", "web1"),
+        ("switch", "web1"),
+        ("ready", "web1"),
+        ("restore", "web1"),
+        ("drain", "web2"),
+        ("switch", "web2"),
+        ("ready", "web2"),
+        ("restore", "web2"),
+        ("prune", "web1"),
+        ("prune", "web2"),
+    ]
+    assert [g.title for g in plan.groups] == ["stage", "trial", "canary", "batch 2 of 2", "finish"]
+
+
+def test_the_same_release_and_variables_again_is_nothing() -> None:
+    hosts = [serving(n, NEW, R2, generations=(replace(NEW, activated=1.0),)) for n in ("web1", "web2")]
+    assert plan_rollout(hosts, TARGET, Policy()).is_empty
+
+
+def test_an_empty_environment_migrates_seeds_and_starts_all_hosts_at_once() -> None:
+    target = replace(TARGET, generation=1, seed=True)
+    plan = plan_rollout([EMPTY, replace(EMPTY, name="web2")], target, Policy())
+    assert [g.title for g in plan.groups] == ["stage", "trial", "database", "trial", "start", "finish"]
+    assert [(s.kind, s.check) for s in plan.steps if s.host == "web1"] == [
+        (Kind.STAGE, ""),
+        (Kind.TRIAL, "live"),
+        (Kind.MIGRATE, ""),
+        (Kind.SEED, ""),
+        (Kind.TRIAL, "ready"),
+        (Kind.SWITCH, ""),
+        (Kind.READY, ""),
+        (Kind.PRUNE, ""),
+    ]
+
+
+def test_a_pending_migration_runs_once_between_a_trial_that_lives_and_one_that_is_ready() -> None:
+    target = replace(TARGET, migrations=("0001", "0002"))
+    plan = plan_rollout([serving("web1"), serving("web2")], target, Policy())
+    assert kinds(plan)[2:7] == [
+        ("trial", "web1"),
+        ("trial", "web2"),
+        ("migrate", "web1"),
+        ("trial", "web1"),
+        ("trial", "web2"),
+    ]
+    assert "0002" in plan.steps[4].why
+    assert "0001" not in plan.steps[4].why
+
+
+def test_a_contract_migration_is_refused() -> None:
+    target = replace(TARGET, migrations=("0001", "0002"), contract_migrations=frozenset({"0002"}))
+    plan = plan_rollout([serving("web1")], target, Policy())
+    assert plan.is_empty
+    assert "0002 is a contract migration" in plan.problems[0]
+
+
+def test_a_migration_stays_applied_when_the_generation_that_ran_it_is_pruned() -> None:
+    later = replace(OLD, number=7, migrated=False)
+    assert pending_migrations([serving("web1", later)], TARGET) == ()
+    assert pending_migrations([EMPTY], TARGET) == ("0001",)
+
+
+def test_other_bytes_under_the_same_version_are_refused() -> None:
+    plan = plan_rollout([serving("web1", release=replace(R1, version="2.0", digest="dX"))], TARGET, Policy())
+    assert "other bytes" in plan.problems[0]
+
+
+def test_an_altered_release_is_staged_again_even_when_it_runs() -> None:
+    damaged = serving("web1", replace(NEW, activated=1.0), replace(R2, complete=False))
+    plan = plan_rollout([damaged], TARGET, Policy())
+    assert kinds(plan) == [("stage", "web1")]
+
+
+def test_a_host_that_was_left_drained_is_restored_and_nothing_else() -> None:
+    done = replace(NEW, activated=1.0)
+    left = serving("web1", done, R2, server=Server("web1", "drain", up=True))
+    assert kinds(plan_rollout([left, serving("web2", done, R2)], TARGET, Policy())) == [
+        ("ready", "web1"),
+        ("restore", "web1"),
+        ("prune", "web1"),
+        ("prune", "web2"),
+    ]
+
+
+def test_a_host_without_users_goes_first() -> None:
+    down = serving("web2", processes=(), server=Server("web2", "ready", up=False))
+    plan = plan_rollout([serving("web1"), down], TARGET, Policy())
+    assert [s.host for s in plan.steps if s.kind is Kind.SWITCH] == ["web2", "web1"]
+    assert ("drain", "web2") not in kinds(plan)
+
+
+def test_the_only_server_is_not_drained_but_overlaps() -> None:
+    plan = plan_rollout([serving("web1")], TARGET, Policy())
+    assert ("drain", "web1") not in kinds(plan)
+    assert any("overlap" in step.why for step in plan.steps)
+
+
+def test_an_old_generation_that_still_runs_is_asked_to_leave() -> None:
+    done = replace(NEW, activated=1.0)
+    both = serving("web1", done, R2, processes=(Process(2, 5, ready=True), Process(1, 4, ready=True)))
+    plan = plan_rollout([both, serving("web2", done, R2)], TARGET, Policy())
+    assert ("switch", "web1") in kinds(plan)
+    assert ("switch", "web2") not in kinds(plan)
+
+
+@pytest.mark.parametrize(
+    ("batch", "canary", "sizes"), [(1, 1, [1, 1, 1, 1]), (2, 1, [1, 2, 1]), ("50%", 0, [2, 2]), (4, 0, [3, 1]), ("10%", 0, [1] * 4)]
+)
+def test_batches_have_the_asked_size_as_far_as_the_floor_allows(batch: int | str, canary: int, sizes: list[int]) -> None:
+    hosts = [serving(f"web{i}") for i in range(4)]
+    plan = plan_rollout(hosts, TARGET, Policy(canary=canary, batch=batch))
+    turns = [g for g in plan.groups if any(s.kind is Kind.SWITCH for lane in g.lanes for s in lane)]
+    assert [len(g.lanes) for g in turns] == sizes
+
+
+def test_a_generation_keeps_its_number_and_a_new_one_gets_the_next() -> None:
+    hosts = [serving("web1", generations=(OLD, NEW)), serving("web2")]
+    assert number_generation(hosts, NEW.identity) == 2
+    assert number_generation(hosts, OLD.identity) == 1
+    assert number_generation(hosts, ("d3", "e1")) == 3
+    assert number_generation([], ("d3", "e1")) == 1
+
+
+def test_a_number_that_means_different_things_on_two_hosts_is_not_used_again() -> None:
+    hosts = [serving("web1", generations=(OLD, NEW)), serving("web2", generations=(OLD, replace(NEW, digest="dX")))]
+    assert number_generation(hosts, NEW.identity) == 3
+
+
+def test_one_can_go_back_to_what_was_ready_on_every_host() -> None:
+    ready = replace(NEW, activated=20.0)
+    third = Generation(3, "3.0", "d3", "e1", activated=30.0)
+    hosts = [
+        serving("web1", third, generations=(OLD, ready, third)),
+        serving("web2", third, generations=(OLD, NEW, third)),
+    ]
+    assert running_generation(hosts) == 3
+    assert [g.number for g in rollback_candidates(hosts)] == [1]
+    assert rollback_candidates([EMPTY]) == []
+
+
+def test_a_host_that_can_not_be_looked_at_forbids_the_rollout() -> None:
+    plan = plan_rollout([serving("web1"), Host("web2", "", problem="web2: no answer")], TARGET, Policy())
+    assert plan.problems == ("web2: no answer",)
+
+
+# Any inventory at all.
+
+generations = st.sampled_from([OLD, replace(NEW, activated=1.0), NEW])
+
+
+@st.composite
+def hosts_of_any_state(draw: st.DrawFn) -> list[Host]:
+    """Draw hosts as kills, reboots and people can leave them."""
+    hosts = []
+    for i in range(draw(st.integers(1, 6))):
+        known = tuple(sorted(draw(st.sets(generations, max_size=2)), key=lambda g: (g.number, g.activated or 0)))
+        known = tuple({g.number: g for g in known}.values())
+        current = draw(st.sampled_from([None, *(g.number for g in known if g.activated)]))
+        alive = draw(st.sets(st.sampled_from([g.number for g in known]))) if known else set()
+        hosts.append(
+            Host(
+                name=f"web{i}",
+                listen="",
+                releases=tuple(
+                    {g.version: Release(g.version, g.digest, draw(st.booleans()), ("0001",)) for g in known}.values()
+                ),
+                generations=known,
+                current=current,
+                processes=tuple(Process(n, 1, ready=draw(st.booleans())) for n in sorted(alive)),
+                server=Server(f"web{i}", draw(st.sampled_from(["ready", "drain", "maint"])), up=draw(st.booleans())),
+            )
+        )
+    return hosts
+
+
+policies = st.builds(
+    Policy, canary=st.integers(0, 3), batch=st.sampled_from([1, 2, 3, "25%", "50%", "100%"]), floor=st.integers(0, 4)
+)
+
+
+@given(hosts_of_any_state(), policies)
+def test_any_plan_carried_out_leaves_nothing_to_do(hosts: list[Host], policy: Policy) -> None:
+    plan = plan_rollout(hosts, TARGET, policy)
+    after = apply(hosts, plan, policy)
+    assert all(h.runs_only(2) and h.in_service for h in after)
+    assert plan_rollout(after, TARGET, policy).is_empty
+
+
+@given(hosts_of_any_state(), policies, st.integers(0, 40))
+def test_any_plan_stopped_half_way_is_finished_by_the_next(hosts: list[Host], policy: Policy, steps: int) -> None:
+    half = apply(hosts, plan_rollout(hosts, TARGET, policy), policy, stop_after=steps)
+    after = apply(half, plan_rollout(half, TARGET, policy), policy)
+    assert all(h.runs_only(2) and h.in_service for h in after)

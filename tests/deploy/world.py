@@ -1,0 +1,60 @@
+"""A world to try plans in: carries steps out on facts, and complains as soon as users would suffer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from deploy.facts import Generation, Host, Process, Release, Server
+from deploy.plan import Kind, Plan, Policy, Step, Target
+
+
+def apply(hosts: Sequence[Host], plan: Plan, policy: Policy, stop_after: int | None = None) -> list[Host]:
+    """Carry out a plan, lanes of a group in step; assert after each step that the floor holds."""
+    assert not plan.problems
+    world = {host.name: host for host in hosts}
+    done = 0
+    for group in plan.groups:
+        for position in range(max(len(lane) for lane in group.lanes)):
+            for lane in group.lanes:
+                if position >= len(lane):
+                    continue
+                if stop_after is not None and done >= stop_after:
+                    return list(world.values())
+                before = sum(h.in_service for h in world.values())
+                step = lane[position]
+                world[step.host] = _do(step, world[step.host], plan.target)
+                after = sum(h.in_service for h in world.values())
+                assert after >= min(before, policy.floor), f"{step} left {after} in service, floor {policy.floor}"
+                done += 1
+    return list(world.values())
+
+
+def _do(step: Step, host: Host, target: Target) -> Host:
+    generation, release = host.generation(target.generation), host.release(target.version)
+    assert host.server is not None
+    if step.kind is Kind.STAGE:
+        kept = tuple(r for r in host.releases if r.version != target.version)
+        made = generation or Generation(target.generation, target.version, target.digest, target.env_digest)
+        others = tuple(g for g in host.generations if g.number != target.generation)
+        new = Release(target.version, target.digest, complete=True, migrations=target.migrations)
+        return replace(host, releases=(*kept, new), generations=(*others, made))
+    assert generation, f"{step} before its generation is there"
+    assert release and release.complete or step.kind in (Kind.READY, Kind.RESTORE, Kind.PRUNE), f"{step}: release not whole"
+    if step.kind is Kind.DRAIN:
+        return replace(host, server=replace(host.server, admin="drain"))
+    if step.kind is Kind.SWITCH:
+        others = tuple(g for g in host.generations if g.number != target.generation)
+        return replace(
+            host,
+            current=target.generation,
+            generations=(*others, replace(generation, activated=generation.activated or 1.0)),
+            processes=(Process(target.generation, 2, ready=True),),
+            server=replace(host.server, up=True),
+        )
+    if step.kind is Kind.READY:
+        assert host.serving, f"{step}: it does not serve"
+        return replace(host, server=replace(host.server, up=True))
+    if step.kind is Kind.RESTORE:
+        return replace(host, server=Server(host.name, "ready", up=host.server.up))
+    return host
