@@ -16,6 +16,9 @@ from sqlalchemy.orm import Session
 from app.clock import Clock, SystemClock
 from app.database.engine import make_engine
 from app.database.transaction import Transaction
+from app.geolocation.geocoding import Geocoder, PlaceGeocoder
+from app.geolocation.repository import PlaceRepository, SqlPlaceRepository
+from app.geolocation.services import Places
 from app.middleware.metrics import RequestMetrics
 from app.settings import Settings
 
@@ -56,7 +59,25 @@ def build_registry(settings: Settings) -> svcs.Registry:
     registry.register_factory(Engine, engine, on_registry_close=engine.close)
     registry.register_factory(Session, open_session)
     registry.register_factory(Transaction, session_as_transaction, enter=False)
+    register_geolocation(registry)
     return registry
+
+
+def register_geolocation(registry: svcs.Registry) -> None:
+    """Register what finds places."""
+
+    def repository(components: svcs.Container) -> PlaceRepository:
+        return SqlPlaceRepository(components.get(Session))
+
+    def places(components: svcs.Container) -> Places:
+        return Places(components.get(PlaceRepository))
+
+    def geocoder(components: svcs.Container) -> Geocoder:
+        return PlaceGeocoder(components.get(PlaceRepository))
+
+    registry.register_factory(PlaceRepository, repository)
+    registry.register_factory(Places, places)
+    registry.register_factory(Geocoder, geocoder)
 
 
 def open_session(components: svcs.Container) -> Iterator[Session]:

@@ -2,8 +2,9 @@
 
 import logging
 
+from app.geolocation import api as geolocation
 from app.web.routes import RouteTable
 
 logger = logging.getLogger(__name__)
 
-ROUTES: RouteTable = ()
+ROUTES: RouteTable = geolocation.ROUTES

@@ -1,9 +1,11 @@
 """``gazetteer db``: schema and data."""
 
 import logging
+import time
 
 import click
 
+from app.about import NAME
 from app.cli.environment import fail, settings_or_exit
 
 logger = logging.getLogger(__name__)
@@ -63,3 +65,29 @@ def check() -> None:
     if reasons:
         fail("\n".join(reasons))
     click.echo("ok")
+
+
+@command.command()
+def seed() -> None:
+    """Load the places that the application knows. Only what differs is written."""
+    from sqlalchemy.exc import DBAPIError
+
+    from app.clock import SystemClock
+    from app.database.engine import make_engine
+    from app.geolocation import dataset, seeding
+
+    started = time.perf_counter()
+    engine = make_engine(settings_or_exit().database_url, busy_seconds=60)
+    try:
+        done = seeding.seed(engine, dataset.fingerprint(), dataset.read, SystemClock().now())
+    except DBAPIError as error:
+        fail(f"db seed: {error.orig}; expected a database with an up-to-date schema. Type: {NAME} db upgrade")
+    finally:
+        engine.dispose()
+    if done is None:
+        click.echo(f"nothing to do: {dataset.fingerprint()} is loaded")
+        return
+    click.echo(
+        f"places: {done.added} added, {done.changed} changed, {done.removed} removed"
+        f" in {time.perf_counter() - started:.1f} s"
+    )

@@ -32,7 +32,7 @@ places = Table(
     Column("checksum", String(32), nullable=False),  # of everything we know of it, names included
 )
 # For the nearest place: a box is a few whole degrees of longitude and a range of latitudes, and with this index each
-# degree is one seek that reads only what is inside. Quarters are left out: see utils.nearest.
+# degree is one seek that reads only what is inside. Quarters are left out: see quarters.py.
 Index(
     "ix_places_position",
     places.c.meridian,
@@ -48,6 +48,7 @@ place_names = Table(
     Column("name", String(200), primary_key=True),  # normalised: utils.normalise
     Column("tier", Integer, nullable=False),  # 0 for the largest places: utils.tier
     Column("population", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 # For search by prefix, largest first: one seek per tier, and no need to look at small places (most of them) once
 # enough large ones are found. It holds all that the query needs.

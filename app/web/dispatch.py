@@ -39,7 +39,7 @@ def identify(permission: Permission, request: Request, components: svcs.Containe
     scheme, _, token = request.authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise NotAuthenticated("Send an API token: Authorization: Bearer TOKEN.")
-    authenticator: Authenticator = components.get_abstract(Authenticator)
+    authenticator: Authenticator = components.get(Authenticator)
     principal = authenticator.authenticate(token.strip())
     user_id.set(principal.id)
     return principal

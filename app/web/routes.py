@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import svcs
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypeForm
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Call(Generic[InputT]):
     components: svcs.Container
     principal: Principal | None
 
-    def get(self, component: type[ComponentT]) -> ComponentT:
+    def get(self, component: TypeForm[ComponentT]) -> ComponentT:
         """Return this request's component of a type: a service, a repository, the settings."""
         return self.components.get(component)
 

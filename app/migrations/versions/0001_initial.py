@@ -79,6 +79,7 @@ def create_places() -> None:
         sa.Column("population", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("place_id", "name", name="pk_place_names"),
         sa.ForeignKeyConstraint(["place_id"], ["places.id"], name="fk_place_names_place_id", ondelete="CASCADE"),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_place_names_search", "place_names", ["tier", "name", "population", "place_id"])
     op.create_table(

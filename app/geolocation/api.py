@@ -1,0 +1,175 @@
+"""The endpoints of places."""
+
+import logging
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from app.errors import NotFound
+from app.geolocation.geocoding import Geocoder
+from app.geolocation.models import Nearby, Place
+from app.geolocation.services import Places
+from app.web.routes import BodyInput, Call, Input, Output, Permission, Route, RouteTable
+
+logger = logging.getLogger(__name__)
+
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+Limit = Annotated[int, Field(ge=1, le=50)]
+
+
+class CountryOutput(Output):
+    code: str
+    name: str
+
+
+class PlaceOutput(Output):
+    """Positions are in degrees; ``part_of`` is the id of the city whose quarter the place is."""
+
+    id: int
+    name: str
+    label: str
+    country: CountryOutput
+    admin1_code: str
+    latitude: float
+    longitude: float
+    population: int
+    timezone: str
+    part_of: int | None
+
+    @classmethod
+    def of(cls, place: Place) -> Self:
+        return cls(
+            id=place.id,
+            name=place.name,
+            label=place.label,
+            country=CountryOutput(code=place.country.code, name=place.country.name),
+            admin1_code=place.admin1_code,
+            latitude=place.latitude,
+            longitude=place.longitude,
+            population=place.population,
+            timezone=place.timezone,
+            part_of=place.part_of,
+        )
+
+
+class PlaceList(Output):
+    items: list[PlaceOutput]
+
+
+class NearbyOutput(Output):
+    distance_km: float
+    place: PlaceOutput
+
+    @classmethod
+    def of(cls, found: Nearby) -> Self:
+        return cls(distance_km=round(found.distance_km, 3), place=PlaceOutput.of(found.place))
+
+
+class NearbyList(Output):
+    items: list[NearbyOutput]
+
+
+class SearchInput(Input):
+    q: Annotated[str, Field(min_length=1, max_length=200)]
+    limit: Limit = 10
+
+
+class PlaceInput(Input):
+    place_id: Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class NearestInput(Input):
+    lat: Latitude
+    lon: Longitude
+    limit: Limit = 5
+
+
+class GeocodeInput(BodyInput):
+    query: Annotated[str, Field(min_length=1, max_length=200)]
+    limit: Limit = 5
+
+
+class ReverseGeocodeInput(Input):
+    lat: Latitude
+    lon: Longitude
+
+
+def search_places(call: Call[SearchInput]) -> PlaceList:
+    found = call.get(Places).search(call.input.q, call.input.limit)
+    return PlaceList(items=[PlaceOutput.of(place) for place in found])
+
+
+def show_place(call: Call[PlaceInput]) -> PlaceOutput:
+    return PlaceOutput.of(call.get(Places).get(call.input.place_id))
+
+
+def nearest_places(call: Call[NearestInput]) -> NearbyList:
+    found = call.get(Places).nearest(call.input.lat, call.input.lon, call.input.limit)
+    return NearbyList(items=[NearbyOutput.of(nearby) for nearby in found])
+
+
+def geocode(call: Call[GeocodeInput]) -> PlaceList:
+    found = call.get(Geocoder).geocode(call.input.query, call.input.limit)
+    return PlaceList(items=[PlaceOutput.of(place) for place in found])
+
+
+def reverse_geocode(call: Call[ReverseGeocodeInput]) -> NearbyOutput:
+    found = call.get(Geocoder).reverse(call.input.lat, call.input.lon)
+    if found is None:
+        raise NotFound("There is no place near this position.")
+    return NearbyOutput.of(found)
+
+
+ROUTES: RouteTable = (
+    Route(
+        method="GET",
+        path="/api/v1/places",
+        name="places.search",
+        summary="Find places by the beginning of a name, in any language",
+        permission=Permission.PUBLIC,
+        input=SearchInput,
+        output=PlaceList,
+        endpoint=search_places,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/places/nearest",
+        name="places.nearest",
+        summary="Find the places nearest to a position",
+        permission=Permission.PUBLIC,
+        input=NearestInput,
+        output=NearbyList,
+        endpoint=nearest_places,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/places/{place_id}",
+        name="places.show",
+        summary="Show one place",
+        permission=Permission.PUBLIC,
+        input=PlaceInput,
+        output=PlaceOutput,
+        endpoint=show_place,
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/geocode",
+        name="geocode",
+        summary="Turn words into places; changes nothing",
+        permission=Permission.PUBLIC,
+        input=GeocodeInput,
+        output=PlaceList,
+        endpoint=geocode,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/reverse-geocode",
+        name="reverse-geocode",
+        summary="Turn a position into the place it is in or near",
+        permission=Permission.PUBLIC,
+        input=ReverseGeocodeInput,
+        output=NearbyOutput,
+        endpoint=reverse_geocode,
+    ),
+)

@@ -1,0 +1,143 @@
+"""Where places come from: the port, its adapter on the database, and its twin in memory."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Row, Select, select
+from sqlalchemy.orm import Session
+
+from app.geolocation.models import Country, Located, NamedPlace, Place
+from app.geolocation.tables import countries, place_names, places
+from app.geolocation.utils import TIER_BOUNDS, Box, meridian
+
+logger = logging.getLogger(__name__)
+
+LAST_CHARACTER = "\U0010ffff"
+
+
+class PlaceRepository(Protocol):
+    """Finds places. Names are given normalised; lists are ordered by population, largest first, then by id."""
+
+    def by_id(self, place_id: int) -> Place | None:
+        """Return a place, or None."""
+        ...
+
+    def by_ids(self, place_ids: Sequence[int]) -> list[Place]:
+        """Return places in the order of the ids; those that are not there are left out."""
+        ...
+
+    def ids_by_name(self, name: str, limit: int) -> list[int]:
+        """Return the ids of places that have exactly this name."""
+        ...
+
+    def ids_by_prefix(self, prefix: str, limit: int) -> list[int]:
+        """Return the ids of places with a name that begins like this."""
+        ...
+
+    def towns_in(self, box: Box) -> list[Located]:
+        """Return the positions in a box, in no order, without those of quarters."""
+        ...
+
+
+class SqlPlaceRepository:
+    """Places in the database."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def by_id(self, place_id: int) -> Place | None:
+        """Return a place, or None."""
+        return next(iter(self.by_ids([place_id])), None)
+
+    def by_ids(self, place_ids: Sequence[int]) -> list[Place]:
+        """Return places in the order of the ids; those that are not there are left out."""
+        if not place_ids:
+            return []
+        query = select(places, countries.c.name.label("country")).join(countries).where(places.c.id.in_(place_ids))
+        found = {row.id: _place(row) for row in self.session.execute(query)}
+        return [found[place_id] for place_id in place_ids if place_id in found]
+
+    def ids_by_name(self, name: str, limit: int) -> list[int]:
+        """Return the ids of places that have exactly this name."""
+        return self._ids(_largest().where(place_names.c.name == name), limit)
+
+    def ids_by_prefix(self, prefix: str, limit: int) -> list[int]:
+        """Return the ids of places with a name that begins like this."""
+        begins = (place_names.c.name >= prefix) & (place_names.c.name < prefix + LAST_CHARACTER)
+        return self._ids(_largest().where(begins), limit)
+
+    def towns_in(self, box: Box) -> list[Located]:
+        """Return the positions in a box, in no order, without those of quarters."""
+        query = select(places.c.id, places.c.latitude, places.c.longitude).where(
+            places.c.meridian.in_(box.meridians),
+            places.c.latitude.between(box.south, box.north),
+            places.c.part_of.is_(None),
+        )
+        return [Located(*row) for row in self.session.execute(query)]
+
+    def _ids(self, query: Select[int, int, int], limit: int) -> list[int]:
+        return [row[0] for row in self.session.execute(query.limit(limit))]
+
+
+def _largest() -> Select[int, int, int]:
+    """Select place ids, largest first.
+
+    Tiers are listed in full, and come first in the order, so that the database reads the index tier by tier and stops
+    at the limit. A place that matches by several names has the same population in each, so DISTINCT leaves one.
+    """
+    tiers = range(len(TIER_BOUNDS) + 1)
+    return (
+        select(place_names.c.place_id, place_names.c.tier, place_names.c.population)
+        .distinct()
+        .where(place_names.c.tier.in_(tiers))
+        .order_by(place_names.c.tier, place_names.c.population.desc(), place_names.c.place_id)
+    )
+
+
+def _place(row: Row[*tuple[Any, ...]]) -> Place:
+    return Place(
+        id=row.id,
+        name=row.name,
+        country=Country(row.country_code, row.country),
+        admin1_code=row.admin1_code,
+        latitude=row.latitude,
+        longitude=row.longitude,
+        population=row.population,
+        timezone=row.timezone,
+        part_of=row.part_of,
+    )
+
+
+class InMemoryPlaceRepository:
+    """Places in a list: for tests of use cases, and as the plainest statement of what the port means."""
+
+    def __init__(self, entries: Iterable[NamedPlace]) -> None:
+        self.entries = sorted(entries, key=lambda entry: (-entry.place.population, entry.place.id))
+
+    def by_id(self, place_id: int) -> Place | None:
+        """Return a place, or None."""
+        return next(iter(self.by_ids([place_id])), None)
+
+    def by_ids(self, place_ids: Sequence[int]) -> list[Place]:
+        """Return places in the order of the ids; those that are not there are left out."""
+        known = {entry.place.id: entry.place for entry in self.entries}
+        return [known[place_id] for place_id in place_ids if place_id in known]
+
+    def ids_by_name(self, name: str, limit: int) -> list[int]:
+        """Return the ids of places that have exactly this name."""
+        return [entry.place.id for entry in self.entries if name in entry.names][:limit]
+
+    def ids_by_prefix(self, prefix: str, limit: int) -> list[int]:
+        """Return the ids of places with a name that begins like this."""
+        return [entry.place.id for entry in self.entries if any(n.startswith(prefix) for n in entry.names)][:limit]
+
+    def towns_in(self, box: Box) -> list[Located]:
+        """Return the positions in a box, in no order, without those of quarters."""
+        return [
+            Located(place.id, place.latitude, place.longitude)
+            for place in (entry.place for entry in self.entries)
+            if place.part_of is None
+            and box.south <= place.latitude <= box.north
+            and meridian(place.longitude) in box.meridians
+        ]

@@ -1,0 +1,100 @@
+"""Pure helpers: names made comparable, distances and boxes on the globe, queries taken apart."""
+
+import logging
+import math
+import unicodedata
+from dataclasses import dataclass
+
+logger = logging.getLogger(__name__)
+
+EARTH_RADIUS_KM = 6371.0088
+"""Mean radius (IUGG). The sphere is wrong by 0.5 % at most."""
+
+FARTHEST_KM = math.pi * EARTH_RADIUS_KM
+"""From a point to its antipode."""
+
+# Letters that are not a base letter and an accent, so that decomposition leaves them alone.
+UNACCENTED = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h", "ŧ": "t"}
+)
+
+TIER_BOUNDS = (1_000_000, 250_000, 50_000, 15_000)
+"""Population from which a place is of tier 0, 1, 2, 3; all others are of tier 4."""
+
+
+def normalise(name: str) -> str:
+    """Reduce a name to what is compared: no case, no accents, single spaces for punctuation.
+
+    >>> normalise("São Tomé-et-Príncipe")
+    'sao tome et principe'
+    """
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name.casefold()).casefold())
+    letters = folded.translate(UNACCENTED)
+    kept = "".join(_comparable(character) for character in letters)
+    return unicodedata.normalize("NFC", " ".join(kept.split()))
+
+
+def _comparable(character: str) -> str:
+    if character.isascii():
+        return character if character.isalnum() else " "
+    if unicodedata.combining(character):
+        return ""
+    return character if unicodedata.category(character)[0] in "LMN" else " "
+
+
+def tier(population: int) -> int:
+    """Return the size class of a place, 0 for the largest."""
+    return sum(population < bound for bound in TIER_BOUNDS)
+
+
+def haversine_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
+    """Return the great-circle distance between two positions in degrees, in kilometres."""
+    phi, other_phi = math.radians(latitude), math.radians(other_latitude)
+    half_dphi = (other_phi - phi) / 2
+    half_dlambda = math.radians(other_longitude - longitude) / 2
+    chord = math.sin(half_dphi) ** 2 + math.cos(phi) * math.cos(other_phi) * math.sin(half_dlambda) ** 2
+    return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, chord)))
+
+
+def meridian(longitude: float) -> int:
+    """Return the whole degree west of a longitude, from -180 to 179; 180 is -180."""
+    return (math.floor(longitude) + 180) % 360 - 180
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A range of latitudes, and the whole degrees of longitude that it spans (never the same one twice)."""
+
+    south: float
+    north: float
+    meridians: tuple[int, ...]
+
+
+def box_around(latitude: float, longitude: float, radius_km: float) -> Box:
+    """Return a box that contains every position within ``radius_km``, across the antimeridian and the poles."""
+    angle = radius_km / EARTH_RADIUS_KM * 1.000001  # rounding must not lose a place on the rim
+    south, north = latitude - math.degrees(angle), latitude + math.degrees(angle)
+    if south <= -90 or north >= 90:
+        return Box(max(south, -90.0), min(north, 90.0), tuple(range(-180, 180)))
+    half_width = math.degrees(math.asin(min(1.0, math.sin(angle) / math.cos(math.radians(latitude)))))
+    west, east = math.floor(longitude - half_width), math.floor(longitude + half_width)
+    meridians = dict.fromkeys(meridian(degree) for degree in range(west, min(east, west + 359) + 1))
+    return Box(south, north, tuple(meridians))
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceQuery:
+    """What somebody typed to be geocoded: a name, and words that narrow it down. All normalised."""
+
+    name: str
+    qualifiers: tuple[str, ...]
+
+
+def parse_query(text: str) -> PlaceQuery:
+    """Take ``Paris, TX, United States`` apart at the commas.
+
+    >>> parse_query("Lisbon, Portugal")
+    PlaceQuery(name='lisbon', qualifiers=('portugal',))
+    """
+    name, *qualifiers = text.split(",")
+    return PlaceQuery(normalise(name), tuple(filter(None, map(normalise, qualifiers))))
