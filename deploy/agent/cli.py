@@ -1,0 +1,204 @@
+"""The command line: one request, or a session of many."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy.agent import BUILD, VERSION, arguments
+from deploy.agent.channel import Channel
+from deploy.agent.errors import AgentError, BadRequest, Stopped, from_os_error
+from deploy.agent.layout import Layout
+from deploy.agent.verbs import COMMON, VERBS, Agent, Verb
+
+OK, FAILED, USAGE = 0, 1, 2
+
+
+def usage() -> str:
+    """Describe the command line and every verb."""
+    width = max(len(name) for name in VERBS)
+    lines = "\n".join(f"  {verb.name:<{width}}  {verb.help}" for verb in VERBS.values())
+    return (
+        "usage: releasectl (--root DIR | --name NAME) VERB      one request: JSON on the first line of the input\n"
+        "       releasectl (--root DIR | --name NAME) session   many requests, one a line\n"
+        f"       releasectl --version\n\nverbs:\n{lines}\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the agent; give the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words in (["--version"], ["--help"], ["-h"]):
+        sys.stdout.write(f"releasectl {VERSION}+{BUILD}\n" if words == ["--version"] else usage())
+        return OK
+    try:
+        layout, words = _layout(words)
+    except ValueError as error:
+        return _unusable(str(error))
+    if len(words) == 2 and words[0] == "keep":
+        from deploy.agent.supervisors.keeper import keep
+
+        return keep(words[1])
+    if len(words) != 1:
+        return _unusable("one verb is expected")
+    if words[0] not in VERBS and words[0] != "session":
+        return _unusable(f"there is no verb {words[0]!r}")
+    _listen_to_signals()
+    channel = Channel(sys.stdin.buffer, sys.stdout.buffer, session=words[0] == "session")
+    try:
+        return _session(layout, channel) if words[0] == "session" else _once(layout, channel, words[0])
+    except Stopped:
+        return FAILED
+    finally:
+        channel.abandon()
+
+
+def _layout(words: list[str]) -> tuple[Layout, list[str]]:
+    options: dict[str, str] = {}
+    while words and words[0].startswith("--"):
+        name, equals, value = words.pop(0).partition("=")
+        if name not in ("--root", "--name"):
+            raise ValueError(f"unknown option {name}")
+        if not equals:
+            if not words:
+                raise ValueError(f"{name} needs a value")
+            value = words.pop(0)
+        options[name] = value
+    if options.get("--root"):
+        return Layout.under(Path(options["--root"]), options.get("--name")), words
+    if options.get("--name"):
+        if not arguments.VERSION.fits(options["--name"]):
+            raise ValueError(f"{options['--name']!r} is no name")
+        return Layout.system(options["--name"]), words
+    raise ValueError("--root or --name is needed")
+
+
+def _unusable(problem: str) -> int:
+    sys.stderr.write(f"releasectl: {problem}\n\n{usage()}")
+    return USAGE
+
+
+def _listen_to_signals() -> None:
+    import signal
+
+    def stop(*_: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # let what is half-done be undone
+        raise Stopped
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
+def _once(layout: Layout, channel: Channel, verb: str) -> int:
+    try:
+        request = (None if sys.stdin.isatty() else channel.request()) or {}
+        if request.setdefault("verb", verb) != verb:
+            raise BadRequest("bad-request", f"the command line says {verb}, the request {request['verb']!r}")
+    except AgentError as error:
+        channel.fail(error.to_json())
+        return FAILED
+    return OK if answer(layout, channel, request) else FAILED
+
+
+def _session(layout: Layout, channel: Channel) -> int:
+    while not channel.deaf:
+        try:
+            request = channel.request()
+        except AgentError as error:
+            channel.fail(error.to_json())
+            if error.code == "request-too-long":
+                return FAILED
+            continue
+        if request is None:
+            break
+        answer(layout, channel, request)
+        try:
+            channel.skip_payload()
+        except AgentError:
+            return FAILED
+    return OK
+
+
+def answer(layout: Layout, channel: Channel, request: Mapping[str, Any]) -> bool:
+    """Carry out one request and send its result or error; say whether it went well."""
+    try:
+        channel.succeed(_dispatch(layout, channel, request))
+        return True
+    except AgentError as error:
+        channel.fail(error.to_json())
+    except OSError as error:
+        channel.fail(from_os_error(error).to_json())
+    except Stopped:
+        channel.fail(
+            {"code": "stopped", "message": "the agent was told to stop", "hint": "the same call again goes on"}
+        )
+        raise
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        channel.fail(
+            {"code": "bug", "message": f"{type(error).__name__}: {error}", "hint": "report this with the traceback"}
+        )
+    return False
+
+
+def _dispatch(layout: Layout, channel: Channel, request: Mapping[str, Any]) -> dict[str, Any]:
+    given = {key: value for key, value in request.items() if key not in ("id", "verb")}
+    length = given.get("length")
+    if request.get("verb") == "receive" and type(length) is int and length >= 0:
+        channel.payload(length)  # even a refused request has its payload behind it
+    verb = VERBS.get(request.get("verb"))  # type: ignore[arg-type]
+    if verb is None:
+        raise BadRequest(
+            "unknown-verb", f"there is no verb {request.get('verb')!r}", expected=", ".join(VERBS),
+            hint="the agent may be older than the operator's side: bootstrap again",
+        )  # fmt: skip
+    own = {argument.name for argument in verb.arguments}
+    common = tuple(argument for argument in COMMON if argument.name not in own)
+    values = arguments.check(verb.name, (*verb.arguments, *common), given)
+    settings = {argument.name: values.pop(argument.name) for argument in common}
+    agent = Agent(layout, channel)
+    if verb.name not in ("status", "missing"):
+        layout.make()
+    if not verb.writes:
+        return verb.carry_out(agent, **values)
+    return _write(agent, verb, values, settings)
+
+
+def _write(agent: Agent, verb: Verb, values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    from deploy.agent import files
+
+    layout = agent.layout
+    with files.locked(layout.lock, timeout=settings["lock_timeout"], what=verb.name):
+        if settings["token"] is not None:
+            from deploy.agent import lease
+
+            lease.check_token(layout, settings["token"])
+        files.sweep(layout.tmp)
+        if settings["ledger"] is None:
+            return verb.carry_out(agent, **values)
+        return _recorded(agent, verb, values, settings["ledger"])
+
+
+def _recorded(agent: Agent, verb: Verb, values: dict[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    from deploy.agent import ledger
+
+    began = time.monotonic()
+
+    def record(phase: str, **more: Any) -> None:
+        ledger.append(agent.layout, [{"kind": verb.name, **entry, "phase": phase, **more}])
+
+    record("begin")
+    try:
+        result = verb.carry_out(agent, **values)
+    except BaseException as error:
+        detail = f"{error.code}: {error.message}" if isinstance(error, AgentError) else type(error).__name__
+        record("failed", detail=detail, seconds=round(time.monotonic() - began, 3))
+        raise
+    record("end", seconds=round(time.monotonic() - began, 3))
+    return result

@@ -1,0 +1,249 @@
+"""Generations: numbered pairs of a release and a snapshot of the environment variables."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.agent import files, releases
+from deploy.agent.errors import AgentError, BadRequest
+from deploy.agent.layout import Layout
+
+NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+OURS = ("HOME", "RELEASE_GENERATION", "RELEASE_VERSION")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What `meta.json` says of a generation, and the marks beside it."""
+
+    number: int
+    version: str
+    digest: str
+    env_digest: str
+    created: float
+    variables: Mapping[str, str]
+    secrets: tuple[str, ...]
+    activated: float | None
+    migrated: bool
+
+    def facts(self) -> dict[str, Any]:
+        """Describe the generation without its variables."""
+        keys = ("number", "version", "digest", "env_digest", "created", "activated", "migrated")
+        return {key: getattr(self, key) for key in keys}
+
+
+def env_digest(variables: Mapping[str, str], secrets: Mapping[str, str]) -> str:
+    """Hash variables and secrets, so that two environments can be compared without being shown."""
+    canonical = json.dumps(
+        {"secrets": dict(secrets), "variables": dict(variables)}, sort_keys=True, separators=(",", ":")
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def numbers(layout: Layout) -> list[int]:
+    """List the generations that are here."""
+    try:
+        return sorted(int(entry.name) for entry in os.scandir(layout.generations) if entry.name.isdigit())
+    except FileNotFoundError:
+        return []
+
+
+def load(layout: Layout, number: int) -> Generation:
+    """Read a generation.
+
+    Raises: AgentError no-generation, bad-generation.
+    """
+    path = layout.generation(number)
+    try:
+        meta = json.loads((path / "meta.json").read_bytes())
+        return Generation(
+            number, meta["version"], meta["digest"], meta["env_digest"], meta["created"], meta["variables"],
+            tuple(meta["secrets"]), _mtime(path / "activated"), _mtime(path / "migrated") is not None,
+        )  # fmt: skip
+    except FileNotFoundError:
+        known = ", ".join(map(str, numbers(layout))) or "none"
+        raise AgentError(
+            "no-generation", f"there is no generation {number} here", expected=f"one of: {known}", hint="`prepare` it"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise AgentError(
+            "bad-generation", f"{path}/meta.json can't be read: {error}", hint="deploy again under the next number"
+        ) from None
+
+
+def load_all(layout: Layout) -> list[Generation]:
+    """Read every generation that can be read."""
+    found = []
+    for number in numbers(layout):
+        try:
+            found.append(load(layout, number))
+        except AgentError:
+            continue
+    return found
+
+
+def claimed(layout: Layout) -> dict[str, set[str]]:
+    """Map each version to the digests that generations were made for."""
+    found: dict[str, set[str]] = {}
+    for generation in load_all(layout):
+        found.setdefault(generation.version, set()).add(generation.digest)
+    return found
+
+
+def _mtime(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def current(layout: Layout) -> int | None:
+    """Tell which generation `current` names."""
+    try:
+        name = os.path.basename(os.readlink(layout.current))
+    except (FileNotFoundError, OSError):
+        return None
+    return int(name) if name.isdigit() else None
+
+
+def set_current(layout: Layout, number: int) -> None:
+    """Point `current` at a generation."""
+    if current(layout) != number:
+        files.atomic_symlink(layout.current, f"generations/{number}", tmp=layout.tmp)
+
+
+def mark(layout: Layout, number: int, what: str) -> None:
+    """Leave a mark, `activated` or `migrated`, whose mtime says when it was first made."""
+    path = layout.generation(number) / what
+    if not path.exists():
+        files.atomic_write(path, b"", tmp=layout.tmp)
+
+
+def check_environment(variables: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    """Refuse names that can't be environment variables, and those that the agent sets itself.
+
+    Raises: BadRequest bad-environment, with all reasons at once and no value.
+    """
+    problems = []
+    for name in sorted({*variables, *secrets}):
+        if not NAME_PATTERN.match(name):
+            problems.append(f"{name!r} can't name a variable")
+        elif name in OURS:
+            problems.append(f"{name} is set by the agent")
+        if name in variables and name in secrets:
+            problems.append(f"{name} is both variable and secret")
+        if name in secrets and f"{name}_FILE" in variables:
+            problems.append(f"{name}_FILE is a variable, and {name} a secret")
+        if "\0" in variables.get(name, "") + secrets.get(name, ""):
+            problems.append(f"{name} has a NUL in its value")
+    if problems:
+        raise BadRequest("bad-environment", "; ".join(problems), hint="correct the environment file")
+
+
+def prepare(
+    layout: Layout, number: int, version: str, digest: str, variables: Mapping[str, str], secrets: Mapping[str, str]
+) -> bool:
+    """Make a generation aside and rename it into place; say whether it was not there yet.
+
+    Raises: AgentError bad-environment, no-release, tampered, generation-exists.
+    """
+    check_environment(variables, secrets)
+    path = layout.generation(number)
+    wanted = (version, digest, env_digest(variables, secrets))
+    if path.exists():
+        there = load(layout, number)
+        if (there.version, there.digest, there.env_digest) == wanted:
+            return False
+        raise AgentError(
+            "generation-exists", f"generation {number} exists with other contents",
+            expected=f"{version} ({digest[:12]})", got=f"{there.version} ({there.digest[:12]})",
+            hint=f"use number {max(numbers(layout)) + 1}",
+        )  # fmt: skip
+    found = releases.load(layout, version)
+    if found.digest != digest:
+        raise AgentError(
+            "tampered", f"release {version} has another manifest than asked for",
+            expected=digest, got=found.digest, hint="`assemble` the release again",
+        )  # fmt: skip
+    aside = files.scratch(layout.tmp, "generation")
+    _write(aside, path, number, wanted, variables, secrets)
+    os.rename(aside, path)
+    files.fsync_directory(layout.generations)
+    return True
+
+
+def _write(
+    aside: Path,
+    path: Path,
+    number: int,
+    identity: tuple[str, str, str],
+    variables: Mapping[str, str],
+    secrets: Mapping[str, str],
+) -> None:
+    version, digest, environment = identity
+    aside.mkdir(mode=0o755)
+    (aside / "release").symlink_to(f"../../releases/{version}")
+    (aside / "credentials").mkdir(mode=0o700)
+    for name, value in secrets.items():
+        files.write_file(aside / "credentials" / name, value.encode(), 0o600)
+    pairs = {**variables, **{f"{name}_FILE": f"{path}/credentials/{name}" for name in secrets}}
+    lines = "".join(f"{name}={quote(value)}\n" for name, value in sorted(pairs.items()))
+    files.write_file(aside / "env", lines.encode(), 0o600)
+    meta = {
+        "number": number, "version": version, "digest": digest, "env_digest": environment, "created": time.time(),
+        "variables": dict(variables), "secrets": sorted(secrets),
+    }  # fmt: skip
+    files.write_file(aside / "meta.json", json.dumps(meta, sort_keys=True, indent=1).encode() + b"\n", 0o600)
+    files.fsync_directory(aside / "credentials")
+    files.fsync_directory(aside)
+
+
+def quote(value: str) -> str:
+    """Quote a value as systemd's EnvironmentFile= reads it (systemd.exec(5)); plain values stay bare."""
+    if re.fullmatch(r"[A-Za-z0-9_@%+=:,./-]*", value):
+        return value
+    escaped = re.sub(r'(["\\`$])', r"\\\1", value)
+    return f'"{escaped}"'
+
+
+def environment(layout: Layout, generation: Generation) -> dict[str, str]:
+    """Give a process of a generation all of its environment; nothing comes from whoever called the agent."""
+    credentials = layout.generation(generation.number) / "credentials"
+    release = layout.release(generation.version)
+    return {
+        "PATH": f"{release}/bin:{PATH}",
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        **generation.variables,
+        **{f"{name}_FILE": f"{credentials}/{name}" for name in generation.secrets},
+        "HOME": str(layout.state),
+        "RELEASE_VERSION": generation.version,
+        "RELEASE_GENERATION": str(generation.number),
+    }
+
+
+@contextlib.contextmanager
+def in_use(layout: Layout, number: int, *, exclusive: bool = False) -> Iterator[bool]:
+    """Hold a generation against `prune`, or, exclusively, find out that nobody holds it (gives False when one does)."""
+    descriptor = os.open(layout.generation(number), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        yield free
+    finally:
+        os.close(descriptor)

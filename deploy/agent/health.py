@@ -1,0 +1,104 @@
+"""Ask a generation over its private socket: exactly 200 counts."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.agent.errors import NotServing
+
+INTERVAL = 0.05  # seconds between two questions
+PATIENCE = 5.0  # seconds that one answer may take while there is time left
+BODY = 2000  # bytes of an answer that are shown
+UNIX_PATH_MAX = 107  # bytes; sockaddr_un of Linux
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a health check came to: a status, or why there is none."""
+
+    status: int | None
+    text: str
+
+
+def reach(path: Path, use: Callable[[str], object]) -> None:
+    """Call `use` with an address of a Unix socket path of any length: a long one goes through a descriptor."""
+    if len(os.fsencode(path)) <= UNIX_PATH_MAX:
+        use(str(path))
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        use(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)
+
+
+def ask(path: Path, url: str, host: str, timeout: float) -> Answer:
+    """Send one GET, with a deadline for the whole answer."""
+    end = time.monotonic() + timeout
+    request = f"GET {url} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: releasectl\r\nConnection: close\r\n\r\n"
+    data = b""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.settimeout(timeout)
+            reach(path, connection.connect)
+            connection.sendall(request.encode("ascii"))
+            while len(data) < BODY * 4:
+                connection.settimeout(max(0.001, end - time.monotonic()))
+                chunk = connection.recv(4096)
+                if not chunk:
+                    break
+                data += chunk
+        except (socket.timeout, TimeoutError):
+            if not data:
+                return Answer(None, f"no answer within {timeout:g} s")
+        except OSError as error:
+            return Answer(None, f"no answer: {error.strerror or error}")
+    return understand(data)
+
+
+def understand(data: bytes) -> Answer:
+    """Read status and body of an HTTP answer, however odd."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    words = head.split(b"\r\n")[0].split(b" ")
+    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not (words[1].isdigit() and len(words[1]) == 3):
+        return Answer(None, f"not HTTP: {head[:80].decode('latin-1')!r}" if data else "the connection was closed")
+    return Answer(int(words[1]), body[:BODY].decode("utf-8", "replace"))
+
+
+def wait(
+    path: Path, url: str, host: str, deadline: float, check_alive: Callable[[], None], say: Callable[[str], None]
+) -> Answer:
+    """Ask until the answer is 200.
+
+    `deadline` is in seconds from now; `check_alive` raises when the process is gone; `say` is told of changes.
+
+    Raises: NotServing not-ready when it answered otherwise to the end, timeout when it never answered.
+    """
+    end = time.monotonic() + deadline
+    last = Answer(None, "not asked")
+    while True:
+        answer = ask(path, url, host, max(0.05, min(PATIENCE, end - time.monotonic())))
+        if answer.status == 200:
+            return answer
+        check_alive()
+        if answer.status is not None and answer.status != last.status:
+            say(f"{url} answers {answer.status}")
+        if answer.status is not None or last.status is None:
+            last = answer
+        if time.monotonic() + INTERVAL >= end:
+            break
+        time.sleep(INTERVAL)
+    if last.status is None:
+        raise NotServing(
+            "timeout", f"{url} did not answer within {deadline:g} s", expected="200", got=last.text,
+            hint="see its log; if it only starts slowly, raise [tool.slipway.health] deadline",
+        )  # fmt: skip
+    raise NotServing(
+        "not-ready", f"{url} did not answer 200 within {deadline:g} s", expected="200", got=str(last.status),
+        status=last.status, body=last.text, detail=last.text or None, hint="the answer says why, and so may the log",
+    )  # fmt: skip

@@ -1,0 +1,89 @@
+"""Where everything lies on a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The agent's directories; store, releases, generations and tmp share one file system."""
+
+    name: str | None
+    base: Path
+    state: Path
+    run: Path
+    log: Path
+    var: Path
+
+    @classmethod
+    def under(cls, root: Path, name: str | None = None) -> Layout:
+        """Put everything under one directory."""
+        root = root.absolute()
+        return cls(name=name, base=root, state=root / "state", run=root / "run", log=root / "log", var=root)
+
+    @classmethod
+    def system(cls, name: str) -> Layout:
+        """Use the directories of a server: /opt, /var/lib, /run, /var/log."""
+        var = Path("/var/lib") / name
+        return cls(name, Path("/opt") / name, var / "state", Path("/run") / name, Path("/var/log") / name, var)
+
+    @property
+    def store(self) -> Path:
+        return self.base / "store"
+
+    @property
+    def releases(self) -> Path:
+        return self.base / "releases"
+
+    @property
+    def generations(self) -> Path:
+        return self.base / "generations"
+
+    @property
+    def current(self) -> Path:
+        return self.base / "current"
+
+    @property
+    def tmp(self) -> Path:
+        return self.base / "tmp"
+
+    @property
+    def lock(self) -> Path:
+        return self.var / "lock"
+
+    @property
+    def lease(self) -> Path:
+        return self.var / "lease.json"
+
+    @property
+    def lease_lock(self) -> Path:
+        return self.var / "lease.lock"
+
+    @property
+    def ledger(self) -> Path:
+        return self.var / "ledger.jsonl"
+
+    def release(self, version: str) -> Path:
+        """Locate a release."""
+        return self.releases / version
+
+    def generation(self, number: int) -> Path:
+        """Locate a generation."""
+        return self.generations / str(number)
+
+    def log_file(self, key: str) -> Path:
+        """Locate the log of a generation, or of all trials."""
+        return self.log / ("trial.log" if key.startswith("trial-") else f"{key}.log")
+
+    def run_file(self, key: str, suffix: str) -> Path:
+        """Locate `run/<key>.<suffix>`: sock, pid or alive."""
+        return self.run / f"{key}.{suffix}"
+
+    def make(self) -> None:
+        """Create what is absent. `state` and `run` are for the processes' own user only."""
+        for path in (self.base, self.var, self.store, self.releases, self.generations, self.tmp, self.log):
+            path.mkdir(parents=True, exist_ok=True)
+        for path in (self.state, self.run):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)

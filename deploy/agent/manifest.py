@@ -1,0 +1,201 @@
+"""The manifest: all that the agent knows about a release."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.agent.errors import AgentError
+
+NAME = "manifest.json"
+SCHEMA = 1
+INTERPRETER_LINK = "bin/python"
+MODES = {"0644": False, "0755": True}
+
+VERSION_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z")
+SHA256_PATTERN = re.compile(r"[0-9a-f]{64}\Z")
+MAX_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class File:
+    """A regular file of a release."""
+
+    sha256: str
+    size: int
+    executable: bool
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A release's contents and contract; `digest` is the sha256 of the bytes it was read from."""
+
+    version: str
+    digest: str
+    raw: Mapping[str, Any]
+    text: bytes
+    files: Mapping[str, File] = field(repr=False)
+    links: Mapping[str, str] = field(repr=False)
+
+    @property
+    def contract(self) -> Mapping[str, Any]:
+        """Read the app's contract: app, server, health, commands."""
+        contract = self.raw["contract"]
+        assert isinstance(contract, dict)
+        return contract
+
+
+def read(data: bytes) -> Manifest:
+    """Read a manifest that was validated when its release was assembled.
+
+    Raises: AgentError bad-manifest.
+    """
+    try:
+        raw = json.loads(data)
+        files = {f["path"]: File(f["sha256"], f["size"], MODES[f["mode"]]) for f in raw["files"] if "link" not in f}
+        links = {f["path"]: f["link"] for f in raw["files"] if "link" in f}
+        return Manifest(raw["version"], hashlib.sha256(data).hexdigest(), raw, data, files, links)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise AgentError("bad-manifest", f"{NAME} can't be read: {type(error).__name__}: {error}") from None
+
+
+def parse(data: bytes) -> Manifest:
+    """Read a manifest from outside, and refuse what could not be a release, with all reasons at once.
+
+    Raises: AgentError bad-manifest.
+    """
+    try:
+        raw = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise AgentError("bad-manifest", f"{NAME} is not JSON: {error}", hint="build the release again") from None
+    problems = _problems(raw)
+    if problems:
+        shown = "; ".join(problems[:MAX_PROBLEMS])
+        more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
+        raise AgentError("bad-manifest", f"{NAME} is refused: {shown}{more}", hint="build the release again")
+    return read(data)
+
+
+def _problems(raw: Any) -> list[str]:
+    if not isinstance(raw, dict):
+        return ["it is not an object"]
+    if raw.get("schema") != SCHEMA:
+        return [f"schema is {raw.get('schema')!r}, this agent knows {SCHEMA}; update the agent"]
+    problems = []
+    if not isinstance(raw.get("version"), str) or not VERSION_PATTERN.match(raw["version"]):
+        problems.append(f"version {raw.get('version')!r} can't name a directory")
+    for key in ("python", "platform", "interpreter"):
+        if not isinstance(raw.get(key), str):
+            problems.append(f"{key} is missing")
+    problems += _contract_problems(raw.get("contract"))
+    if not isinstance(raw.get("files"), list) or not raw["files"]:
+        return [*problems, "files is missing or empty"]
+    for entry in raw["files"]:
+        problems += _entry_problems(entry, raw.get("interpreter"))
+    return problems or _tree_problems(raw["files"])
+
+
+def _contract_problems(contract: Any) -> list[str]:
+    if not isinstance(contract, dict):
+        return ["contract is missing"]
+    problems = []
+    if not isinstance(contract.get("app"), str) or contract["app"].startswith("-"):
+        problems.append("contract.app is not module:callable")
+    server = contract.get("server", {})
+    health = contract.get("health", {})
+    commands = contract.get("commands", {})
+    if not isinstance(server, dict) or any(type(v) not in (int, float) or v < 0 for v in server.values()):
+        problems.append("contract.server must hold numbers")
+    if not isinstance(health, dict) or any(
+        not isinstance(health.get(key, "/"), str) or not re.match(r"/[!-~]*\Z", health.get(key, "/"))
+        for key in ("live", "ready")
+    ):
+        problems.append("contract.health.live and ready must be paths")
+    elif not re.match(r"[!-~]+\Z", str(health.get("host", "localhost"))):
+        problems.append("contract.health.host must be a host name")
+    if not isinstance(commands, dict) or any(
+        not isinstance(argv, list) or not all(isinstance(word, str) for word in argv) for argv in commands.values()
+    ):
+        problems.append("contract.commands must hold lists of strings")
+    return problems
+
+
+def path_problem(path: Any) -> str | None:
+    """Say why a path may not be part of a release, if so."""
+    if not isinstance(path, str) or not path:
+        return f"path {path!r} is not a string"
+    if path.startswith("/"):
+        return f"path {path!r} is absolute"
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        return f"path {path!r} has an empty, '.' or '..' part"
+    if any(ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) <= 0xDFFF for char in path):
+        return f"path {path!r} has control characters"
+    if len(path.encode()) > 4000 or any(len(part.encode()) > 255 for part in path.split("/")):
+        return f"path {path[:60]!r}... is too long"
+    if path == NAME:
+        return f"path {NAME!r} is the manifest's own"
+    return None
+
+
+def link_problem(path: str, target: Any, interpreter: Any) -> str | None:
+    """Say why a symbolic link is refused, if so. Only bin/python may leave the release.
+
+    Inner links climb with leading `..` only: `a/link/..` may lead anywhere once `a/link` is itself a link.
+    """
+    if not isinstance(target, str) or not target or "\0" in target:
+        return f"link {path!r} has no target"
+    if path == INTERPRETER_LINK:
+        return None if target == interpreter else f"link {path!r} leads to {target!r}, not to {interpreter!r}"
+    if target.startswith("/"):
+        return f"link {path!r} leads out of the release: {target!r}"
+    parts = target.split("/")
+    climb = 0
+    while climb < len(parts) and parts[climb] == "..":
+        climb += 1
+    if climb > path.count("/"):
+        return f"link {path!r} leads out of the release: {target!r}"
+    if any(part in ("", ".", "..") for part in parts[climb:]):
+        return f"link {path!r} has a target that is not plain: {target!r}"
+    return None
+
+
+def _entry_problems(entry: Any, interpreter: Any) -> list[str]:
+    if not isinstance(entry, dict):
+        return [f"entry {entry!r} is not an object"]
+    path: Any = entry.get("path")
+    found = [path_problem(path)]
+    if found[0] is None:
+        if "link" in entry:
+            found.append(link_problem(path, entry["link"], interpreter))
+            if "sha256" in entry:
+                found.append(f"{path!r} is both file and link")
+        else:
+            if entry.get("mode") not in MODES:
+                found.append(f"{path!r} has mode {entry.get('mode')!r}, expected 0644 or 0755")
+            if type(entry.get("size")) is not int or entry["size"] < 0:
+                found.append(f"{path!r} has size {entry.get('size')!r}")
+            if not isinstance(entry.get("sha256"), str) or not SHA256_PATTERN.match(entry["sha256"]):
+                found.append(f"{path!r} has no sha256")
+    return [problem for problem in found if problem]
+
+
+def _tree_problems(entries: list[dict[str, Any]]) -> list[str]:
+    paths: set[str] = set()
+    problems = []
+    sizes: dict[str, int] = {}
+    for entry in entries:
+        path = entry["path"]
+        if path in paths:
+            problems.append(f"path {path!r} comes twice")
+        paths.add(path)
+        if "sha256" in entry and sizes.setdefault(entry["sha256"], entry["size"]) != entry["size"]:
+            problems.append(f"{path!r} has another size than its twin of the same sha256")
+    folders = {path[:i] for path in paths for i, char in enumerate(path) if char == "/"}
+    problems += [f"path {path!r} is a folder and a file or link" for path in sorted(folders & paths)]
+    if not any(entry["path"] == INTERPRETER_LINK and "link" in entry for entry in entries):
+        problems.append(f"link {INTERPRETER_LINK!r} is missing")
+    return problems

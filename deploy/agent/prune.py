@@ -1,0 +1,57 @@
+"""Remove what nobody will go back to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from deploy.agent import files, generations, releases, store
+from deploy.agent.generations import Generation
+from deploy.agent.layout import Layout
+from deploy.agent.supervisors.process import ProcessSupervisor
+
+
+def doomed(known: Iterable[Generation], current: int | None, running: Collection[int], keep: int) -> list[int]:
+    """Choose the generations to remove.
+
+    Never what is current or running, nor the newest `keep` that were activated; nor what was prepared after `current`:
+    a rollout may be at it. What failed its trial and was overtaken goes.
+    """
+    known = sorted(known, key=lambda generation: generation.number)
+    activated = [generation.number for generation in known if generation.activated is not None]
+    kept = {*running, *(activated[-keep:] if keep else ())}
+    return [
+        generation.number
+        for generation in known
+        if generation.number not in kept and current is not None and generation.number < current
+    ]
+
+
+def prune(layout: Layout, keep: int) -> dict[str, Any]:
+    """Remove old generations, the releases that only they used, and contents that no release links to."""
+    running = {process.generation for process in ProcessSupervisor(layout).running()}
+    known = generations.load_all(layout)
+    removed = []
+    for number in doomed(known, generations.current(layout), running, keep):
+        with generations.in_use(layout, number, exclusive=True) as free:
+            if not free:
+                continue
+            files.remove_tree(layout.generation(number), tmp=layout.tmp)
+        files.remove(layout.log_file(str(number)))
+        removed.append(number)
+    used = {generation.version for generation in known if generation.number not in removed}
+    gone = [version for version in releases.versions(layout) if version not in used]
+    for version in gone:
+        files.remove_tree(layout.release(version), tmp=layout.tmp)
+    return {"generations": removed, "releases": gone, "bytes": _sweep_store(layout)}
+
+
+def _sweep_store(layout: Layout) -> int:
+    freed = 0
+    for path, size in store.unreferenced(layout):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+            freed += size
+    return freed

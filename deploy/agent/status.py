@@ -1,0 +1,56 @@
+"""The facts about this server that a plan is made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deploy.agent import BUILD, VERSION, generations, host, lease, releases
+from deploy.agent.errors import AgentError
+from deploy.agent.layout import Layout
+from deploy.agent.manifest import Manifest
+from deploy.agent.supervisors.process import ProcessSupervisor
+
+
+def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
+    """Observe; nothing is locked or changed."""
+    known = generations.load_all(layout)
+    manifests: dict[str, Manifest | None] = {}
+
+    def manifest_of(version: str) -> Manifest | None:
+        if version not in manifests:
+            try:
+                manifests[version] = releases.load(layout, version)
+            except AgentError:
+                manifests[version] = None
+        return manifests[version]
+
+    by_number = {str(generation.number): generation.version for generation in known}
+    supervisor = ProcessSupervisor(layout)
+    current = generations.current(layout)
+    processes = supervisor.processes(lambda key: manifest_of(by_number[key]) if key in by_number else None)
+    running = manifest_of(by_number[str(current)]) if str(current) in by_number else None
+    return {
+        "agent": f"{VERSION}+{BUILD}",
+        "name": layout.name or (running.raw.get("name") if running else None),
+        "host": host.facts(layout),
+        "releases": [_release(layout, v, manifest_of(v)) for v in releases.versions(layout)] if with_releases else [],
+        "generations": [generation.facts() for generation in known],
+        "current": current,
+        "processes": processes,
+        "listening": supervisor.listening(),
+        "lease": lease.show(layout),
+    }
+
+
+def _release(layout: Layout, version: str, wanted: Manifest | None) -> dict[str, Any]:
+    if wanted is None:
+        return {"version": version, "digest": "", "commit": None, "complete": False, "problems": 1, "migrations": []}
+    problems = len(releases.look(layout, wanted))
+    return {
+        "version": version,
+        "digest": wanted.digest,
+        "commit": wanted.raw.get("commit"),
+        "complete": problems == 0,
+        "problems": problems,
+        "migrations": [migration.get("revision") for migration in wanted.raw.get("migrations", [])],
+    }

@@ -1,0 +1,1 @@
+"""What keeps processes alive under the agent: `process` (no root, no systemd)."""

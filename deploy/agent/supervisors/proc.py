@@ -1,0 +1,125 @@
+"""Read /proc: who holds a file, who listens, whether a process is the one it was."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+PIDFD_OPEN, PIDFD_GETFD = 434, 438  # system calls, the same number on every architecture
+
+
+def pids() -> Iterator[int]:
+    """List the processes of this machine."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            yield int(name)
+
+
+def stat_fields(pid: int) -> list[str] | None:
+    """Give the fields of /proc/PID/stat from the third (state) on; None when there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def start_time(pid: int) -> int | None:
+    """Tell when a process started, in ticks since boot; with the pid it names a process for good. None for zombies."""
+    fields = stat_fields(pid)
+    return int(fields[19]) if fields and fields[0] not in "ZX" else None
+
+
+def children(parent: int) -> list[int]:
+    """List the living children of a process."""
+    found = []
+    for pid in pids():
+        fields = stat_fields(pid)
+        if fields and int(fields[1]) == parent and fields[0] not in "ZX":
+            found.append(pid)
+    return found
+
+
+def boot_id() -> str:
+    """Identify this boot of this machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def command(pid: int) -> str:
+    """Show a process's command line, shortened."""
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return b" ".join(words).decode("utf-8", "replace").strip()[:120]
+    return ""
+
+
+def _descriptors(pid: int) -> Iterator[str]:
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
+            yield entry.path
+
+
+def holders(path: Path) -> list[int]:
+    """List the processes that have a file open, however it is called by now."""
+    try:
+        wanted = os.stat(path)
+    except FileNotFoundError:
+        return []
+    found = []
+    for pid in pids():
+        if pid == os.getpid():
+            continue
+        for descriptor in _descriptors(pid):
+            with contextlib.suppress(OSError):
+                status = os.stat(descriptor)
+                if (status.st_dev, status.st_ino) == (wanted.st_dev, wanted.st_ino):
+                    found.append(pid)
+                    break
+    return found
+
+
+def listener(port: int) -> str | None:
+    """Describe the process that listens on a TCP port, as far as this user may see."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                    inodes.add(f"socket:[{fields[9]}]")
+    if not inodes:
+        return None
+    for pid in pids():
+        for descriptor in _descriptors(pid):
+            with contextlib.suppress(OSError):
+                if os.readlink(descriptor) in inodes:
+                    return f"pid {pid} ({command(pid)})"
+    return "a process of another user"
+
+
+def kill(pid: int, number: signal.Signals) -> None:
+    """Signal a process that may be gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def copy_descriptor(pid: int, descriptor: int) -> int:
+    """Duplicate a descriptor of another process (pidfd_getfd(2)).
+
+    Raises: OSError; EPERM where the kernel does not let this user (kernel.yama.ptrace_scope).
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = libc.syscall(PIDFD_OPEN, pid, 0)
+    if handle < 0:
+        raise OSError(ctypes.get_errno(), "pidfd_open")
+    try:
+        copy = libc.syscall(PIDFD_GETFD, handle, descriptor, 0)
+        if copy < 0:
+            raise OSError(ctypes.get_errno(), "pidfd_getfd")
+        return int(copy)
+    finally:
+        os.close(handle)

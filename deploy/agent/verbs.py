@@ -1,0 +1,229 @@
+"""The verbs: one table feeds dispatch, checking of arguments and help.
+
+The parts behind a verb are imported when it is called: a `status` must not pay for gzip, threads and subprocesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.agent import arguments as a
+from deploy.agent.arguments import Argument
+from deploy.agent.channel import Channel
+from deploy.agent.layout import Layout
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Agent:
+    """What a verb works with: where things lie, and who asks."""
+
+    layout: Layout
+    channel: Channel
+
+    def say(self, detail: str) -> None:
+        """Tell the operator what is going on."""
+        self.channel.emit("waiting", detail=detail)
+
+    def output(self, stream: str, text: str) -> None:
+        """Pass on what a command says."""
+        self.channel.emit("output", stream=stream, text=text)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb: what it does, what it takes, whether it changes the server (then it takes the lock)."""
+
+    name: str
+    help: str
+    carry_out: Callable[..., Result]
+    arguments: tuple[Argument, ...] = ()
+    writes: bool = False
+
+
+def _status(agent: Agent, releases: bool) -> Result:
+    from deploy.agent.status import status
+
+    return status(agent.layout, releases)
+
+
+def _missing(agent: Agent, hashes: list[str]) -> Result:
+    from deploy.agent import store
+
+    return {"missing": store.missing(agent.layout, hashes)}
+
+
+def _receive(agent: Agent, encoding: str, length: int) -> Result:
+    from deploy.agent.receive import receive
+
+    return receive(agent.layout, agent.channel.payload(length), encoding)
+
+
+def _assemble(agent: Agent, manifest: str) -> Result:
+    from deploy.agent import generations, releases
+
+    return releases.assemble(agent.layout, manifest.encode(), generations.claimed(agent.layout))
+
+
+def _verify(agent: Agent, version: str | None, repair: bool) -> Result:
+    from deploy.agent.verify import verify
+
+    return verify(agent.layout, version, repair)
+
+
+def _prepare(
+    agent: Agent, generation: int, version: str, digest: str, variables: Mapping[str, str], secrets: Mapping[str, str]
+) -> Result:
+    from deploy.agent import generations
+
+    return {"created": generations.prepare(agent.layout, generation, version, digest, variables, secrets)}
+
+
+def _trial(agent: Agent, generation: int, check: str, deadline: float) -> Result:
+    from deploy.agent import switch
+
+    return switch.trial(agent.layout, generation, check, deadline, agent.say)
+
+
+def _migrate(agent: Agent, generation: int, command: str, timeout: float | None) -> Result:
+    from deploy.agent import commands
+
+    return commands.migrate(agent.layout, generation, command, timeout, agent.output, agent.channel.hung_up)
+
+
+def _activate(agent: Agent, generation: int, deadline: float, listen: str) -> Result:
+    from deploy.agent import switch
+
+    return switch.activate(agent.layout, generation, deadline, listen, agent.say)
+
+
+def _rollback(agent: Agent, to: int | None, deadline: float, listen: str) -> Result:
+    from deploy.agent import switch
+
+    return switch.rollback(agent.layout, to, deadline, listen, agent.say)
+
+
+def _start(agent: Agent, deadline: float, listen: str) -> Result:
+    from deploy.agent import switch
+
+    return switch.start(agent.layout, deadline, listen, agent.say)
+
+
+def _stop(agent: Agent, generation: int | None, timeout: float | None) -> Result:
+    from deploy.agent import switch
+
+    return switch.stop(agent.layout, generation, timeout, agent.say)
+
+
+def _prune(agent: Agent, keep: int) -> Result:
+    from deploy.agent.prune import prune
+
+    return prune(agent.layout, keep)
+
+
+def _run(agent: Agent, argv: list[str], generation: int | None, timeout: float | None) -> Result:
+    from deploy.agent import commands
+
+    return commands.run(agent.layout, argv, generation, timeout, agent.output, agent.channel.hung_up)
+
+
+def _logs(agent: Agent, lines: int, generation: int | None, follow: bool) -> Result:
+    from deploy.agent.logs import logs
+
+    def line(number: int, text: str) -> None:
+        agent.channel.emit("line", generation=number, text=text)
+
+    return {"lines": logs(agent.layout, lines, generation, follow, line, agent.channel.hung_up)}
+
+
+def _ledger(agent: Agent, append: list[Mapping[str, Any]], tail: int) -> Result:
+    from deploy.agent import ledger
+
+    entries = ledger.append(agent.layout, append)
+    return {"entries": entries if append else ledger.tail(agent.layout, tail)}
+
+
+def _lease(agent: Agent, action: str, owner: Mapping[str, Any] | None, ttl: float, token: int | None) -> Result:
+    from deploy.agent import lease
+
+    return lease.act(agent.layout, action, owner, ttl, token)
+
+
+GENERATION = Argument("generation", a.integer(1))
+GENERATION_OR_ALL = Argument("generation", a.integer(1).or_null(), None)
+DEADLINE = Argument("deadline", a.SECONDS, 30)
+LISTEN = Argument("listen", a.TEXT)
+TIMEOUT = Argument("timeout", a.SECONDS.or_null(), None)
+
+# Any request may have these; `lease` has a `token` of its own.
+COMMON = (
+    Argument("ledger", a.ANYTHING.or_null(), None),
+    Argument("token", a.integer(0).or_null(), None),
+    Argument("lock_timeout", a.SECONDS, 10),
+)
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb("status", "the facts about this server", _status, (Argument("releases", a.FLAG, True),)),
+        Verb("missing", "which contents must be sent", _missing, (Argument("hashes", a.HASHES),)),
+        Verb(
+            "receive", "take contents from a tar stream behind the request", _receive,
+            (Argument("encoding", a.one_of("identity", "gzip"), "identity"), Argument("length", a.integer())),
+            writes=True,
+        ),
+        Verb(
+            "assemble", "make or repair a release out of the store", _assemble, (Argument("manifest", a.TEXT),),
+            writes=True,
+        ),
+        Verb(
+            "verify", "read every byte of releases", _verify,
+            (Argument("version", a.VERSION.or_null(), None), Argument("repair", a.FLAG, False)), writes=True,
+        ),
+        Verb(
+            "prepare", "make a generation of a release and variables", _prepare,
+            (GENERATION, Argument("version", a.VERSION), Argument("digest", a.SHA256), Argument("variables", a.TABLE),
+             Argument("secrets", a.TABLE, {})), writes=True,
+        ),
+        Verb(
+            "trial", "boot a generation on a private socket, ask it, stop it", _trial,
+            (GENERATION, Argument("check", a.one_of("live", "ready"), "ready"), DEADLINE), writes=True,
+        ),
+        Verb(
+            "migrate", "run the contract's command that changes the database", _migrate,
+            (GENERATION, Argument("command", a.one_of("migrate", "seed"), "migrate"), TIMEOUT), writes=True,
+        ),
+        Verb(
+            "activate", "start a generation, wait until it is ready, make it current, stop the others", _activate,
+            (GENERATION, DEADLINE, LISTEN), writes=True,
+        ),
+        Verb(
+            "rollback", "activate an earlier generation", _rollback,
+            (Argument("to", a.integer(1).or_null(), None), DEADLINE, LISTEN), writes=True,
+        ),
+        Verb("start", "start what is current, as after a reboot", _start, (DEADLINE, LISTEN), writes=True),
+        Verb("stop", "stop a generation, or everything", _stop, (GENERATION_OR_ALL, TIMEOUT), writes=True),
+        Verb("prune", "remove what nobody will go back to", _prune, (Argument("keep", a.integer(1)),), writes=True),
+        Verb(
+            "run", "run a program of the app", _run,
+            (Argument("argv", a.WORDS), GENERATION_OR_ALL, TIMEOUT),
+        ),
+        Verb(
+            "logs", "show what a generation said", _logs,
+            (Argument("lines", a.integer(), 100), GENERATION_OR_ALL, Argument("follow", a.FLAG, False)),
+        ),
+        Verb(
+            "ledger", "append to, or read, the record of rollouts", _ledger,
+            (Argument("append", a.ENTRIES, []), Argument("tail", a.integer(), 200)),
+        ),
+        Verb(
+            "lease", "the lock of one deployer at a time", _lease,
+            (Argument("action", a.one_of("acquire", "renew", "release", "show")),
+             Argument("owner", a.ANYTHING.or_null(), None), Argument("ttl", a.SECONDS, 60),
+             Argument("token", a.integer(0).or_null(), None)),
+        ),
+    )
+}  # fmt: skip
