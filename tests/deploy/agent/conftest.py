@@ -1,0 +1,51 @@
+"""Fixtures: the built agent, a release that really serves, an empty server."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.agent.layout import Layout
+from deploy.artifacts import agent as builder
+from tests.deploy.agent import kit
+
+
+@pytest.fixture(scope="session")
+def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build releasectl once."""
+    path = tmp_path_factory.mktemp("agent") / "releasectl"
+    builder.write(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_release(tmp_path_factory: pytest.TempPathFactory) -> kit.Release:
+    """Make a release that really serves, once."""
+    return kit.real(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture
+def agent(zipapp: Path, tmp_path: Path) -> Iterator[kit.Caller]:
+    """Give an empty server; everything that was started on it is stopped afterwards."""
+    caller = kit.Caller([sys.executable, "-I", str(zipapp)], tmp_path / "server")
+    yield caller
+    with contextlib.suppress(kit.AgentFailure):
+        caller("stop", timeout=0.2)
+
+
+@pytest.fixture
+def port() -> int:
+    """Find a free port."""
+    return kit.free_port()
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """Give the directories of an empty server, for calls within this process."""
+    layout = Layout.under(tmp_path / "server")
+    layout.make()
+    return layout
