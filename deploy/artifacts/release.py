@@ -115,7 +115,7 @@ def _check_requirements(parts: list[Unpacked], contract: Contract, python: Inter
     )
     if problems:
         raise ReleaseError(
-            f"{contract.lock} does not have what its own packages need", problems=problems, hint="make lock"
+            f"{contract.lock} lacks what its own packages need", problems=problems, hint="make lock"
         )
 
 

@@ -75,7 +75,8 @@ def _from_git(git: Git, commit: str, dirty: bool, tree: str, settings: dict[str,
         latest = _tag_version(tag, re.compile(settings["tag_regex"]) if "tag_regex" in settings else _TAG)
     if distance == 0 and not dirty:
         return str(latest)
-    text = f"{_next(latest)}.dev{distance}+g{commit[:7]}"
+    local = f"{latest.local}." if latest.local else ""
+    text = f"{_next(latest)}.dev{distance}+{local}g{commit[:7]}"
     return f"{text}.dirty.{tree[:8]}" if dirty else text
 
 
