@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Agent:
         self.host = host
         self._command = list(command)
         self._process: subprocess.Popen[bytes] | None = None
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the session)
         self._buffer = b""
         self._id = 0
         self._lock = threading.Lock()
@@ -68,8 +69,8 @@ class Agent:
     ) -> dict[str, Any]:
         """Carry out one verb and return its result.
 
-        `silence` is the longest time without a word from the agent, in seconds; `payload` is sent behind the request; `on_event` gets each
-        event as it comes.
+        `silence` is the longest time without a word from the agent, in seconds; `payload` is sent behind the request;
+        `on_event` gets each event as it comes.
 
         Raises: AgentError with the agent's own code; AgentGone when there is no answer.
         """
@@ -90,7 +91,11 @@ class Agent:
         if self._process is None:
             # A session of its own: Ctrl-C at the operator's terminal must not stop an agent in the middle of a switch.
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, start_new_session=True
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                start_new_session=True,
             )
         return self._process
 
@@ -143,10 +148,8 @@ class Agent:
         assert process.stdout is not None
         if kill:
             process.kill()
-        try:
+        with suppress(BrokenPipeError):
             process.stdin.close()
-        except BrokenPipeError:
-            pass
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
 """HAProxy by its runtime socket: look at servers, drain them, restore them.
 
-Source: HAProxy 2.6 management guide, section 9.3 "Unix Socket commands". What was set here is forgotten when HAProxy reloads, unless the
-configuration has a server-state file (haproxy#2085): `save_state` writes it.
+Source: HAProxy 2.6 management guide, section 9.3 "Unix Socket commands". What was set here is forgotten when HAProxy
+reloads, unless the configuration has a server-state file (haproxy#2085): `save_state` gives its content.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Balancer:
                 name=name,
                 admin="maint" if admin & MAINT else "drain" if admin & DRAIN else "ready",
                 up=int(state["srv_op_state"]) == RUNNING,
+                proven=row.get("status") in ("UP", "DRAIN"),  # "UP 1/2": not every check that it takes has passed
                 sessions=int(row.get("scur") or 0) + int(row.get("qcur") or 0),
                 check=row.get("check_status", "").lstrip("* "),
             )

@@ -1,5 +1,6 @@
 """The contract: all that Slipway knows about the app, read from `[project]` and `[tool.slipway]` of pyproject.toml."""
 
+import json
 import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -122,6 +123,10 @@ class Probe(TomlModel):
     path: UrlPath
     method: Annotated[str, AfterValidator(_method)] = "GET"
     body: Any = Field(default=None, alias="json")
+
+    def as_request(self) -> dict[str, Any]:
+        """Answer it as `deploy.prober.Request` takes it."""
+        return {"path": self.path, "method": self.method, "body": None if self.body is None else json.dumps(self.body)}
 
 
 class Slipway(TomlModel):

@@ -1,6 +1,7 @@
 """`make demo`: the main job, as its user types it, on the embedded environment.
 
-It makes a second release out of the same checkout with one line changed, without touching the checkout: a commit that no branch names.
+It makes a second release out of the same checkout with one line changed, and does not touch the checkout for it: the
+change is a commit that no branch names.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ CHANGED, LINE = "app/about.py", "\n# The release before this one: the same appli
 def main() -> int:
     """Build two releases, set the environment up, deploy the first, and roll out the second under traffic."""
     begun = time.monotonic()
-    settings, terms = environment.read(ENVIRONMENT), contract.load(ROOT)
+    settings, terms = environment.read(ENVIRONMENT), contract.read(ROOT)
     say("Two releases: this checkout, and one before it that differs in a line.")
     second = _build(None)
     first = _build(_commit_with(CHANGED, LINE))
     _fab(f"bootstrap:{ENVIRONMENT}")
     _fab(f"deploy:{ENVIRONMENT}", "--version", first)
-    say(f"\n{CLIENTS} keep-alive clients now send GET and POST through {settings.url}, without a pause and without a retry.")
+    say(f"\n{CLIENTS} keep-alive clients now send GET and POST through {settings.url} and never retry.")
     prober = Prober(settings.url, [p.as_request() for p in terms.probe], CLIENTS, RATE)
     time.sleep(1)
     _fab(f"deploy:{ENVIRONMENT}", "--version", second)
@@ -40,7 +41,7 @@ def main() -> int:
     say(f"\nThe {CLIENTS} clients: {summary}")
     _fab(f"status:{ENVIRONMENT}")
     _show(settings.url)
-    say(f"\nFrom a checkout to two releases and a rollout in {time.monotonic() - begun:.0f} s. It stays up at {settings.url}")
+    say(f"\nFrom a checkout to a served, rolled-out release in {time.monotonic() - begun:.0f} s: {settings.url}")
     say(f"  fab status:{ENVIRONMENT}     what runs where\n  fab rollback:{ENVIRONMENT}   back to the release before")
     say(f"  fab logs:{ENVIRONMENT}       what it logs\n  fab destroy:{ENVIRONMENT}    stop and remove it")
     return Exit.FAILED_UNCHANGED if summary.failed else Exit.OK
@@ -54,14 +55,17 @@ def _build(ref: str | None) -> str:
 
 
 def _commit_with(path: str, addition: str) -> str:
-    """Make a commit object beside HEAD whose `path` has a line more; no ref, no index and no file of the checkout changes."""
+    """Make a commit beside HEAD whose `path` has a line more; no ref, no index and no file of the checkout changes."""
     content = _git("show", f"HEAD:{path}") + addition
     blob = _git("hash-object", "-w", "--stdin", given=content).strip()
     tree = _tree_with(path.split("/"), blob, "HEAD")
     parents = _git("rev-list", "--parents", "-n1", "HEAD").split()[1:2]
     date = f"{_git('show', '-s', '--format=%ct', 'HEAD').strip()} +0000"
-    identity = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in
-                (("NAME", "demo"), ("EMAIL", "demo@localhost"), ("DATE", date))}
+    identity = {
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "demo"), ("EMAIL", "demo@localhost"), ("DATE", date))
+    }
     arguments = [word for parent in parents for word in ("-p", parent)]
     return _git("commit-tree", tree, *arguments, "-m", "The release before", environment=identity).strip()
 
@@ -83,10 +87,18 @@ def _git(*arguments: str, given: str | None = None, environment: dict[str, str] 
     import os
 
     done = subprocess.run(
-        ["git", *arguments], cwd=ROOT, input=given, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
+        ["git", *arguments],
+        cwd=ROOT,
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **(environment or {})},
     )
     if done.returncode:
-        raise SlipwayError(f"git {arguments[0]}: {done.stderr.strip()}", hint="the demo needs a git checkout with a commit")
+        raise SlipwayError(
+            f"git {arguments[0]}: {done.stderr.strip()}", hint="the demo needs a git checkout with a commit"
+        )
     return done.stdout
 
 

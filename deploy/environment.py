@@ -1,22 +1,25 @@
-"""Environment files: `deploy/environments/<name>.toml`, checked in full, each mistake with its line and what was expected."""
+"""Environment files: `deploy/environments/<name>.toml`, checked in full, each mistake with its line."""
 
 from __future__ import annotations
 
-import difflib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from deploy import toml_model
 from deploy.errors import SlipwayError
-from deploy.toml_document import Document, explain, load
+from deploy.toml_model import TomlModel, nearest
+from deploy.toml_position import Document, load
 
-DIRECTORY = Path(__file__).parent / "environments"
+ROOT = Path(__file__).resolve().parent.parent
+DIRECTORY = ROOT / "deploy" / "environments"
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
-class EnvironmentError_(SlipwayError):
+class EnvironmentFileError(SlipwayError):
     """An environment file can't be used."""
 
 
@@ -37,28 +40,26 @@ def _batch(value: Any) -> Any:
 
 
 Address = Annotated[str, BeforeValidator(_address)]
-Variable = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v)]
+Variable = Annotated[
+    str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v)
+]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class HostEntry(_Table):
+class HostEntry(TomlModel):
     """`[hosts.NAME]`: a server and what it is for."""
 
     roles: frozenset[Literal["web", "worker", "db", "lb"]] = Field(min_length=1)
     listen: Address
 
 
-class BalancerEntry(_Table):
+class BalancerEntry(TomlModel):
     """`[balancer]`: where users come in."""
 
     listen: Address
     max_request: int = Field(60, ge=1, le=3600, description="seconds the longest request may take")
 
 
-class RolloutEntry(_Table):
+class RolloutEntry(TomlModel):
     """`[rollout]`: how carefully."""
 
     canary: int = Field(1, ge=0)
@@ -69,24 +70,23 @@ class RolloutEntry(_Table):
     lease: float = Field(30, ge=5, le=600, description="seconds a deployer may be silent before another may take over")
 
 
-class ProberEntry(_Table):
+class ProberEntry(TomlModel):
     """`[prober]`: the requests that watch a rollout."""
 
     clients: int = Field(2, ge=0, le=256)
     rate: float = Field(20, gt=0, le=10000, description="requests a second, all clients together")
 
 
-class Environment(_Table):
-    """One environment: hosts by role, rollout policy, plain variables, names of secrets."""
+class EnvironmentFile(TomlModel):
+    """One environment as written: hosts by role, rollout policy, plain variables, names of secrets."""
 
-    name: str
     transport: Literal["local"]
-    directory: Path
+    directory: Annotated[Path, Field(strict=False)]
     hosts: dict[str, HostEntry] = Field(min_length=1)
     balancer: BalancerEntry
     rollout: RolloutEntry = RolloutEntry()
     prober: ProberEntry = ProberEntry()
-    variables: dict[str, Variable] = {}
+    variables: dict[str, Variable] = Field(default={})
     secrets: tuple[str, ...] = ()
 
     @field_validator("hosts")
@@ -108,7 +108,7 @@ class Environment(_Table):
         return variables
 
     @model_validator(mode="after")
-    def _ports_differ(self) -> Environment:
+    def _ports_differ(self) -> EnvironmentFile:
         seen: dict[str, str] = {}
         for who, listen in [("balancer", self.balancer.listen), *((n, h.listen) for n, h in self.hosts.items())]:
             if listen in seen:
@@ -119,15 +119,34 @@ class Environment(_Table):
                 raise ValueError(f"{name} is both a variable and a secret: expected one of them")
         return self
 
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment file with its name, and its directory made absolute."""
+
+    name: str
+    directory: Path
+    file: EnvironmentFile
+
+    @property
+    def hosts(self) -> dict[str, HostEntry]:
+        """Every host."""
+        return self.file.hosts
+
     @property
     def web(self) -> dict[str, HostEntry]:
         """The hosts that serve the application, in the file's order."""
-        return {name: host for name, host in self.hosts.items() if "web" in host.roles}
+        return {name: host for name, host in self.file.hosts.items() if "web" in host.roles}
 
     @property
     def url(self) -> str:
         """Where users come in."""
-        return f"http://{self.balancer.listen}"
+        return f"http://{self.file.balancer.listen}"
+
+    @property
+    def path(self) -> str:
+        """Name the file, as a person finds it."""
+        return f"deploy/environments/{self.name}.toml"
 
 
 def names(directory: Path = DIRECTORY) -> list[str]:
@@ -135,33 +154,21 @@ def names(directory: Path = DIRECTORY) -> list[str]:
     return sorted(path.stem for path in directory.glob("*.toml") if NAME.fullmatch(path.stem))
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """Name the nearest known word, as the end of a message: ` (did you mean "local"?)`."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f' (did you mean "{close[0]}"?)' if close else ""
-
-
 def read(name: str, directory: Path = DIRECTORY) -> Environment:
     """Read and check `<directory>/<name>.toml`; a relative `directory` in it is taken from the repository's root.
 
-    Raises: EnvironmentError_ with every mistake of the file, each with its line.
+    Raises: EnvironmentFileError with every mistake of the file, each with its line.
     """
     path = directory / f"{name}.toml"
     if not path.is_file():
-        known = names(directory)
-        raise EnvironmentError_(
-            f'unknown environment "{name}"{nearest(name, known)}', hint=f"there is: {', '.join(known) or 'none'}"
-        )
-    document = load(path)
-    return check(document, name)
+        raise EnvironmentFileError(f'unknown environment "{name}"{nearest(name, names(directory))}')
+    document = load(path, shown_as=Path("deploy", "environments", path.name))
+    return Environment(name, *_checked(document))
 
 
-def check(document: Document, name: str) -> Environment:
-    """Check a parsed file; see `read`."""
-    try:
-        environment = Environment.model_validate({**document.data, "name": name})
-    except ValidationError as error:
-        problems = explain(document, error, Environment)
-        raise EnvironmentError_(f"{document.path}: {len(problems)} to mend", problems=tuple(problems)) from None
-    root = Path(__file__).resolve().parent.parent
-    return environment.model_copy(update={"directory": root / environment.directory})
+def _checked(document: Document) -> tuple[Path, EnvironmentFile]:
+    file, problems = toml_model.read(EnvironmentFile, document)
+    if file is None:
+        count = f"{len(problems)} mistake{'s' * (len(problems) != 1)}"
+        raise EnvironmentFileError(f"{document.path} has {count}; nothing was touched", problems=tuple(problems))
+    return ROOT / file.directory, file

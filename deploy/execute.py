@@ -1,4 +1,4 @@
-"""Carry out a plan: a thin shell around `deploy.plan`. Lanes run side by side; every step is in the ledger before and after."""
+"""Carry out a plan: lanes side by side, and every step in the ledger before and after."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Executor:
         if variables is None or tree is None:
             raise SlipwayError(
                 f"{step.host}: release {self.plan.target.version} is not whole there, and no copy of it is at hand",
-                hint=f"make release, then fab deploy:{self.hosts.environment.name} --version {self.plan.target.version}",
+                hint=f"make release, then fab deploy:{self.hosts.environment.name}",
             )
         agent, target = self.hosts.agents[step.host], self.plan.target
         files = sync.contents(self.payload.manifest)
@@ -157,10 +157,12 @@ class Executor:
         return lines[-1] if lines else "done"
 
     def _drain(self, step: Step) -> str:
-        timeout = self.hosts.environment.rollout.drain_timeout
+        timeout = self.hosts.environment.file.rollout.drain_timeout
         with self._in_ledger(step):
             self.hosts.balancer.set_state(step.host, "drain")
             if self.hosts.balancer.wait_until(step.host, lambda s: s.sessions == 0, timeout):
+                # Closes its idle connections too; gunicorn would wait 2 s for a last request on each (measured).
+                self.hosts.balancer.set_state(step.host, "maint")
                 return "idle"
             left = self.hosts.balancer.server(step.host).sessions
         return f"{left} still in flight after {timeout:.0f} s; the old generation finishes them"
@@ -180,10 +182,14 @@ class Executor:
 
     def _ready(self, step: Step) -> str:
         with self._in_ledger(step):
-            server = self.hosts.balancer.wait_until(step.host, lambda s: s.up, self._health["deadline"])
+            if self.hosts.balancer.server(step.host).admin == "maint":
+                self.hosts.balancer.set_state(step.host, "drain")  # checked again, and still without users
+            server = self.hosts.balancer.wait_until(step.host, lambda s: s.up and s.proven, self._health["deadline"])
             if server is None:
                 check = self.hosts.balancer.server(step.host).check
-                raise SlipwayError(f"{step.host}: the load balancer's check of {self._health['ready']} says {check}, not 200")
+                raise SlipwayError(
+                    f"{step.host}: the load balancer's check of {self._health['ready']} says {check}, not 200"
+                )
         return f"check says {server.check}"
 
     def _restore(self, step: Step) -> str:
@@ -193,7 +199,7 @@ class Executor:
         return "in service"
 
     def _prune(self, step: Step) -> str:
-        answer = self._agent(step, "prune", in_ledger=True, keep=self.hosts.environment.rollout.keep)
+        answer = self._agent(step, "prune", in_ledger=True, keep=self.hosts.environment.file.rollout.keep)
         gone = answer["releases"]
         return f"{len(gone)} releases removed, {human(answer['bytes'])} freed" if gone else "nothing to remove"
 

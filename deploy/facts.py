@@ -1,4 +1,4 @@
-"""What was observed of an environment: plain data, read from the agents and the load balancer, decided on by `deploy.plan`."""
+"""What was observed of an environment: plain data from the agents and the load balancer, for `deploy.plan`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class Server:
     name: str
     admin: str  # ready, drain or maint: what the operator asked for
     up: bool  # what the balancer's own health check found
+    proven: bool = False  # and its latest check passed; after maint a server counts as up until one fails
     sessions: int = 0
     check: str = ""  # the last check's outcome: L7OK, L4CON, ...
 
@@ -104,7 +105,8 @@ def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: 
         name=name,
         listen=listen,
         releases=tuple(
-            Release(r["version"], r["digest"], r["complete"], tuple(r.get("migrations", ()))) for r in status["releases"]
+            Release(r["version"], r["digest"], r["complete"], tuple(r.get("migrations", ())))
+            for r in status["releases"]
         ),
         generations=tuple(
             Generation(
@@ -120,7 +122,8 @@ def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: 
         ),
         current=status["current"],
         processes=tuple(
-            Process(p["generation"], p["pid"], p["ready"], p.get("since"), p.get("workers", 0)) for p in status["processes"]
+            Process(p["generation"], p["pid"], p["ready"], p.get("since"), p.get("workers", 0))
+            for p in status["processes"]
         ),
         server=server,
         platform=status["host"]["platform"],

@@ -40,7 +40,7 @@ class Hosts:
 
     def _command(self, host: str) -> list[str]:
         root = self.root(host)
-        # -I: neither the operator's PYTHON* variables nor packages reach the agent, which needs the standard library only.
+        # -I: neither the operator's PYTHON* variables nor packages reach the agent: it needs the standard library only.
         return [sys.executable, "-I", str(root / "releasectl"), "--root", str(root), "session"]
 
     def each(self, function: Callable[[str, Agent], T]) -> dict[str, T]:

@@ -51,7 +51,7 @@ def hold(hosts: Hosts, rollout: str) -> Iterator[Lease]:
 
     Raises: LeaseHeld naming who holds it.
     """
-    ttl, me = hosts.environment.rollout.lease, owner(rollout)
+    ttl, me = hosts.environment.file.rollout.lease, owner(rollout)
     tokens: dict[str, int] = {}
     done = threading.Event()
 
@@ -74,7 +74,9 @@ def hold(hosts: Hosts, rollout: str) -> Iterator[Lease]:
             except AgentError as error:
                 if error.code != "lease-held":
                     raise
-                raise LeaseHeld(error.message, hint=f"wait for it; fab status:{hosts.environment.name} shows it") from None
+                raise LeaseHeld(
+                    error.message, hint=f"wait for it; fab status:{hosts.environment.name} shows it"
+                ) from None
         beat = threading.Thread(target=heartbeat, daemon=True)
         beat.start()
         try:

@@ -1,6 +1,6 @@
-"""The embedded environment: what Salt and systemd do on real servers, done with directories and processes of the person who calls.
+"""The embedded environment: what Salt and systemd do on real servers, done with directories and processes.
 
-Layout under the environment's directory: one directory a web host (the agent's root), `lb/` (HAProxy), `db/` (SQLite), `secrets/`.
+Under the environment's directory: one directory a web host (its agent's root), `lb/` (HAProxy), `db/`, `secrets/`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 from jinja2 import Environment as Jinja
 from jinja2 import FileSystemLoader, StrictUndefined
 
+import deploy.artifacts.agent as zipapp
 from deploy import variables
 from deploy.agents import install
-from deploy.artifacts import agent as zipapp
 from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
@@ -29,6 +29,7 @@ from deploy.hosts import Hosts, connect
 
 TEMPLATES = Path(__file__).parent.parent / "salt" / "haproxy" / "files"
 MARKER = "slipway-environment"  # the file that says whose directory this is
+EMPTY_STATE = "1\n"  # the version of the format, and no server (management guide, "show servers state")
 STOP_TIMEOUT = 60.0  # seconds a generation gets to finish its requests before the environment is removed
 
 Say = Callable[[str], None]
@@ -90,13 +91,13 @@ def _claim(environment: Environment) -> None:
     elif not marker.is_file() and any(directory.iterdir()):
         raise LocalError(
             f"{environment.name}: {directory} has other things in it (no {MARKER})",
-            hint=f"set `directory` in deploy/environments/{environment.name}.toml to one that is empty or does not exist",
+            hint=f"name a directory that does not exist yet in {environment.path}",
         )
     marker.write_text(f"{environment.name}\n")
 
 
 def _check_addresses(environment: Environment, hosts: Hosts) -> None:
-    wanted = {} if hosts.balancer.answers() else {"balancer": environment.balancer.listen}
+    wanted = {} if hosts.balancer.answers() else {"balancer": environment.file.balancer.listen}
     for host, entry in environment.web.items():
         status = hosts.agents[host].call("status") if (hosts.root(host) / "releasectl").is_file() else {}
         if status.get("listening") != entry.listen:
@@ -106,7 +107,7 @@ def _check_addresses(environment: Environment, hosts: Hosts) -> None:
         raise LocalError(
             f"{environment.name}: an address is not free",
             problems=tuple(taken),
-            hint=f"stop what listens there (ss -ltnp), or change it in deploy/environments/{environment.name}.toml",
+            hint=f"stop what listens there (ss -ltnp), or name other ports in {environment.path}",
         )
 
 
@@ -150,38 +151,42 @@ def _start_generations(hosts: Hosts, say: Say) -> None:
 
 def _balancer(environment: Environment, contract: Contract, hosts: Hosts, say: Say) -> None:
     directory = environment.directory / "lb"
-    config, text = directory / "haproxy.cfg", _render(environment, contract)
+    config, text = directory / "haproxy.cfg", render(environment, contract)
     changed = not config.is_file() or config.read_text() != text
     running = hosts.balancer.answers()
     if running and not changed:
         return
+    # What was drained before a reload stays drained; a fresh start begins with all servers ready.
+    (directory / "run" / "server-state").write_text(hosts.balancer.save_state() if running else EMPTY_STATE)
     candidate = directory / "haproxy.cfg.new"
     candidate.write_text(text)
-    _haproxy(directory, "-c", "-f", candidate.name)  # a bad file is refused; the live one stays
+    haproxy(directory, "-c", "-f", candidate.name)  # a bad file is refused; the live one stays
     candidate.rename(config)
     takeover = []
     if running:
-        (directory / "run" / "server-state").write_text(hosts.balancer.save_state())
         takeover = ["-x", "run/admin.sock", "-sf", str(hosts.balancer.pid())]
-    _haproxy(directory, "-D", "-f", config.name, "-p", "run/haproxy.pid", *takeover)
+    haproxy(directory, "-D", "-f", config.name, "-p", "run/haproxy.pid", *takeover)
     _wait(hosts.balancer.answers, "HAProxy does not answer on its runtime socket")
     say(f"balancer  HAProxy {'reloaded' if running else 'started'}: {environment.url}")
 
 
-def _render(environment: Environment, contract: Contract) -> str:
-    jinja = Jinja(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
+def render(environment: Environment, contract: Contract) -> str:
+    # Not HTML, so nothing to escape.
+    jinja = Jinja(  # noqa: S701
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True
+    )
     return jinja.get_template("haproxy.cfg.jinja").render(
         name=contract.name,
-        listen=environment.balancer.listen,
+        listen=environment.file.balancer.listen,
         servers=[{"name": name, "address": host.listen} for name, host in environment.web.items()],
         health=contract.health,
         sockets="run",  # relative to HAProxy's directory: a socket's path may have 107 bytes (unix(7))
         user="",
-        max_request=environment.balancer.max_request,
+        max_request=environment.file.balancer.max_request,
     )
 
 
-def _haproxy(directory: Path, *arguments: str) -> None:
+def haproxy(directory: Path, *arguments: str) -> None:
     program = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
     if program is None:
         raise LocalError("haproxy is not installed", hint="as root: apt-get install haproxy")

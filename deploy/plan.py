@@ -110,7 +110,7 @@ class Plan:
 
 
 def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
-    """Say what brings `hosts` to `target`. The same facts give the same plan; a converged environment gives an empty one."""
+    """Say what brings `hosts` to `target`: the same for the same facts, and empty for a converged environment."""
     problems = _problems(hosts, target)
     if problems:
         return Plan(target, problems=problems)
@@ -118,19 +118,25 @@ def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
     pending = pending_migrations(hosts, target)
     turns = _turns(hosts, target, policy)
     untried = [h for h in hosts if not _proven(h, target)] if turns else []
-    trial_live = Group("trial", tuple((Step(Kind.TRIAL, h.name, "before the schema changes", check="live"),) for h in untried))
-    trial_ready = Group("trial", tuple((Step(Kind.TRIAL, h.name, "before it sees a user", check="ready"),) for h in untried))
+    trial_live = Group(
+        "trial", tuple((Step(Kind.TRIAL, h.name, "before the schema changes", check="live"),) for h in untried)
+    )
+    trial_ready = Group(
+        "trial", tuple((Step(Kind.TRIAL, h.name, "before it sees a user", check="ready"),) for h in untried)
+    )
     database = _database(hosts, target, pending) if untried else None
-    groups = [stage]
+    groups: list[Group | None] = [stage]
     groups += [trial_live, database] if database and pending else [database]
     groups += [trial_ready, *turns]
     if turns:
-        groups.append(Group("finish", tuple((Step(Kind.PRUNE, h.name, "keep what a rollback can need"),) for h in hosts)))
+        groups.append(
+            Group("finish", tuple((Step(Kind.PRUNE, h.name, "keep what a rollback can need"),) for h in hosts))
+        )
     return Plan(target, tuple(g for g in groups if g and g.lanes))
 
 
 def number_generation(hosts: Iterable[Host], identity: tuple[str, str]) -> int:
-    """Choose the number of the generation with `identity`: the one it has already, or the next free one in the environment."""
+    """Choose the number of the generation with `identity`: the one it has, or the next free one of the environment."""
     generations = [g for h in hosts for g in h.generations]
     same = [g.number for g in generations if g.identity == identity]
     # A number whose generations differ between hosts is spoilt (someone's hand): leave it.
@@ -150,7 +156,9 @@ def rollback_candidates(hosts: Sequence[Host]) -> list[Generation]:
             for g in first.generations
             if g.number < running
             and g.activated is not None
-            and all((o := h.generation(g.number)) and o.activated is not None and o.identity == g.identity for h in others)
+            and all(
+                (o := h.generation(g.number)) and o.activated is not None and o.identity == g.identity for h in others
+            )
         ),
         key=lambda g: -g.number,
     )
@@ -164,7 +172,7 @@ def running_generation(hosts: Iterable[Host]) -> int | None:
 def pending_migrations(hosts: Iterable[Host], target: Target) -> tuple[str, ...]:
     """List the target's revisions that no generation has brought to the database yet, oldest first.
 
-    A generation that migrated the database, or was ready once, says that the schema has the revisions its release knows.
+    A generation that migrated the database, or was ready once, shows that the schema has its release's revisions.
     """
     applied: set[str] = set()
     for host in hosts:
@@ -245,7 +253,7 @@ def _batches(todo: list[Host], hosts: Sequence[Host], policy: Policy) -> list[tu
     share = isinstance(policy.batch, str)
     size = max(1, len(hosts) * int(str(policy.batch).rstrip("%")) // 100) if share else int(policy.batch)
     in_service = sum(h.in_service for h in hosts)
-    batches = []
+    batches: list[tuple[list[Host], bool]] = []
     while todo:
         wanted = policy.canary if not batches and policy.canary else size
         batch = [todo.pop(0)]
@@ -264,7 +272,11 @@ def _turn(host: Host, target: Target, *, drain: bool) -> Lane:
     running = host.generation(host.current)
     why = f"{running.version} -> {target.version}" if running and host.serving else f"start {target.version}"
     if running and host.serving and running.version == target.version:
-        why = "the same release, new variables" if running.number != target.generation else "an older generation still runs"
+        why = (
+            "the same release, new variables"
+            if running.number != target.generation
+            else "an older generation still runs"
+        )
     if host.runs_only(target.generation):
         steps = [Step(Kind.READY, host.name, "runs the generation already")]
         if host.server and host.server.admin != "ready":

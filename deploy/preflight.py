@@ -26,20 +26,26 @@ def host_problems(hosts: Sequence[Host], manifest: Mapping[str, Any]) -> list[st
     problems = []
     for host in hosts:
         if manifest["platform"] not in ("any", host.platform):
-            problems.append(f"{host.name}: the release is built for {manifest['platform']}, the host is {host.platform}")
+            problems.append(
+                f"{host.name}: the release is built for {manifest['platform']}, the host is {host.platform}"
+            )
         if manifest["python"] not in host.pythons:
             got = ", ".join(host.pythons) or "none"
-            problems.append(f"{host.name}: expected {manifest['interpreter']} (Python {manifest['python']}), it has {got}")
+            problems.append(
+                f"{host.name}: expected {manifest['interpreter']} (Python {manifest['python']}), it has {got}"
+            )
         needed = host.missing_bytes + SPARE
         if host.disk_free is not None and host.disk_free < needed:
-            problems.append(f"{host.name}: expected {needed / 1e6:,.0f} MB of free disk, it has {host.disk_free / 1e6:,.0f} MB")
+            problems.append(
+                f"{host.name}: expected {needed / 1e6:,.0f} MB of free disk, it has {host.disk_free / 1e6:,.0f} MB"
+            )
     return problems
 
 
 def variable_problems(tree: Path, manifest: Mapping[str, Any], variables: Variables) -> list[str]:
     """Ask the new release itself what is wrong with its variables: all of them at once, before a host is touched.
 
-    The release's `check` command gets the variables as a file that never touches a disk (memfd_create(2)): secrets are among them.
+    The release's `check` command gets them as a file that never touches a disk (memfd_create(2)): some are secret.
     """
     command = manifest["contract"]["commands"].get("check")
     if not command:
@@ -47,7 +53,7 @@ def variable_problems(tree: Path, manifest: Mapping[str, Any], variables: Variab
     values = {**variables.plain, **variables.revealed()}
     descriptor = os.memfd_create("variables")
     try:
-        with open(os.dup(descriptor), "w", encoding="utf-8") as file:
+        with os.fdopen(os.dup(descriptor), "w", encoding="utf-8") as file:
             file.writelines(f"{name}={json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())
         return _ask(tree, [*command, "--env-file", f"/dev/fd/{descriptor}"], descriptor)
     finally:

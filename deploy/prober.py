@@ -1,7 +1,8 @@
 """The prober: real requests through the load balancer for the whole of a rollout, counted at the client.
 
-The client is where a lost request shows: HAProxy does not even log a connection that was closed without an answer (measured). It runs as
-a process of its own, so its latencies are not the operator's, and ends with whoever started it: at the end of its standard input.
+The client is where a lost request shows: HAProxy does not even log a connection that was closed without an answer
+(measured). It runs as a process of its own, so its latencies are not the operator's, and ends with whoever started it:
+at the end of its standard input.
 
     python -m deploy.prober URL --clients 16 --rate 400 < requests.json
 """
@@ -19,8 +20,10 @@ import urllib.parse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT = 15.0  # seconds: longer than the load balancer's own queue
 
 
@@ -56,14 +59,18 @@ class Summary:
     failures: dict[str, int]
 
     def __str__(self) -> str:
-        line = f"{self.requests:,} requests, {self.failed} failed, p50 {self.p50:.0f} ms, p99 {self.p99:.0f} ms, worst {self.worst:.0f} ms"
-        return line + "".join(f"; {count} x {what}" for what, count in self.failures.items())
+        times = f"p50 {self.p50:.0f} ms, p99 {self.p99:.0f} ms, worst {self.worst:.0f} ms"
+        return f"{self.requests:,} requests, {self.failed} failed, {times}" + "".join(
+            f"; {count} x {what}" for what, count in self.failures.items()
+        )
 
 
 class Client(threading.Thread):
     """One keep-alive client that sends the requests in turn and never retries."""
 
-    def __init__(self, url: str, requests: Sequence[Request], interval: float, offset: int, stop: threading.Event) -> None:
+    def __init__(
+        self, url: str, requests: Sequence[Request], interval: float, offset: int, stop: threading.Event
+    ) -> None:
         super().__init__(daemon=True)
         self._address = urllib.parse.urlsplit(url)
         self._requests, self._interval, self._turn, self._halt = requests, interval, offset, stop
@@ -111,17 +118,23 @@ def summarise(tallies: Sequence[Tally]) -> Summary:
     """Add up what the clients counted."""
     seconds = sorted(s for t in tallies for s in t.seconds)
     failures: Counter[str] = sum((t.failures for t in tallies), Counter())
-    at = lambda share: seconds[min(len(seconds) - 1, int(len(seconds) * share))] * 1000 if seconds else 0.0  # noqa: E731
     return Summary(
         requests=len(seconds),
         failed=failures.total(),
-        p50=round(at(0.50), 1),
-        p99=round(at(0.99), 1),
-        worst=round(at(1.0), 1),
+        p50=_percentile(seconds, 0.50),
+        p99=_percentile(seconds, 0.99),
+        worst=_percentile(seconds, 1.0),
         clients=len(tallies),
         connections=sum(t.connections for t in tallies),
         failures=dict(failures),
     )
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float:
+    """Give the value, in milliseconds, that `share` of the ordered seconds are below."""
+    if not ordered:
+        return 0.0
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 1)
 
 
 class Prober:
@@ -130,7 +143,7 @@ class Prober:
     def __init__(self, url: str, requests: Sequence[Mapping[str, Any]], clients: int, rate: float) -> None:
         command = [sys.executable, "-m", "deploy.prober", url, "--clients", str(clients), "--rate", str(rate)]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -146,7 +159,9 @@ class Prober:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Probe until standard input ends, then print the summary as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.prober", description="Send requests until standard input ends.")
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.prober", description="Send requests until standard input ends."
+    )
     parser.add_argument("url")
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second, all clients together")

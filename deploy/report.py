@@ -75,7 +75,7 @@ class PlainReporter:
 
     def _print(self, text: str) -> None:
         with self._lock:
-            print(text, file=self._out, flush=True)  # noqa: T201
+            print(text, file=self._out, flush=True)
 
     def plan(self, environment: str, plan: Plan) -> None:
         """Say what will be done, in one line: `fab plan` says it in full."""
@@ -170,7 +170,7 @@ class JsonReporter:
 
     def _emit(self, event: str, **more: Any) -> None:
         with self._lock:
-            print(json.dumps({"event": event, "time": time.time(), **more}), file=self._out, flush=True)  # noqa: T201
+            print(json.dumps({"event": event, "time": time.time(), **more}), file=self._out, flush=True)
 
     def plan(self, environment: str, plan: Plan) -> None:
         """Give the whole plan."""
@@ -227,7 +227,9 @@ def reporter(*, as_json: bool) -> Reporter:
 def heading(environment: str, plan: Plan) -> str:
     """Name what a plan is about."""
     count = len(plan.steps)
-    return f"{environment}: {plan.target.version} as generation {plan.target.generation}, {count} step{'s' * (count != 1)}"
+    return (
+        f"{environment}: {plan.target.version} as generation {plan.target.generation}, {count} step{'s' * (count != 1)}"
+    )
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:

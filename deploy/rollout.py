@@ -1,8 +1,9 @@
-"""Rollouts: move an environment from what it runs to a release and variables, or back; and put things right when that fails."""
+"""Rollouts: move an environment to a release and variables, or back, and put things right when that fails."""
 
 from __future__ import annotations
 
 import getpass
+import json
 import secrets
 import signal
 import socket
@@ -34,9 +35,8 @@ from deploy.plan import (
     running_generation,
 )
 from deploy.preflight import PreflightFailed, host_problems, variable_problems
-from deploy.prober import Prober, Summary
+from deploy.prober import Prober
 from deploy.report import Outcome, Phases, Reporter
-from deploy.variables import Variables
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
 
     Raises: PreflightFailed with every problem found.
     """
-    manifest = release.manifest
+    manifest = release.manifest.data
     wanted = vars_.wanted(hosts.environment)
     observed = hosts.observe()
     _refuse(hosts.environment, [h.problem for h in observed if h.problem])
@@ -91,8 +91,7 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     if not all(h.generation(target.generation) for h in observed):  # else this very pair was checked before
         problems += variable_problems(release.path, manifest, wanted)
     _refuse(hosts.environment, problems)
-    text = (release.path / "manifest.json").read_text(encoding="utf-8")
-    return Rollout(tuple(observed), plan, Payload(manifest, text, wanted, release.path))
+    return Rollout(tuple(observed), plan, Payload(manifest, release.manifest.text, wanted, release.path))
 
 
 def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
@@ -187,7 +186,7 @@ def _schema_note(executor: Executor) -> tuple[str, ...]:
 @contextmanager
 def _probing(hosts: Hosts, contract: Contract, before: Sequence[Host], outcome: Outcome) -> Iterator[None]:
     """Send requests through the load balancer meanwhile, when there is a service to watch."""
-    settings = hosts.environment.prober
+    settings = hosts.environment.file.prober
     requests = [probe.as_request() for probe in contract.probe]
     if not (requests and settings.clients and any(h.in_service for h in before)):
         yield
@@ -223,7 +222,7 @@ def _journal(hosts: Hosts, executor: Executor, outcome: Outcome) -> Iterator[Non
 @contextmanager
 def _signals(executor: Executor) -> Iterator[None]:
     """Stop at a safe point when asked once; at once when asked again."""
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, Any] = {}
 
     def stop(number: int, frame: object) -> None:
         executor.reporter.note("stopping at the next safe point; again to stop at once")
@@ -242,12 +241,8 @@ def _signals(executor: Executor) -> Iterator[None]:
 
 def _from_hosts(hosts: Hosts, observed: Sequence[Host], generation: int) -> Payload:
     """Ask a host that has a generation for its release's manifest."""
-    host = next(h for h in observed if h.generation(generation))
-    known = host.generation(generation)
-    assert known is not None
+    host, known = next((h, g) for h in observed if (g := h.generation(generation)))
     text = hosts.agents[host.name].call("manifest", version=known.version)["manifest"]
-    import json
-
     return Payload(json.loads(text), text)
 
 
@@ -265,13 +260,15 @@ def _target(manifest: Mapping[str, Any], digest: str, env_digest: str, generatio
 
 
 def _policy(environment: Environment) -> Policy:
-    wanted = environment.rollout
+    wanted = environment.file.rollout
     return Policy(canary=wanted.canary, batch=wanted.batch, floor=wanted.floor)
 
 
 def _refuse(environment: Environment, problems: Sequence[str]) -> None:
     if problems:
-        raise PreflightFailed(f"{environment.name}: not ready for a rollout; nothing was touched", problems=tuple(problems))
+        raise PreflightFailed(
+            f"{environment.name}: not ready for a rollout; nothing was touched", problems=tuple(problems)
+        )
 
 
 def _outcome(hosts: Hosts, plan: Plan) -> Outcome:
@@ -289,13 +286,15 @@ def _outcome(hosts: Hosts, plan: Plan) -> Outcome:
 
 def _serving(hosts: Hosts, plan: Plan) -> str:
     target = plan.target
-    who = ", ".join(hosts.environment.web)
-    return f"{target.version} ({target.digest[:12]}) serves as generation {target.generation} on {who}; {hosts.environment.url}"
+    who = f"generation {target.generation} on {', '.join(hosts.environment.web)}"
+    return f"{target.version} ({target.digest[:12]}) serves as {who}; {hosts.environment.url}"
 
 
 def _running(hosts: Hosts) -> str:
     observed = hosts.observe()
-    serving = [f"{h.name} serves generation {h.current}" if h.in_service else f"{h.name} does not serve" for h in observed]
+    serving = [
+        f"{h.name} serves generation {h.current}" if h.in_service else f"{h.name} does not serve" for h in observed
+    ]
     return ", ".join(serving)
 
 

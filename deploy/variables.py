@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.environment import Environment, nearest
+from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.secret import Secret
+from deploy.toml_model import nearest
 
 
 class VariablesError(SlipwayError):
@@ -45,12 +46,12 @@ def wanted(environment: Environment) -> Variables:
     """
     known = {"directory": str(environment.directory), "environment": environment.name}
     plain, problems = {}, []
-    for name, value in environment.variables.items():
+    for name, value in environment.file.variables.items():
         fields = [field for _, field, _, _ in string.Formatter().parse(value) if field is not None]
         unknown = [field for field in fields if field not in known]
         problems += [f"{name}: unknown placeholder {{{f}}}{nearest(f, list(known))}" for f in unknown]
         plain[name] = value if unknown else value.format(**known)
-    found = {name: _read(secret_path(environment, name)) for name in environment.secrets}
+    found = {name: _read(secret_path(environment, name)) for name in environment.file.secrets}
     missing = [name for name, secret in found.items() if secret is None]
     problems += [f"{name}: this secret does not exist yet" for name in missing]
     if problems:
@@ -70,13 +71,13 @@ def secret_path(environment: Environment, name: str) -> Path:
 def generate_missing(environment: Environment) -> list[str]:
     """Make each secret that does not exist yet; return their names."""
     made = []
-    for name in environment.secrets:
+    for name in environment.file.secrets:
         path = secret_path(environment, name)
         if _read(path) is None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             aside = path.with_name(f".{name}.{os.getpid()}")
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(secrets.token_urlsafe(48))
                 file.flush()
                 os.fsync(descriptor)

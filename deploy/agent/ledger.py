@@ -14,7 +14,21 @@ from deploy.agent import files
 from deploy.agent.errors import BadRequest
 from deploy.agent.layout import Layout
 
-KEYS = ("time", "rollout", "step", "phase", "kind", "host", "generation", "version", "by", "detail", "seconds")
+KEYS = (
+    "time",
+    "rollout",
+    "step",
+    "phase",
+    "kind",
+    "host",
+    "generation",
+    "version",
+    "by",
+    "detail",
+    "seconds",
+    "steps",  # of a rollout: what it plans to do, as [kind, host]
+    "exit",  # of a rollout: its exit code
+)
 PHASES = ("begin", "end", "failed")
 
 

@@ -68,6 +68,12 @@ def _assemble(agent: Agent, manifest: str) -> Result:
     return releases.assemble(agent.layout, manifest.encode(), generations.claimed(agent.layout))
 
 
+def _manifest(agent: Agent, version: str) -> Result:
+    from deploy.agent import releases
+
+    return {"manifest": releases.load(agent.layout, version).text.decode()}
+
+
 def _verify(agent: Agent, version: str | None, repair: bool) -> Result:
     from deploy.agent.verify import verify
 
@@ -179,6 +185,7 @@ VERBS = {
             "assemble", "make or repair a release out of the store", _assemble, (Argument("manifest", a.TEXT),),
             writes=True,
         ),
+        Verb("manifest", "the manifest of a release", _manifest, (Argument("version", a.VERSION),)),
         Verb(
             "verify", "read every byte of releases", _verify,
             (Argument("version", a.VERSION.or_null(), None), Argument("repair", a.FLAG, False)), writes=True,

@@ -24,7 +24,7 @@ def open_environment(name: str) -> tuple[Environment, Contract]:
 
     Raises: SlipwayError with every mistake in them.
     """
-    return environments.read(name), contracts.load(ROOT)
+    return environments.read(name), contracts.read(ROOT)
 
 
 def leave(code: Exit | int) -> None:

@@ -26,9 +26,12 @@ def status(c: Any, environment: str, json: bool = False) -> None:
         observed = hosts.look(servers)
     if json:
         listed = [
-            {**asdict(h), "serving": h.serving, "generations": [_without_digest(asdict(g)) for g in h.generations]} for h in observed
+            {**asdict(h), "serving": h.serving, "generations": [_without_digest(asdict(g)) for g in h.generations]}
+            for h in observed
         ]
-        common.say(encoder.dumps({"environment": environment, "url": settings.url, "problem": problem, "hosts": listed}))
+        common.say(
+            encoder.dumps({"environment": environment, "url": settings.url, "problem": problem, "hosts": listed})
+        )
         return
     rows = [["host", "generation", "version", "since", "health", "balancer", "sessions"]]
     for host in observed:
@@ -67,15 +70,28 @@ def releases(c: Any, environment: str, json: bool = False) -> None:
     running, back = running_generation(observed), {g.number for g in rollback_candidates(observed)}
     every = {g.number: g for host in observed for g in host.generations}
     if json:
-        listed = [{**asdict(g), "runs": n == running, "can_go_back": n in back} for n, g in sorted(every.items(), reverse=True)]
+        listed = [
+            {**asdict(g), "runs": n == running, "can_go_back": n in back}
+            for n, g in sorted(every.items(), reverse=True)
+        ]
         common.say(encoder.dumps({"environment": environment, "generations": [_without_digest(e) for e in listed]}))
         return
     rows = [["generation", "version", "made", "", "on"]]
     for number, generation in sorted(every.items(), reverse=True):
         where = [h.name for h in observed if h.generation(number)]
-        state = "runs" if number == running else "can go back" if number in back else "never ready" if not generation.activated else ""
+        state = (
+            "runs"
+            if number == running
+            else "can go back"
+            if number in back
+            else "never ready"
+            if not generation.activated
+            else ""
+        )
         rows.append([str(number), generation.version, _ago(generation.created), state, " ".join(where)])
-    common.say("\n".join(common.aligned(rows)) if every else f"{environment} has no release yet -> fab deploy:{environment}")
+    common.say(
+        "\n".join(common.aligned(rows)) if every else f"{environment} has no release yet -> fab deploy:{environment}"
+    )
 
 
 def logs(c: Any, environment: str, lines: int = 20, follow: bool = False, host: str = "") -> None:
@@ -130,7 +146,9 @@ def verify(c: Any, environment: str, json: bool = False) -> None:
         for name, checked in found.items():
             for release in checked:
                 state = f"{len(release['problems'])} wrong" if release["problems"] else "as built"
-                common.say(f"{name}  {release['version']}  {release['digest'][:12]}  {release['files']:,} files  {state}")
+                common.say(
+                    f"{name}  {release['version']}  {release['digest'][:12]}  {release['files']:,} files  {state}"
+                )
     if problems:
         raise SlipwayError(
             f"{environment}: {len(problems)} files differ from their manifest",
@@ -169,11 +187,13 @@ logs.help = {"lines": "how many of each host", "follow": "go on until Ctrl-C", "
 
 
 def _only(hosts: Any, host: str) -> None:
-    from deploy.environment import nearest
     from deploy.errors import SlipwayError
+    from deploy.toml_model import nearest
 
     if host and host not in hosts.agents:
-        raise SlipwayError(f'unknown host "{host}"{nearest(host, list(hosts.agents))}', hint=f"hosts: {', '.join(hosts.agents)}")
+        raise SlipwayError(
+            f'unknown host "{host}"{nearest(host, list(hosts.agents))}', hint=f"hosts: {', '.join(hosts.agents)}"
+        )
     if host:
         hosts.agents = {host: hosts.agents[host]}
 

@@ -18,11 +18,13 @@ def plan(c: Any, environment: str, version: str = "", json: bool = False) -> Non
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
-    decided = rollout.preview(settings, contract, _release(contract, version))
+    decided = rollout.preview(settings, contract, _release(version))
     if json:
         common.say(encoder.dumps(plan_as_json(decided)))
     elif decided.is_empty:
-        common.say(f"nothing to do: {environment} runs {decided.target.version} as generation {decided.target.generation}")
+        common.say(
+            f"nothing to do: {environment} runs {decided.target.version} as generation {decided.target.generation}"
+        )
     else:
         common.say(plan_as_text(environment, decided))
         common.say(f"-> fab deploy:{environment}" + (f" --version {version}" if version else ""))
@@ -35,7 +37,7 @@ def deploy(c: Any, environment: str, version: str = "", json: bool = False) -> N
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
-    release = _release(contract, version)
+    release = _release(version)
     _report(lambda reporter: rollout.deploy(settings, contract, release, reporter), as_json=json)
 
 
@@ -53,12 +55,12 @@ deploy.help = {"version": VERSION_HELP, "json": JSON_HELP + ", a line for each e
 rollback.help = {"to": "number of a generation; `fab releases:ENV` lists them", "json": JSON_HELP}  # type: ignore[attr-defined]
 
 
-def _release(contract: Any, version: str) -> Any:
+def _release(version: str) -> Any:
     from deploy import artifacts
+    from deploy.artifacts import version as versions
     from deploy.tasks.common import ROOT
 
-    wanted = version or str(artifacts.version.current(ROOT, contract))
-    return artifacts.find_release(ROOT / "dist", contract.name, wanted)
+    return artifacts.find_release(ROOT / "dist", version or versions.current(ROOT).text)
 
 
 def _report(act: Any, *, as_json: bool) -> None:

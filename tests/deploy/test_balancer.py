@@ -1,0 +1,188 @@
+"""The runtime socket of a real HAProxy with the repository's own configuration, before two small servers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from deploy.balancer import Balancer, BalancerError, unix_sender
+from deploy.environment import BalancerEntry, Environment, EnvironmentFile, HostEntry
+from deploy.local import haproxy, render
+from tests.support.contracts import minimal
+from tests.support.ports import free_ports
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Answers `/readyz` with the server's `ready` status, `/slow` after half a second, everything else with its name."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer."""
+        if self.path == "/slow":
+            time.sleep(0.5)
+        body = self.server.name.encode()  # type: ignore[attr-defined]
+        self.send_response(self.server.ready if self.path == "/readyz" else 200)  # type: ignore[attr-defined]
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def handle(self) -> None:
+        """Answer until the balancer's health check hangs up, which it does without ceremony."""
+        with suppress(ConnectionResetError):
+            super().handle()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, ThreadingHTTPServer]]:
+    """Start two servers."""
+    started = {}
+    for name in ("web1", "web2"):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        server.name, server.ready = name, 200  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        started[name] = server
+    yield started
+    for server in started.values():
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def environment(servers: dict[str, ThreadingHTTPServer], tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Describe an environment whose hosts are the two servers, in a directory deeper than a socket's path may be long."""
+    (port,) = free_ports(1)
+    file = EnvironmentFile(
+        transport="local",
+        directory=Path("unused"),
+        hosts={n: HostEntry(roles=frozenset({"web"}), listen=f"127.0.0.1:{s.server_port}") for n, s in servers.items()},
+        balancer=BalancerEntry(listen=f"127.0.0.1:{port}"),
+    )
+    return Environment("test", tmp_path_factory.mktemp("d" * 120), file)
+
+
+@pytest.fixture(scope="module")
+def balancer(environment: Environment) -> Iterator[Balancer]:
+    """Start HAProxy with the rendered configuration."""
+    directory = environment.directory / "lb"
+    (directory / "run").mkdir(parents=True)
+    (directory / "run" / "server-state").write_text("1\n")
+    (directory / "haproxy.cfg").write_text(render(environment, minimal()))
+    haproxy(directory, "-D", "-f", "haproxy.cfg", "-p", "run/haproxy.pid")
+    found = Balancer(minimal().name, unix_sender(directory / "run" / "admin.sock"))
+    assert found.wait_until("web1", lambda s: s.up, 5)
+    assert found.wait_until("web2", lambda s: s.up, 5)
+    yield found
+    os.kill(found.pid(), signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def _all_ready(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "balancer" in request.fixturenames:
+        found: Balancer = request.getfixturevalue("balancer")
+        for name in ("web1", "web2"):
+            found.set_state(name, "ready")
+
+
+def get(environment: Environment, path: str = "/") -> str:
+    """Ask through the balancer who answers."""
+    with urllib.request.urlopen(environment.url + path, timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def test_the_configuration_passes_haproxys_own_check_without_a_warning(
+    balancer: Balancer, environment: Environment
+) -> None:
+    done = subprocess.run(
+        ["haproxy", "-c", "-f", "haproxy.cfg"],
+        cwd=environment.directory / "lb",
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/sbin:/usr/bin"},
+    )
+    assert done.returncode == 0
+    assert "WARNING" not in done.stderr
+
+
+def test_a_drained_server_gets_no_new_request_and_finishes_the_one_it_has(
+    balancer: Balancer, environment: Environment
+) -> None:
+    balancer.set_state("web2", "drain")
+    slow: list[str] = []
+    client = threading.Thread(target=lambda: slow.append(get(environment, "/slow")))
+    client.start()
+    assert balancer.wait_until("web1", lambda s: s.sessions == 1, 2)
+    balancer.set_state("web2", "ready")
+    balancer.set_state("web1", "drain")
+    assert balancer.server("web1").admin == "drain"
+    assert {get(environment) for _ in range(10)} == {"web2"}
+    assert balancer.server("web1").sessions == 1
+    assert balancer.wait_until("web1", lambda s: s.sessions == 0, 2)
+    client.join()
+    assert slow == ["web1"]
+    assert balancer.server("web1").up, (
+        "a drained server is still checked, so that `ready` is a fact before it is restored"
+    )
+
+
+def test_a_restored_server_gets_requests_again(balancer: Balancer, environment: Environment) -> None:
+    balancer.set_state("web1", "drain")
+    balancer.set_state("web1", "ready")
+    assert balancer.server("web1").admin == "ready"
+    assert {get(environment) for _ in range(10)} == {"web1", "web2"}
+
+
+def test_only_200_counts_as_up(balancer: Balancer, servers: dict[str, ThreadingHTTPServer]) -> None:
+    servers["web1"].ready = 204  # type: ignore[attr-defined]
+    down = balancer.wait_until("web1", lambda s: not s.up, 5)
+    assert down
+    assert down.check == "L7STS"
+    servers["web1"].ready = 200  # type: ignore[attr-defined]
+    assert balancer.wait_until("web1", lambda s: s.up, 5)
+
+
+def test_waiting_ends_at_its_time_out(balancer: Balancer) -> None:
+    assert balancer.wait_until("web1", lambda s: False, 0.1) is None
+
+
+def test_an_unknown_server_is_an_error_that_names_the_known(balancer: Balancer) -> None:
+    with pytest.raises(BalancerError, match="has no server web9, only web1, web2"):
+        balancer.server("web9")
+    with pytest.raises(BalancerError, match="No such server"):
+        balancer.set_state("web9", "drain")
+
+
+def test_no_haproxy_is_an_error_that_names_the_socket(tmp_path: Path) -> None:
+    gone = Balancer("x", unix_sender(tmp_path / "admin.sock"))
+    assert not gone.answers()
+    with pytest.raises(BalancerError, match=r"no answer on .*admin\.sock: No such file"):
+        gone.servers()
+
+
+def test_a_reload_keeps_drained_servers_drained_and_the_listening_socket_open(
+    balancer: Balancer, environment: Environment
+) -> None:
+    directory = environment.directory / "lb"
+    balancer.set_state("web1", "drain")
+    old = balancer.pid()
+    (directory / "run" / "server-state").write_text(balancer.save_state())
+    haproxy(directory, "-D", "-f", "haproxy.cfg", "-p", "run/haproxy.pid", "-x", "run/admin.sock", "-sf", str(old))
+    assert balancer.wait_until("web2", lambda s: s.up, 5)
+    assert balancer.pid() != old
+    assert balancer.server("web1").admin == "drain"
+    assert {get(environment) for _ in range(6)} == {"web2"}
