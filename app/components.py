@@ -13,6 +13,9 @@ import svcs
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from app.auth.passwords import Argon2Hasher, PasswordHasher
+from app.auth.repository import SqlTokenRepository, TokenRepository
+from app.auth.services import Tokens
 from app.clock import Clock, SystemClock
 from app.database.engine import make_engine
 from app.database.transaction import Transaction
@@ -21,6 +24,9 @@ from app.geolocation.repository import PlaceRepository, SqlPlaceRepository
 from app.geolocation.services import Places
 from app.middleware.metrics import RequestMetrics
 from app.settings import Settings
+from app.users.repository import SqlUserRepository, UserRepository
+from app.users.services import Users
+from app.web.routes import Authenticator
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +66,7 @@ def build_registry(settings: Settings) -> svcs.Registry:
     registry.register_factory(Session, open_session)
     registry.register_factory(Transaction, session_as_transaction, enter=False)
     register_geolocation(registry)
+    register_users(registry)
     return registry
 
 
@@ -89,3 +96,36 @@ def open_session(components: svcs.Container) -> Iterator[Session]:
 def session_as_transaction(components: svcs.Container) -> Transaction:
     """Let the request's session be the transaction of its use cases."""
     return components.get(Session)
+
+
+def register_users(registry: svcs.Registry) -> None:
+    """Register what knows users and their tokens."""
+
+    def user_repository(components: svcs.Container) -> UserRepository:
+        return SqlUserRepository(components.get(Session))
+
+    def token_repository(components: svcs.Container) -> TokenRepository:
+        return SqlTokenRepository(components.get(Session))
+
+    def users(components: svcs.Container) -> Users:
+        return Users(*components.get(UserRepository, Transaction, PasswordHasher, Clock))
+
+    def tokens(components: svcs.Container) -> Tokens:
+        return Tokens(
+            users=components.get(UserRepository),
+            tokens=components.get(TokenRepository),
+            transaction=components.get(Transaction),
+            hasher=components.get(PasswordHasher),
+            clock=components.get(Clock),
+            settings=components.get(Settings),
+        )
+
+    def authenticator(components: svcs.Container) -> Authenticator:
+        return components.get(Tokens)
+
+    registry.register_value(PasswordHasher, Argon2Hasher())
+    registry.register_factory(UserRepository, user_repository)
+    registry.register_factory(TokenRepository, token_repository)
+    registry.register_factory(Users, users)
+    registry.register_factory(Tokens, tokens)
+    registry.register_factory(Authenticator, authenticator)

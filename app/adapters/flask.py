@@ -57,4 +57,6 @@ def refuse(error: HTTPException) -> flask.Response:
     """Turn what Flask's routing refuses (404, 405, redirects) into problem details, keeping its headers."""
     code = error.code or 500
     headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Location"}}
+    if "Allow" in headers:
+        headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
     return outgoing(problem(code, headers=headers))

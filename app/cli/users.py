@@ -1,8 +1,18 @@
 """``gazetteer users``: people, from the command line."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
+from pydantic import SecretStr
+
+from app.cli.environment import fail, settings_or_exit
+from app.errors import Refused
+
+if TYPE_CHECKING:
+    import svcs
 
 logger = logging.getLogger(__name__)
 
@@ -10,3 +20,48 @@ logger = logging.getLogger(__name__)
 @click.group()
 def command() -> None:
     """Create users and API tokens."""
+
+
+@contextmanager
+def components() -> "Iterator[svcs.Container]":
+    """Give a command its components; what the use case refuses is its error message."""
+    import svcs
+    from sqlalchemy.exc import DBAPIError
+
+    from app.components import build_registry
+
+    try:
+        with build_registry(settings_or_exit()) as registry, svcs.Container(registry) as container:
+            yield container
+    except (Refused, ValueError) as error:
+        fail(str(error))
+    except DBAPIError as error:
+        fail(f"the database refused: {error.orig}; expected an up-to-date schema. Type: db upgrade")
+
+
+@command.command()
+@click.argument("email")
+@click.option("--name", required=True, help="What to call them.")
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for if not given.")
+def create(email: str, name: str, password: str) -> None:
+    """Create a user."""
+    with components() as container:
+        from app.users.services import Users
+        from app.users.utils import checked_password
+
+        checked_password(SecretStr(password))
+        user = container.get(Users).create(email, name, password)
+        click.echo(f"user {user.id} created")
+
+
+@command.command()
+@click.argument("email")
+@click.option("--name", default="command line", show_default=True, help="What the token is for.")
+def token(email: str, name: str) -> None:
+    """Issue an API token. It is printed this once."""
+    with components() as container:
+        from app.auth.services import Tokens
+
+        issued = container.get(Tokens).issue(email, name)
+        click.echo(issued.secret)
+        click.echo(f"expires {issued.expires_at:%Y-%m-%d}; shown this once", err=True)

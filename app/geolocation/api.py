@@ -57,13 +57,15 @@ class PlaceList(Output):
     items: list[PlaceOutput]
 
 
-class NearbyOutput(Output):
+class NearbyOutput(PlaceOutput):
+    """A place and its distance from where was asked, in kilometres."""
+
     distance_km: float
-    place: PlaceOutput
 
     @classmethod
-    def of(cls, found: Nearby) -> Self:
-        return cls(distance_km=round(found.distance_km, 3), place=PlaceOutput.of(found.place))
+    def near(cls, found: Nearby) -> Self:
+        place = PlaceOutput.of(found.place)
+        return cls(**place.model_dump(), distance_km=round(found.distance_km, 3))
 
 
 class NearbyList(Output):
@@ -106,7 +108,7 @@ def show_place(call: Call[PlaceInput]) -> PlaceOutput:
 
 def nearest_places(call: Call[NearestInput]) -> NearbyList:
     found = call.get(Places).nearest(call.input.lat, call.input.lon, call.input.limit)
-    return NearbyList(items=[NearbyOutput.of(nearby) for nearby in found])
+    return NearbyList(items=[NearbyOutput.near(nearby) for nearby in found])
 
 
 def geocode(call: Call[GeocodeInput]) -> PlaceList:
@@ -118,7 +120,7 @@ def reverse_geocode(call: Call[ReverseGeocodeInput]) -> NearbyOutput:
     found = call.get(Geocoder).reverse(call.input.lat, call.input.lon)
     if found is None:
         raise NotFound("There is no place near this position.")
-    return NearbyOutput.of(found)
+    return NearbyOutput.near(found)
 
 
 ROUTES: RouteTable = (

@@ -36,11 +36,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The position of a place, in degrees, without the rest of it."""
+    """The id of a place and how far it is, in kilometres."""
 
     place_id: int
-    latitude: float
-    longitude: float
+    distance_km: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.geolocation.models import Country, Located, NamedPlace, Place
 from app.geolocation.tables import countries, place_names, places
-from app.geolocation.utils import TIER_BOUNDS, Box, meridian
+from app.geolocation.utils import TIER_BOUNDS, Box, haversine_km, meridian, unit_vector, vector_distance_km
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ class PlaceRepository(Protocol):
         """Return the ids of places with a name that begins like this."""
         ...
 
-    def towns_in(self, box: Box) -> list[Located]:
-        """Return the positions in a box, in no order, without those of quarters."""
+    def nearest_in(self, box: Box, latitude: float, longitude: float, limit: int) -> list[Located]:
+        """Return the places in a box that are nearest to a position, nearest first, quarters left out."""
         ...
 
 
@@ -67,14 +67,21 @@ class SqlPlaceRepository:
         begins = (place_names.c.name >= prefix) & (place_names.c.name < prefix + LAST_CHARACTER)
         return self._ids(_largest().where(begins), limit)
 
-    def towns_in(self, box: Box) -> list[Located]:
-        """Return the positions in a box, in no order, without those of quarters."""
-        query = select(places.c.id, places.c.latitude, places.c.longitude).where(
-            places.c.meridian.in_(box.meridians),
-            places.c.latitude.between(box.south, box.north),
-            places.c.part_of.is_(None),
+    def nearest_in(self, box: Box, latitude: float, longitude: float, limit: int) -> list[Located]:
+        """Return the places in a box that are nearest to a position, nearest first, quarters left out."""
+        x, y, z = unit_vector(latitude, longitude)
+        cosine = places.c.x * x + places.c.y * y + places.c.z * z
+        query = (
+            select(places.c.id, cosine)
+            .where(
+                places.c.meridian.in_(box.meridians),
+                places.c.latitude.between(box.south, box.north),
+                places.c.part_of.is_(None),
+            )
+            .order_by(cosine.desc(), places.c.id)
+            .limit(limit)
         )
-        return [Located(*row) for row in self.session.execute(query)]
+        return [Located(place_id, vector_distance_km(value)) for place_id, value in self.session.execute(query)]
 
     def _ids(self, query: Select[int, int, int], limit: int) -> list[int]:
         return [row[0] for row in self.session.execute(query.limit(limit))]
@@ -132,12 +139,13 @@ class InMemoryPlaceRepository:
         """Return the ids of places with a name that begins like this."""
         return [entry.place.id for entry in self.entries if any(n.startswith(prefix) for n in entry.names)][:limit]
 
-    def towns_in(self, box: Box) -> list[Located]:
-        """Return the positions in a box, in no order, without those of quarters."""
-        return [
-            Located(place.id, place.latitude, place.longitude)
+    def nearest_in(self, box: Box, latitude: float, longitude: float, limit: int) -> list[Located]:
+        """Return the places in a box that are nearest to a position, nearest first, quarters left out."""
+        found = [
+            Located(place.id, haversine_km(latitude, longitude, place.latitude, place.longitude))
             for place in (entry.place for entry in self.entries)
             if place.part_of is None
             and box.south <= place.latitude <= box.north
             and meridian(place.longitude) in box.meridians
         ]
+        return sorted(found, key=lambda located: (located.distance_km, located.place_id))[:limit]

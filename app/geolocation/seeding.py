@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, up
 from app.geolocation.dataset import NAME, Dataset
 from app.geolocation.models import Country, NamedPlace
 from app.geolocation.tables import countries, datasets, place_names, places
-from app.geolocation.utils import meridian, tier
+from app.geolocation.utils import meridian, tier, unit_vector
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ def seed(engine: Engine, fingerprint: str, read: Callable[[], Dataset], now: dat
         loaded = connection.scalar(select(datasets.c.fingerprint).where(datasets.c.name == NAME))
         if loaded == fingerprint:
             return None
+        connection.exec_driver_sql("PRAGMA cache_size = -65536")  # KiB: the names' index is filled in random order
         dataset = read()
         seed_countries(connection, dataset.countries)
         done = seed_places(connection, dataset.places)
@@ -87,6 +88,7 @@ def execute_many(connection: Connection, statement: Any, rows: list[dict[str, An
 def place_row(entry: NamedPlace, sum_: str) -> dict[str, Any]:
     """Return a place as a row of ``places``."""
     place = entry.place
+    x, y, z = unit_vector(place.latitude, place.longitude)
     return {
         "id": place.id,
         "name": place.name,
@@ -95,6 +97,9 @@ def place_row(entry: NamedPlace, sum_: str) -> dict[str, Any]:
         "latitude": place.latitude,
         "longitude": place.longitude,
         "meridian": meridian(place.longitude),
+        "x": x,
+        "y": y,
+        "z": z,
         "population": place.population,
         "timezone": place.timezone,
         "part_of": place.part_of,

@@ -12,7 +12,10 @@ logger = logging.getLogger(__name__)
 FIRST_RADIUS_KM = 25.0
 """Enough for most positions on land."""
 
-GROWTH = 4.0
+GROWTH = 2.5
+
+MARGIN_KM = 0.001
+"""More than distances are off by rounding, or the last box could miss its own rim."""
 
 
 class Places:
@@ -42,19 +45,16 @@ class Places:
         """Return the nearest places by great-circle distance, nearest first; a quarter counts as its city.
 
         Looks into a box around the position, and into larger ones until enough places are so near that nothing
-        outside the box can be nearer.
+        outside the box can be nearer. A box with enough places that are not near enough says how large the last
+        one has to be.
         """
         radius = FIRST_RADIUS_KM
         while True:
             box = box_around(latitude, longitude, radius)
-            found = sorted(
-                (haversine_km(latitude, longitude, town.latitude, town.longitude), town.place_id)
-                for town in self.repository.towns_in(box)
-            )
-            sure = [entry for entry in found if entry[0] <= radius]
-            if len(sure) >= limit or radius > FARTHEST_KM:
+            found = self.repository.nearest_in(box, latitude, longitude, limit)
+            enough = len(found) == limit
+            if (enough and found[-1].distance_km <= radius) or radius > FARTHEST_KM:
                 break
-            radius *= GROWTH
-        nearest = sure[:limit]
-        towns = self.repository.by_ids([place_id for _, place_id in nearest])
-        return [Nearby(place, distance) for place, (distance, _) in zip(towns, nearest, strict=True)]
+            radius = found[-1].distance_km + MARGIN_KM if enough else radius * GROWTH
+        towns = self.repository.by_ids([located.place_id for located in found])
+        return [Nearby(town, haversine_km(latitude, longitude, town.latitude, town.longitude)) for town in towns]

@@ -25,19 +25,26 @@ places = Table(
     Column("admin1_code", String(20), nullable=False),
     Column("latitude", Float, nullable=False),
     Column("longitude", Float, nullable=False),
-    Column("meridian", Integer, nullable=False),  # floor(longitude): see the index
+    # Derived from the position for the index below: floor(longitude), and the unit vector from the earth's centre.
+    Column("meridian", Integer, nullable=False),
+    Column("x", Float, nullable=False),
+    Column("y", Float, nullable=False),
+    Column("z", Float, nullable=False),
     Column("population", Integer, nullable=False),
     Column("timezone", String(64), nullable=False),
     Column("part_of", Integer),  # id of the city whose quarter this is
     Column("checksum", String(32), nullable=False),  # of everything we know of it, names included
 )
 # For the nearest place: a box is a few whole degrees of longitude and a range of latitudes, and with this index each
-# degree is one seek that reads only what is inside. Quarters are left out: see quarters.py.
+# degree is one seek that reads only what is inside. It holds the vectors, too, whose dot product gives the order of
+# distances without a trigonometric function, which not every database has. Quarters are left out: see quarters.py.
 Index(
     "ix_places_position",
     places.c.meridian,
     places.c.latitude,
-    places.c.longitude,
+    places.c.x,
+    places.c.y,
+    places.c.z,
     sqlite_where=text("part_of IS NULL"),
 )
 

@@ -13,13 +13,40 @@ EARTH_RADIUS_KM = 6371.0088
 FARTHEST_KM = math.pi * EARTH_RADIUS_KM
 """From a point to its antipode."""
 
-# Letters that are not a base letter and an accent, so that decomposition leaves them alone.
-UNACCENTED = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h", "ŧ": "t"}
-)
+UNACCENTED = {
+    "ø": "o",
+    "ł": "l",
+    "đ": "d",
+    "ð": "d",
+    "þ": "th",
+    "æ": "ae",
+    "œ": "oe",
+    "\u0131": "i",
+    "ħ": "h",
+    "ŧ": "t",
+}
+"""Letters that are not a base letter and an accent, so that decomposition leaves them alone."""
 
 TIER_BOUNDS = (1_000_000, 250_000, 50_000, 15_000)
 """Population from which a place is of tier 0, 1, 2, 3; all others are of tier 4."""
+
+
+class _Comparable(dict[int, str]):
+    """For ``str.translate``: what a decomposed character counts as. Each is decided once."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if unicodedata.combining(character):
+            counts_as = ""
+        elif unicodedata.category(character)[0] in "LMN":
+            counts_as = UNACCENTED.get(character, character)
+        else:
+            counts_as = " "
+        self[code] = counts_as
+        return counts_as
+
+
+_COMPARABLE = _Comparable()
 
 
 def normalise(name: str) -> str:
@@ -29,17 +56,7 @@ def normalise(name: str) -> str:
     'sao tome et principe'
     """
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name.casefold()).casefold())
-    letters = folded.translate(UNACCENTED)
-    kept = "".join(_comparable(character) for character in letters)
-    return unicodedata.normalize("NFC", " ".join(kept.split()))
-
-
-def _comparable(character: str) -> str:
-    if character.isascii():
-        return character if character.isalnum() else " "
-    if unicodedata.combining(character):
-        return ""
-    return character if unicodedata.category(character)[0] in "LMN" else " "
+    return unicodedata.normalize("NFC", " ".join(folded.translate(_COMPARABLE).split()))
 
 
 def tier(population: int) -> int:
@@ -54,6 +71,17 @@ def haversine_km(latitude: float, longitude: float, other_latitude: float, other
     half_dlambda = math.radians(other_longitude - longitude) / 2
     chord = math.sin(half_dphi) ** 2 + math.cos(phi) * math.cos(other_phi) * math.sin(half_dlambda) ** 2
     return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, chord)))
+
+
+def unit_vector(latitude: float, longitude: float) -> tuple[float, float, float]:
+    """Return the direction of a position from the centre of the earth, as a vector of length 1."""
+    phi, lambda_ = math.radians(latitude), math.radians(longitude)
+    return math.cos(phi) * math.cos(lambda_), math.cos(phi) * math.sin(lambda_), math.sin(phi)
+
+
+def vector_distance_km(cosine: float) -> float:
+    """Return the great-circle distance for the dot product of two unit vectors. Exact to 0.2 m."""
+    return EARTH_RADIUS_KM * math.acos(max(-1.0, min(1.0, cosine)))
 
 
 def meridian(longitude: float) -> int:

@@ -63,7 +63,7 @@ def _refuse(error: ValidationError, *, in_body: bool, path: Any) -> NoReturn:
         where = [str(part) for part in item["loc"]]
         in_parameter = not in_body or (where and where[0] in path)
         place = {"parameter": ".".join(where)} if in_parameter else {"pointer": "#" + "".join(f"/{p}" for p in where)}
-        faults.append({**place, "detail": item["msg"]})
+        faults.append({**place, "detail": item["msg"].removeprefix("Value error, ")})
     raise BadRequest(422, "Some of what you sent can't be used; errors has each one.", faults)
 
 

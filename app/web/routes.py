@@ -10,6 +10,8 @@ import svcs
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeForm
 
+from app.errors import NotAuthenticated
+
 logger = logging.getLogger(__name__)
 
 ComponentT = TypeVar("ComponentT")
@@ -62,6 +64,7 @@ class NoInput(Input):
 
 
 InputT = TypeVar("InputT", bound=Input)
+PrincipalT = TypeVar("PrincipalT", bound=Principal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,12 @@ class Call(Generic[InputT]):
     def get(self, component: TypeForm[ComponentT]) -> ComponentT:
         """Return this request's component of a type: a service, a repository, the settings."""
         return self.components.get(component)
+
+    def signed_in(self, kind: type[PrincipalT]) -> PrincipalT:
+        """Return who calls, where the route's permission has made sure that somebody does."""
+        if not isinstance(self.principal, kind):
+            raise NotAuthenticated("Sign in first.")
+        return self.principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,9 @@ def create_places() -> None:
         sa.Column("latitude", sa.Float, nullable=False),
         sa.Column("longitude", sa.Float, nullable=False),
         sa.Column("meridian", sa.Integer, nullable=False),
+        sa.Column("x", sa.Float, nullable=False),
+        sa.Column("y", sa.Float, nullable=False),
+        sa.Column("z", sa.Float, nullable=False),
         sa.Column("population", sa.Integer, nullable=False),
         sa.Column("timezone", sa.String(64), nullable=False),
         sa.Column("part_of", sa.Integer),
@@ -68,7 +71,7 @@ def create_places() -> None:
     op.create_index(
         "ix_places_position",
         "places",
-        ["meridian", "latitude", "longitude"],
+        ["meridian", "latitude", "x", "y", "z"],
         sqlite_where=sa.text("part_of IS NULL"),
     )
     op.create_table(

@@ -1,0 +1,64 @@
+"""Where API tokens are kept: the port, its adapter on the database, and its twin in memory."""
+
+import logging
+from typing import Protocol
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from app.auth.models import ApiToken
+from app.auth.tables import tokens
+
+logger = logging.getLogger(__name__)
+
+
+class TokenRepository(Protocol):
+    """Keeps API tokens."""
+
+    def add(self, token: ApiToken) -> None:
+        """Add a token."""
+        ...
+
+    def by_digest(self, digest: str) -> ApiToken | None:
+        """Return a token, expired or not, or None."""
+        ...
+
+
+class SqlTokenRepository:
+    """API tokens in the database."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def add(self, token: ApiToken) -> None:
+        """Add a token."""
+        row = {
+            "user_id": token.user_id,
+            "name": token.name,
+            "digest": token.digest,
+            "created_at": token.created_at,
+            "expires_at": token.expires_at,
+        }
+        self.session.execute(insert(tokens).values(row))
+
+    def by_digest(self, digest: str) -> ApiToken | None:
+        """Return a token, expired or not, or None."""
+        row = self.session.execute(select(tokens).where(tokens.c.digest == digest)).one_or_none()
+        if row is None:
+            return None
+        return ApiToken(row.user_id, row.name, row.digest, row.created_at, row.expires_at)
+
+
+class InMemoryTokenRepository:
+    """API tokens in a dictionary."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, ApiToken] = {}
+
+    def add(self, token: ApiToken) -> None:
+        """Add a token."""
+        self.tokens[token.digest] = token
+
+    def by_digest(self, digest: str) -> ApiToken | None:
+        """Return a token, expired or not, or None."""
+        return self.tokens.get(digest)

@@ -1,0 +1,5 @@
+"""Information about the program itself."""
+
+import logging
+
+logger = logging.getLogger(__name__)

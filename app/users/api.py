@@ -1,0 +1,88 @@
+"""The endpoints of users."""
+
+import logging
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from app.users.models import User
+from app.users.services import Users
+from app.users.utils import checked_password, normalise_email
+from app.web.routes import BodyInput, Call, Input, NoInput, Output, Permission, Route, RouteTable
+
+logger = logging.getLogger(__name__)
+
+
+Email = Annotated[str, AfterValidator(normalise_email)]
+NewPassword = Annotated[SecretStr, AfterValidator(checked_password)]
+
+
+class CreateUserInput(BodyInput):
+    email: Email
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
+    password: NewPassword
+
+
+class UserInput(Input):
+    user_id: Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class UserOutput(Output):
+    id: int
+    email: str
+    name: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, user: User) -> Self:
+        return cls(id=user.id, email=user.email, name=user.name, created_at=user.created_at)
+
+
+def create_user(call: Call[CreateUserInput]) -> UserOutput:
+    given = call.input
+    return UserOutput.of(call.get(Users).create(given.email, given.name, given.password.get_secret_value()))
+
+
+def show_user(call: Call[UserInput]) -> UserOutput:
+    return UserOutput.of(call.get(Users).get(call.input.user_id, viewer=call.signed_in(User)))
+
+
+def show_me(call: Call[NoInput]) -> UserOutput:
+    return UserOutput.of(call.signed_in(User))
+
+
+ROUTES: RouteTable = (
+    Route(
+        method="POST",
+        path="/api/v1/users",
+        name="users.create",
+        summary="Create a user",
+        permission=Permission.PUBLIC,
+        input=CreateUserInput,
+        output=UserOutput,
+        endpoint=create_user,
+        status=201,
+        location=lambda user: f"/api/v1/users/{user.id}",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/users/me",
+        name="users.me",
+        summary="Show who the token belongs to",
+        permission=Permission.SIGNED_IN,
+        input=NoInput,
+        output=UserOutput,
+        endpoint=show_me,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/users/{user_id}",
+        name="users.show",
+        summary="Show a user; nobody sees anybody else",
+        permission=Permission.SIGNED_IN,
+        input=UserInput,
+        output=UserOutput,
+        endpoint=show_user,
+    ),
+)

@@ -1,0 +1,91 @@
+"""Where users are kept: the port, its adapter on the database, and its twin in memory."""
+
+import logging
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Row, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.users.models import User
+from app.users.tables import users
+
+logger = logging.getLogger(__name__)
+
+
+class EmailTaken(Exception):
+    """Another user has this e-mail address."""
+
+
+class UserRepository(Protocol):
+    """Keeps users. E-mail addresses are given normalised."""
+
+    def add(self, email: str, name: str, password_hash: str, created_at: datetime) -> User:
+        """Add an active user. Raises EmailTaken."""
+        ...
+
+    def by_id(self, user_id: int) -> User | None:
+        """Return a user, or None."""
+        ...
+
+    def by_email(self, email: str) -> User | None:
+        """Return a user, or None."""
+        ...
+
+
+class SqlUserRepository:
+    """Users in the database."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def add(self, email: str, name: str, password_hash: str, created_at: datetime) -> User:
+        """Add an active user. Raises EmailTaken.
+
+        The constraint decides, not a look beforehand: between look and insert another request may come first.
+        """
+        row = {"email": email, "name": name, "password_hash": password_hash, "created_at": created_at, "active": True}
+        try:
+            with self.session.begin_nested():
+                user_id = self.session.execute(insert(users).values(row).returning(users.c.id)).scalar_one()
+        except IntegrityError:
+            raise EmailTaken from None
+        return User(user_id, email, name, password_hash, active=True, created_at=created_at)
+
+    def by_id(self, user_id: int) -> User | None:
+        """Return a user, or None."""
+        return _user(self.session.execute(select(users).where(users.c.id == user_id)).one_or_none())
+
+    def by_email(self, email: str) -> User | None:
+        """Return a user, or None."""
+        return _user(self.session.execute(select(users).where(users.c.email == email)).one_or_none())
+
+
+def _user(row: Row[*tuple[Any, ...]] | None) -> User | None:
+    if row is None:
+        return None
+    return User(row.id, row.email, row.name, row.password_hash, row.active, row.created_at)
+
+
+class InMemoryUserRepository:
+    """Users in a dictionary."""
+
+    def __init__(self) -> None:
+        self.users: dict[int, User] = {}
+
+    def add(self, email: str, name: str, password_hash: str, created_at: datetime) -> User:
+        """Add an active user. Raises EmailTaken."""
+        if self.by_email(email):
+            raise EmailTaken
+        user = User(len(self.users) + 1, email, name, password_hash, active=True, created_at=created_at)
+        self.users[user.id] = user
+        return user
+
+    def by_id(self, user_id: int) -> User | None:
+        """Return a user, or None."""
+        return self.users.get(user_id)
+
+    def by_email(self, email: str) -> User | None:
+        """Return a user, or None."""
+        return next((user for user in self.users.values() if user.email == email), None)

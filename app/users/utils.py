@@ -1,0 +1,32 @@
+"""Pure helpers: what an e-mail address and a password must look like."""
+
+import logging
+import re
+
+from pydantic import SecretStr
+
+logger = logging.getLogger(__name__)
+
+LONGEST_EMAIL = 254
+PASSWORD_LENGTH = range(12, 129)
+"""Characters in a password. Longer ones would only buy time on our processors."""
+
+EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@(?:[^@\s.\x00-\x1f\x7f]{1,63}\.)+[^@\s.\x00-\x1f\x7f]{2,63}")
+
+
+def normalise_email(text: str) -> str:
+    """Return an address as it is kept and compared: trimmed, without case. Raises ValueError if it can't be one.
+
+    Only sending mail can prove an address; this refuses what certainly isn't one.
+    """
+    email = text.strip().casefold()
+    if len(email) > LONGEST_EMAIL or not EMAIL.fullmatch(email):
+        raise ValueError("not an e-mail address")
+    return email
+
+
+def checked_password(password: SecretStr) -> SecretStr:
+    """Return a password that may be set. Raises ValueError for one that is too short or too long."""
+    if len(password) not in PASSWORD_LENGTH:
+        raise ValueError(f"a password must have {PASSWORD_LENGTH[0]} to {PASSWORD_LENGTH[-1]} characters")
+    return password
