@@ -11,13 +11,13 @@ from typing import Generic, TypeVar
 
 import svcs
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from app.auth.passwords import Argon2Hasher, PasswordHasher
 from app.auth.repository import SqlTokenRepository, TokenRepository
 from app.auth.services import Tokens
 from app.clock import Clock, SystemClock
 from app.database.engine import make_engine
+from app.database.session import Session
 from app.database.transaction import Transaction
 from app.geolocation.geocoding import Geocoder, PlaceGeocoder
 from app.geolocation.repository import PlaceRepository, SqlPlaceRepository
@@ -89,7 +89,7 @@ def register_geolocation(registry: svcs.Registry) -> None:
 
 def open_session(components: svcs.Container) -> Iterator[Session]:
     """Give the request its session, and roll back whatever was not committed."""
-    with Session(components.get(Engine), expire_on_commit=False) as session:
+    with Session(components.get(Engine)) as session:
         yield session
 
 

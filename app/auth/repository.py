@@ -4,10 +4,10 @@ import logging
 from typing import Protocol
 
 from sqlalchemy import insert, select
-from sqlalchemy.orm import Session
 
 from app.auth.models import ApiToken
 from app.auth.tables import tokens
+from app.database.session import Session
 
 logger = logging.getLogger(__name__)
 

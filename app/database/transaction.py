@@ -7,7 +7,7 @@ logger = logging.getLogger(__name__)
 
 
 class Transaction(Protocol):
-    """What the repositories of one request have done since the last commit. SQLAlchemy's Session is one."""
+    """What the repositories of one request have done since the last commit. A Session is one."""
 
     def commit(self) -> None:
         """Make it last. What is never committed is undone when the request ends."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Row, Select, select
-from sqlalchemy.orm import Session
 
+from app.database.session import Session
 from app.geolocation.models import Country, Located, NamedPlace, Place
 from app.geolocation.tables import countries, place_names, places
 from app.geolocation.utils import TIER_BOUNDS, Box, haversine_km, meridian, unit_vector, vector_distance_km

@@ -2,10 +2,9 @@
 
 import logging
 
-from sqlalchemy.orm import Session
-
 from app.about import NAME, TAGLINE, commit_of, installed_version
 from app.database.schema import current_revision
+from app.database.session import Session
 from app.settings import Settings
 from app.web.routes import Call, NoInput, Output, Permission, Route, RouteTable
 
@@ -53,7 +52,7 @@ def show_version(call: Call[NoInput]) -> VersionOutput:
         commit=commit_of(version),
         generation=settings.release_generation or None,
         environment=settings.environment,
-        schema_revision=current_revision(call.get(Session).connection()),
+        schema_revision=current_revision(call.get(Session).connection),
     )
 
 

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Row, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
+from app.database.session import Session
 from app.users.models import User
 from app.users.tables import users
 
@@ -47,7 +47,7 @@ class SqlUserRepository:
         """
         row = {"email": email, "name": name, "password_hash": password_hash, "created_at": created_at, "active": True}
         try:
-            with self.session.begin_nested():
+            with self.session.savepoint():
                 user_id = self.session.execute(insert(users).values(row).returning(users.c.id)).scalar_one()
         except IntegrityError:
             raise EmailTaken from None
