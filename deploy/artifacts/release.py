@@ -114,9 +114,7 @@ def _check_requirements(parts: list[Unpacked], contract: Contract, python: Inter
         if (problem := lock.unmet(Requirement(text), versions_of, environment))
     )
     if problems:
-        raise ReleaseError(
-            f"{contract.lock} lacks what its own packages need", problems=problems, hint="make lock"
-        )
+        raise ReleaseError(f"{contract.lock} lacks what its own packages need", problems=problems, hint="make lock")
 
 
 def _migrations(contract: Contract, app: Unpacked, python: Interpreter) -> list[Migration]:

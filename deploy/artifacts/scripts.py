@@ -15,7 +15,7 @@ from {module} import {first}
 if __name__ == "__main__":
     sys.exit({attribute}())
 """
-_PYTHON = re.compile(rb"#!\s*(?:pythonw?|\S*/env\s+python[\d.]*|\S*/python[\d.]*)(?:\s[^\n]*)?\r?\n")
+_PYTHON = re.compile(rb"#![ \t]*(?:pythonw?|\S*/env[ \t]+python[\d.]*|\S*/python[\d.]*)(?:[ \t][^\n]*)?\r?\n")
 
 
 def entry_point(module: str, attribute: str) -> bytes:

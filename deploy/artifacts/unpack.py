@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.parser import HeaderParser
@@ -79,7 +80,7 @@ def _make(wheel: Wheel, interpreter: Interpreter, into: Path) -> None:
     with WheelFile.open(wheel.path) as source:
         try:
             source.validate_record()
-        except ValueError as error:
+        except (ValueError, zipfile.BadZipFile) as error:
             raise UnpackError(f"{wheel.path.name}: its files are not those of its RECORD: {error}") from None
         destination = ReleaseDestination(into / "files", interpreter)
         installer.install(source, destination, {"INSTALLER": b"slipway\n"})

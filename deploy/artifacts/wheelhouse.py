@@ -97,9 +97,9 @@ def _download(pins: list[Pin], lock: str, interpreter: Interpreter, into: Path) 
     """Let pip, with the user's own settings, choose and fetch the wheels for the target interpreter."""
     wanted = into / "wanted.txt"
     wanted.write_text("".join(f"{pin.text}\n" for pin in pins))
-    command = [
+    command = [  # -vv, because only then does pip say that it could not reach the index
         *(sys.executable, "-m", "pip", "--python", interpreter.path, "--no-input", "--disable-pip-version-check"),
-        *("download", "--require-hashes", "--only-binary=:all:", "--no-deps", "--progress-bar=off"),
+        *("download", "-vv", "--require-hashes", "--only-binary=:all:", "--no-deps", "--progress-bar=off"),
         *("--dest", str(into), "--requirement", str(wanted)),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
@@ -132,8 +132,9 @@ def _explain(said: str, pins: list[Pin], lock: str, interpreter: Interpreter) ->
             hint=f"pin another version in pyproject.toml and `make lock`, or build one: pip wheel {pin.name}=="
             f"{pin.version} --wheel-dir F, then PIP_FIND_LINKS=F and `make lock`",
         )
-    last = [line for line in said.splitlines() if line.strip()][-5:]
-    return WheelhouseError(f"{where}: pip could not download", problems=tuple(last))
+    lines = [line for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return WheelhouseError(f"{where}: pip could not download", problems=tuple((errors or lines)[-5:]))
 
 
 def _pin(requirement: str, pins: list[Pin]) -> Pin | None:

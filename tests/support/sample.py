@@ -139,7 +139,7 @@ def make_wheel(
         f"{start}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
         **{f"{start}/{path}": text for path, text in (info or {}).items()},
     }
-    record = "".join(f"{path},sha256={_hash(text)},{len(text.encode())}\n" for path, text in files.items())
+    record = "".join(f'"{path}",sha256={_hash(text)},{len(text.encode())}\n' for path, text in files.items())
     path = folder / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for member, text in {**files, f"{start}/RECORD": f"{record}{start}/RECORD,,\n"}.items():
