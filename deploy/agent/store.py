@@ -82,33 +82,28 @@ def put(store: str, aside: Path, sha256: str) -> bool:
     return True
 
 
-def provide(layout: Layout, file: File) -> tuple[str, os.stat_result]:
-    """Give the store's path of a content in the mode asked, made from its twin when there is only that.
+def provide(layout: Layout, wanted: Iterable[File]) -> None:
+    """See that each content is there in the mode it is wanted in: what is there in the other mode only gets a twin.
 
     The caller has seen with `lacking` that one of both is there.
     """
     store = str(layout.store)
-    path = path_of(store, file.sha256, file.executable)
-    status = find(store, file.sha256, file.executable, file.size)
-    if status is None:
-        _twin(layout, path_of(store, file.sha256, not file.executable), path, mode_of(file.executable))
-        status = os.lstat(path)
-    return path, status
-
-
-def _twin(layout: Layout, source: str, target: str, mode: int) -> None:
-    if os.lstat(source).st_nlink == 1:
-        # Nobody links to it yet: it becomes the twin. Killed in between it has the wrong mode, hence counts as missing.
-        os.chmod(source, mode)
-        os.rename(source, target)
-        return
-    aside = files.scratch(layout.tmp, "twin")
-    shutil.copyfile(source, aside)
-    os.chmod(aside, mode)
-    os.utime(aside, ns=PINNED_NS)
-    with open(aside, "rb") as copy:
-        os.fsync(copy.fileno())
-    os.rename(aside, target)
+    needed = {path_of(store, file.sha256, file.executable): file for file in wanted}
+    twins = {}
+    for target, file in needed.items():
+        if find(store, file.sha256, file.executable, file.size) is None:
+            source = path_of(store, file.sha256, not file.executable)
+            aside = files.scratch(layout.tmp, "twin")
+            shutil.copyfile(source, aside)
+            os.chmod(aside, mode_of(file.executable))
+            os.utime(aside, ns=PINNED_NS)
+            twins[target] = (aside, source)
+    if twins:
+        files.sync_filesystem(layout.tmp)
+    for target, (aside, source) in twins.items():
+        os.rename(aside, target)
+        if source not in needed and os.lstat(source).st_nlink == 1:
+            os.unlink(source)  # no release has it in that mode
 
 
 def unreferenced(layout: Layout) -> list[tuple[str, int]]:

@@ -62,7 +62,7 @@ def tar(contents: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def manifest_of(files: Mapping[str, bytes], version: str = "1.0", **changes: Any) -> dict[str, Any]:
+def manifest_of(files: Mapping[str, bytes], version: str = "1.0", /, **changes: Any) -> dict[str, Any]:
     """Describe a release that has these files; those under bin/ are executable."""
     entries: list[dict[str, Any]] = [{"path": "bin/python", "link": INTERPRETER}]
     for path, data in files.items():
