@@ -1,5 +1,6 @@
 """A release from a source: wheel + lock -> tree + manifest."""
 
+import glob
 import hashlib
 import time
 from dataclasses import dataclass
@@ -72,13 +73,13 @@ def build_release(
 
 def find_release(out: Path, version: str) -> ReleaseTree:
     """Answer the release of a version that was built before."""
-    found = [path for path in out.glob(f"*-{version}") if (path / manifest.FILE).is_file()]
+    found = [path for path in out.glob(f"*-{glob.escape(version)}") if (path / manifest.FILE).is_file()]
     if not found:
         raise ReleaseError(f"no release tree for {version} in {out}/", hint="make release")
     path = found[0].resolve()
     try:
         read = manifest.parse((path / manifest.FILE).read_text(encoding="utf-8"))
-        intact = read.data["version"] == version and tree.is_whole(path, read.data)
+        intact = read.data["version"] == version and tree.is_whole(path, read)
     except (ValueError, KeyError, TypeError):
         intact = False
     if not intact:

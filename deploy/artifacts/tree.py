@@ -60,16 +60,15 @@ def is_complete(path: Path, manifest: Manifest) -> bool:
             return False
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return False
-    return is_whole(path, manifest.data)
+    return is_whole(path, manifest)
 
 
-def is_whole(path: Path, data: Mapping[str, object]) -> bool:
-    """Say whether every file that a manifest names is there, with its size, mode and time."""
-    entries = data["files"]
-    if not isinstance(entries, list):
-        return False
+def is_whole(path: Path, manifest: Manifest) -> bool:
+    """Say whether the manifest and every file that it names are there, with their size, mode and time."""
+    entries = manifest.data["files"]
     links = [entry for entry in entries if "link" in entry]
-    files = (File(e["path"], int(e["mode"], 8), e["size"], e["sha256"]) for e in entries if "link" not in e)
+    files = [File(e["path"], int(e["mode"], 8), e["size"], e["sha256"]) for e in entries if "link" not in e]
+    files.append(File(manifests.FILE, 0o644, len(manifest.text.encode()), manifest.digest))
     with contextlib.suppress(OSError):
         return all(str((path / link["path"]).readlink()) == link["link"] for link in links) and intact(path, files)
     return False

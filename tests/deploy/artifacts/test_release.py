@@ -118,7 +118,7 @@ def test_what_is_there_is_not_built_again(sample: Sample, cache: Cache, tmp_path
     assert sorted(path.name for path in (tmp_path / "dist").iterdir()) == [first.path.name]
 
 
-@pytest.mark.parametrize("harm", ["edit", "same size", "delete", "mode", "link", "manifest"])
+@pytest.mark.parametrize("harm", ["edit", "same size", "delete", "mode", "link", "manifest", "manifest says more"])
 def test_what_was_harmed_is_made_anew(sample: Sample, cache: Cache, tmp_path: Path, harm: str) -> None:
     out = tmp_path / "dist"
     built = build_release(sample.root, None, out, cache)
@@ -137,6 +137,9 @@ def test_what_was_harmed_is_made_anew(sample: Sample, cache: Cache, tmp_path: Pa
             (built.path / "bin/python").symlink_to("/usr/bin/python3")
         case "manifest":
             (built.path / "manifest.json").write_text("{}")
+        case "manifest says more":
+            altered = built.manifest.text.replace('"kind": "contract"', '"kind": "expand"')
+            (built.path / "manifest.json").write_text(altered)
     with pytest.raises(ReleaseError, match=r"not as it was built|no release"):
         find_release(out, built.version)
     again = build_release(sample.root, None, out, cache)
