@@ -63,10 +63,11 @@ def build_release(
         tree.files_of(merged, python),
     )
     path = out.resolve() / f"{contract.name}-{version}"
-    present = tree.is_complete(path, made)
-    if not present:
-        keys = [each.sha256 for each in wheels]
-        tree.build(path, merged, python, made, check=lambda aside: importing.check(aside, contract, keys, cache))
+    keys = [each.sha256 for each in wheels]
+    with tree.locked(path.parent):
+        present = tree.is_complete(path, made)
+        if not present:
+            tree.build(path, merged, python, made, check=lambda aside: importing.check(aside, contract, keys, cache))
     cache.sweep()
     return ReleaseTree(path, version.text, made.digest, made, not present, time.monotonic() - started)
 

@@ -7,11 +7,13 @@ edit shows in one `lstat`, and what was edited is made anew from its wheel befor
 
 import contextlib
 import errno
+import fcntl
+import glob
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from deploy.artifacts import manifest as manifests
@@ -74,6 +76,18 @@ def is_whole(path: Path, manifest: Manifest) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Let one process at a time build into a folder; the next one finds it done."""
+    out.mkdir(parents=True, exist_ok=True)
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def build(
     path: Path,
     merged: Mapping[str, tuple[Unpacked, File]],
@@ -82,7 +96,8 @@ def build(
     check: Callable[[Path], None],
 ) -> None:
     """Make the release at `path` if it passes `check`; what lay there before is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):  # by a build that was killed
+        shutil.rmtree(left, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         scratch.chmod(0o755)
@@ -109,8 +124,6 @@ def replace(path: Path, scratch: Path) -> None:
         scratch.rename(path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-        if aside.is_file():
-            aside.unlink()
 
 
 def _fill(root: Path, merged: Mapping[str, tuple[Unpacked, File]]) -> None:

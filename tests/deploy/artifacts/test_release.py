@@ -1,10 +1,12 @@
 """A release: the same bytes for the same commit, at home in any place, and only looked at when it is there already."""
 
+import errno
 import json
 import os
 import shutil
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -147,6 +149,34 @@ def test_what_was_harmed_is_made_anew(sample: Sample, cache: Cache, tmp_path: Pa
     assert again.digest == built.digest
     assert victim.read_text() == "COLOUR = 'grey'\n"
     assert find_release(out, built.version).digest == built.digest
+
+
+def test_what_a_killed_build_left_is_swept(sample: Sample, cache: Cache, tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    built = build_release(sample.root, None, out, cache)
+    built.path.rename(out / f".{built.path.name}.x1y2z3")
+    again = build_release(sample.root, None, out, cache)
+    assert [path.name for path in out.iterdir()] == [again.path.name]
+
+
+def test_two_builders_at_once_agree(sample: Sample, tmp_path: Path) -> None:
+    out, cold = tmp_path / "dist", Cache(tmp_path / "cold")
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(build_release, sample.root, None, out, cold) for _ in range(2)]
+    assert both[0].result().digest == both[1].result().digest
+    assert sorted(each.result().built for each in both) == [False, True]
+
+
+def test_a_cache_on_another_disk_is_copied_from(
+    sample: Sample, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    built = build_release(sample.root, None, tmp_path / "dist", cache)
+    assert find_release(tmp_path / "dist", built.version).digest == built.digest
+    assert (built.path / "bin/shop").stat().st_nlink == 1
 
 
 def test_find_release_says_what_to_type(tmp_path: Path) -> None:
