@@ -97,14 +97,22 @@ def _download(pins: list[Pin], lock: str, interpreter: Interpreter, into: Path) 
     """Let pip, with the user's own settings, choose and fetch the wheels for the target interpreter."""
     wanted = into / "wanted.txt"
     wanted.write_text("".join(f"{pin.text}\n" for pin in pins))
-    command = [  # -vv, because only then does pip say that it could not reach the index
+    command = [
         *(sys.executable, "-m", "pip", "--python", interpreter.path, "--no-input", "--disable-pip-version-check"),
-        *("download", "-vv", "--require-hashes", "--only-binary=:all:", "--no-deps", "--progress-bar=off"),
+        *("download", "--require-hashes", "--only-binary=:all:", "--no-deps", "--progress-bar=off"),
         *("--dest", str(into), "--requirement", str(wanted)),
     ]
+    failed, said = _run(command)
+    if failed and "(from versions: none)" in said and not _NO_NETWORK.search(said):
+        # Is there nothing, or was the index not reached? pip says so at -vv only, which costs half as much again.
+        failed, said = _run([*command, "-vv"])
+    if failed:
+        raise _explain(said, pins, lock, interpreter)
+
+
+def _run(command: list[str]) -> tuple[bool, str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        raise _explain(done.stdout + done.stderr, pins, lock, interpreter)
+    return done.returncode != 0, done.stdout + done.stderr
 
 
 def _explain(said: str, pins: list[Pin], lock: str, interpreter: Interpreter) -> WheelhouseError:
