@@ -69,7 +69,7 @@ class Gunzip:
                 data += self._engine.decompress(ahead, size - len(data))
                 self._ahead = self._engine.unconsumed_tail
                 if not ahead:
-                    break
+                    raise AgentError("bad-payload", "the gzip stream ends early", hint="send it again")
         except zlib.error as error:
             raise AgentError("bad-payload", f"the payload is not gzip: {error}") from None
         return data

@@ -24,12 +24,12 @@ def parse(address: str) -> tuple[socket.AddressFamily, str, int]:
 
     Raises: BadRequest bad-address.
     """
-    host, _, port = address.rpartition(":")
+    host, colon, port = address.rpartition(":")
     family = socket.AF_INET6 if host.startswith("[") and host.endswith("]") else socket.AF_INET
     host = host.strip("[]") if family == socket.AF_INET6 else host or "0.0.0.0"  # noqa: S104
     try:
         socket.inet_pton(family, host)
-        if not port.isdigit() or not 0 < int(port) < 65536:
+        if not colon or not port.isdigit() or not 0 < int(port) < 65536:
             raise OSError
     except OSError:
         raise BadRequest(
@@ -85,10 +85,13 @@ def rescue(layout: Layout, address: str) -> socket.socket | None:
         alive = spawn.look(layout, key) if key != KEY else None
         if alive is None or alive.listen != address:
             continue
-        refused = None
+        refused, sockets = None, proc.listening(parse(address)[2])
         for pid in proc.holders(layout.run_file(key, "alive")):
+            descriptor = proc.descriptor_of(pid, sockets)
+            if descriptor is None:
+                continue
             try:
-                return socket.socket(fileno=proc.copy_descriptor(pid, spawn.FIRST))
+                return socket.socket(fileno=proc.copy_descriptor(pid, descriptor))
             except OSError as error:
                 refused = error.strerror if error.errno in (errno.EPERM, errno.ENOSYS) else refused
         if refused:

@@ -82,23 +82,34 @@ def holders(path: Path) -> list[int]:
     return found
 
 
-def listener(port: int) -> str | None:
-    """Describe the process that listens on a TCP port, as far as this user may see."""
-    inodes = set()
+def listening(port: int) -> set[str]:
+    """Name the sockets that listen on a TCP port, as /proc/PID/fd links to them."""
+    found = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
                 fields = line.split()
                 if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                    inodes.add(f"socket:[{fields[9]}]")
-    if not inodes:
-        return None
-    for pid in pids():
-        for descriptor in _descriptors(pid):
-            with contextlib.suppress(OSError):
-                if os.readlink(descriptor) in inodes:
-                    return f"pid {pid} ({command(pid)})"
-    return "a process of another user"
+                    found.add(f"socket:[{fields[9]}]")
+    return found
+
+
+def descriptor_of(pid: int, sockets: set[str]) -> int | None:
+    """Find the descriptor under which a process has one of these sockets."""
+    for descriptor in _descriptors(pid):
+        with contextlib.suppress(OSError):
+            if os.readlink(descriptor) in sockets:
+                return int(os.path.basename(descriptor))
+    return None
+
+
+def listener(port: int) -> str | None:
+    """Describe the process that listens on a TCP port, as far as this user may see."""
+    sockets = listening(port)
+    for pid in pids() if sockets else ():
+        if descriptor_of(pid, sockets) is not None:
+            return f"pid {pid} ({command(pid)})"
+    return "a process of another user" if sockets else None
 
 
 def kill(pid: int, number: signal.Signals) -> None:

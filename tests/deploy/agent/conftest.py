@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,22 @@ def layout(tmp_path: Path) -> Layout:
     layout = Layout.under(tmp_path / "server")
     layout.make()
     return layout
+
+
+@pytest.fixture
+def load(port: int) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start clients that never retry."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(mode: str = "close", clients: int = 4) -> subprocess.Popen[str]:
+        command = [sys.executable, str(kit.HERE / "load.py"), str(port), str(clients), mode]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -21,6 +21,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from deploy.agent.channel import Channel
+from deploy.agent.cli import answer
+from deploy.agent.layout import Layout
+
 HERE = Path(__file__).parent
 INTERPRETER = os.path.realpath(sys.executable)
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -130,7 +134,7 @@ def real(folder: Path) -> Release:
     compileall.compile_dir(site, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     (folder / "bin").mkdir()
     (folder / "pyvenv.cfg").write_text(
-        f"home = {os.path.dirname(INTERPRETER)}\ninclude-system-site-packages = false\nversion = {PYTHON}\n"
+        f"home = {Path(INTERPRETER).parent}\ninclude-system-site-packages = false\nversion = {PYTHON}\n"
     )
     files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return Release("1.0", files)
@@ -170,20 +174,35 @@ class Caller:
         return events, answer
 
     def stage(self, release: Release) -> None:
-        """Bring a release to the server."""
-        missing = self("missing", hashes=sorted(release.contents))["missing"]
+        """Bring a release to the server; within this process, as that is no test of its own."""
+        layout = Layout.under(self.root)
+        missing = call(layout, "missing", hashes=sorted(release.contents))["missing"]
         payload = tar({name: data for name, data in release.contents.items() if name in missing})
         if missing:
-            self("receive", payload, encoding="identity", length=len(payload))
-        self("assemble", manifest=release.text)
+            call(layout, "receive", payload, encoding="identity", length=len(payload))
+        call(layout, "assemble", manifest=release.text)
 
     def prepare(self, number: int, release: Release, **variables: str) -> None:
         """Stage a release and make a generation of it."""
         self.stage(release)
-        self(
-            "prepare", generation=number, version=release.version, digest=release.digest, variables=variables,
-            secrets={"SECRET_KEY": "hunter2"},
+        call(
+            Layout.under(self.root), "prepare", generation=number, version=release.version, digest=release.digest,
+            variables=variables, secrets={"SECRET_KEY": "hunter2"},
         )  # fmt: skip
+
+
+def call(layout: Layout, verb: str, payload: bytes = b"", **arguments: Any) -> dict[str, Any]:
+    """Carry out a verb within this process.
+
+    Raises: AgentFailure.
+    """
+    target = io.BytesIO()
+    channel = Channel(io.BytesIO(payload), target, session=True)
+    ok = answer(layout, channel, {"verb": verb, **arguments})
+    said = json.loads(target.getvalue().splitlines()[-1])
+    if not ok:
+        raise AgentFailure(said["error"])
+    return dict(said["result"])
 
 
 def free_port() -> int:
@@ -223,9 +242,15 @@ def tree(root: Path, *, but: Iterable[str] = ()) -> dict[str, Any]:
         if any(name == skip or name.startswith(f"{skip}/") for skip in but):
             continue
         if path.is_symlink():
-            found[name] = os.readlink(path)
+            found[name] = str(path.readlink())
         elif path.is_file():
             found[name] = (path.read_bytes(), path.stat().st_mode)
         else:
             found[name] = "folder"
     return found
+
+
+def outcome(clients: subprocess.Popen[str]) -> dict[str, Any]:
+    """Stop the clients of load.py and give what they counted."""
+    clients.terminate()
+    return dict(json.loads(clients.communicate(timeout=30)[0]))

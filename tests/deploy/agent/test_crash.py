@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.agent import generations, manifest, releases
-from deploy.agent.channel import Channel
-from deploy.agent.cli import answer
+from deploy.agent import generations, releases
+from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
 from tests.deploy.agent import crash
-from tests.deploy.agent.kit import HERE, Caller, Release, eventually, get, sha256, small, tar, tree
+from tests.deploy.agent.kit import Caller, Release, call, eventually, get, outcome, sha256, small, tar, tree
 
 THOROUGH = bool(os.environ.get("SLIPWAY_THOROUGH"))
 ONE, TWO = small("1.0"), small("1.0").variant("2.0")
 VOLATILE = ["lock", "lease.lock", "tmp", "ledger.jsonl", "generations/1/meta.json", "generations/2/meta.json"]
-
-
-def call(layout: Layout, verb: str, payload: bytes = b"", **arguments: Any) -> dict[str, Any]:
-    """Carry out a verb within this process."""
-    target = io.BytesIO()
-    channel = Channel(io.BytesIO(payload), target, session=True)
-    ok = answer(layout, channel, {"verb": verb, **arguments})
-    said = json.loads(target.getvalue().splitlines()[-1])
-    assert ok, said
-    return dict(said["result"])
 
 
 def receive(release: Release) -> dict[str, Any]:
@@ -137,7 +123,7 @@ def nothing_is_half_made(layout: Layout) -> None:
         # A release under its name is whole, or at least known not to be.
         try:
             wanted = releases.load(layout, version)
-        except Exception:
+        except AgentError:
             continue
         for path in set(wanted.files) - set(releases.look(layout, wanted)):
             assert sha256((layout.release(version) / path).read_bytes()) == wanted.files[path].sha256
@@ -146,32 +132,6 @@ def nothing_is_half_made(layout: Layout) -> None:
         assert (layout.generation(number) / "credentials/S").read_text() == "2"
     current = generations.current(layout)
     assert current is None or layout.generation(current).is_dir()
-    assert manifest.NAME
-
-
-@pytest.fixture
-def load(port: int) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Start clients that never retry."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(mode: str = "close", clients: int = 4) -> subprocess.Popen[str]:
-        command = [sys.executable, str(HERE / "load.py"), str(port), str(clients), mode]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        started.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Stop the clients and give what they counted."""
-    process.send_signal(signal.SIGTERM)
-    return dict(json.loads(process.communicate(timeout=30)[0]))
 
 
 def test_a_killed_activation_converges_without_losing_a_request(

@@ -38,7 +38,7 @@ def test_a_release_is_hard_links_into_the_store(layout: Layout) -> None:
     assert {name: (path / name).read_bytes() for name in SMALL.files} == SMALL.files
     assert (path / "bin/tool").stat().st_mode & 0o7777 == 0o555
     assert (path / "lib/a.py").stat().st_mode & 0o7777 == 0o444
-    assert os.readlink(path / "bin/python") == INTERPRETER
+    assert str((path / "bin/python").readlink()) == INTERPRETER
     assert (path / "manifest.json").read_text() == SMALL.text
     assert all((path / name).stat().st_nlink == 2 for name in SMALL.files)
     assert problems(layout, SMALL) == []
