@@ -16,6 +16,7 @@ from deploy.artifacts.interpreter import Interpreter
 from deploy.artifacts.lock import Pin
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.migrations import Migration
+from deploy.artifacts.output import writing
 from deploy.artifacts.source import Source, opened
 from deploy.artifacts.unpack import Unpacked
 from deploy.contract import Contract
@@ -64,7 +65,7 @@ def build_release(
     )
     path = out.resolve() / f"{contract.name}-{version}"
     keys = [each.sha256 for each in wheels]
-    with tree.locked(path.parent):
+    with writing(path.parent):
         present = tree.is_complete(path, made)
         if not present:
             tree.build(path, merged, python, made, check=lambda aside: importing.check(aside, contract, keys, cache))

@@ -7,13 +7,12 @@ edit shows in one `lstat`, and what was edited is made anew from its wheel befor
 
 import contextlib
 import errno
-import fcntl
 import glob
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from deploy.artifacts import manifest as manifests
@@ -74,18 +73,6 @@ def is_whole(path: Path, manifest: Manifest) -> bool:
     with contextlib.suppress(OSError):
         return all(str((path / link["path"]).readlink()) == link["link"] for link in links) and intact(path, files)
     return False
-
-
-@contextlib.contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Let one process at a time build into a folder; the next one finds it done."""
-    out.mkdir(parents=True, exist_ok=True)
-    folder = os.open(out, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def build(

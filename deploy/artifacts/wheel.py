@@ -13,6 +13,7 @@ from pathlib import Path
 from deploy.artifacts import version as versions
 from deploy.artifacts.cache import Cache, key
 from deploy.artifacts.export import export
+from deploy.artifacts.output import writing
 from deploy.artifacts.source import Source, opened
 from deploy.artifacts.version import Version
 from deploy.artifacts.wheelhouse import Wheel, digest
@@ -53,14 +54,14 @@ def build(source: Source, version: Version, cache: Cache) -> Wheel:
 def put(wheel: Wheel, out: Path) -> tuple[Path, bool]:
     """Copy the wheel into `out`; say whether that was needed."""
     path = out / wheel.path.name
-    if path.is_file() and digest(path) == wheel.sha256:
-        return path, False
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=out, prefix=f".{path.name}.", delete=False) as scratch:
-        scratch.write(wheel.path.read_bytes())
-    Path(scratch.name).chmod(0o644)
-    Path(scratch.name).rename(path)
-    return path, True
+    with writing(out):
+        if path.is_file() and digest(path) == wheel.sha256:
+            return path, False
+        scratch = out / f".{path.name}"
+        scratch.write_bytes(wheel.path.read_bytes())
+        scratch.chmod(0o644)
+        scratch.rename(path)
+        return path, True
 
 
 def _build(source: Source, version: Version, backend: str, into: Path) -> None:

@@ -53,3 +53,12 @@ def test_a_backend_that_fails_is_heard(capsys: pytest.CaptureFixture[str], sampl
     said = capsys.readouterr().err
     assert "could not build the wheel of sample-shop" in said
     assert "nowhere" in said
+
+
+@pytest.mark.parametrize("kind", ["wheel", "release"])
+def test_a_folder_that_cannot_be_written_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert main([kind, "--out", str(tmp_path / "file")]) == 2
+    assert f"{tmp_path}/file: can't be written: File exists" in capsys.readouterr().err
