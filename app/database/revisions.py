@@ -25,12 +25,15 @@ class Revision:
 
 def read_revisions(versions: Path = VERSIONS) -> list[Revision]:
     """Return the revisions in a folder, oldest first. Raises ValueError unless they form one line."""
-    found = {entry.down_revision: entry for entry in map(read_revision, sorted(versions.glob("[!_]*.py")))}
+    left = [read_revision(path) for path in sorted(versions.glob("[!_]*.py"))]
     ordered: list[Revision] = []
-    while (following := found.pop(ordered[-1].revision if ordered else None, None)) is not None:
-        ordered.append(following)
-    if found:
-        raise ValueError(f"migrations that follow no other: {sorted(entry.revision for entry in found.values())}")
+    while following := [entry for entry in left if entry.down_revision == (ordered[-1].revision if ordered else None)]:
+        if len(following) > 1:
+            raise ValueError(f"migrations that follow the same one: {[entry.revision for entry in following]}")
+        ordered += following
+        left.remove(following[0])
+    if left:
+        raise ValueError(f"migrations that follow no other: {[entry.revision for entry in left]}")
     return ordered
 
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, text
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table
 
 from app.database.metadata import metadata
 from app.database.types import UtcDateTime
@@ -37,7 +37,7 @@ places = Table(
 )
 # For the nearest place: a box is a few whole degrees of longitude and a range of latitudes, and with this index each
 # degree is one seek that reads only what is inside. It holds the vectors, too, whose dot product gives the order of
-# distances without a trigonometric function, which not every database has. Quarters are left out: see quarters.py.
+# distances without a trigonometric function, which not every database has, and what tells quarters from towns.
 Index(
     "ix_places_position",
     places.c.meridian,
@@ -45,7 +45,7 @@ Index(
     places.c.x,
     places.c.y,
     places.c.z,
-    sqlite_where=text("part_of IS NULL"),
+    places.c.part_of,
 )
 
 place_names = Table(

@@ -71,8 +71,7 @@ def create_places() -> None:
     op.create_index(
         "ix_places_position",
         "places",
-        ["meridian", "latitude", "x", "y", "z"],
-        sqlite_where=sa.text("part_of IS NULL"),
+        ["meridian", "latitude", "x", "y", "z", "part_of"],
     )
     op.create_table(
         "place_names",

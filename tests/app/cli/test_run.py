@@ -1,0 +1,52 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_it_serves_with_the_variables_of_dot_env(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        f"SECRET_KEY={environ['SECRET_KEY']}\nDATABASE_URL={environ['DATABASE_URL']}\nENVIRONMENT=from-file\n"
+    )
+    port = free_port()
+    command = [sys.executable, "-m", "app", "run", "--port", str(port)]
+    env = {"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": os.environ["PATH"]}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            version = json.loads(ask(f"http://127.0.0.1:{port}/version", server))
+        finally:
+            server.terminate()
+    assert version["environment"] == "from-file"
+
+
+def ask(url: str, server: subprocess.Popen[bytes]) -> bytes:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return bytes(response.read())
+        except OSError:
+            assert server.poll() is None, "the server has died"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_without_a_valid_environment_it_says_why(run, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("run", SECRET_KEY=None)
+    assert result.exit_code == 1
+    assert "SECRET_KEY" in result.stderr
+    (tmp_path / ".env").write_text("nonsense\n")
+    assert run("run").stderr == ".env: no NAME=value in line 1\n"

@@ -1,0 +1,75 @@
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Engine
+from werkzeug.test import Client
+
+from app.geolocation.dataset import Dataset
+from app.geolocation.seeding import seed
+
+
+@pytest.fixture(autouse=True)
+def _places(engine: Engine, atlas: Dataset) -> None:
+    seed(engine, "atlas", lambda: atlas, datetime.now(UTC))
+
+
+def test_a_place_has_all_its_facts(client: Client) -> None:
+    assert client.get("/api/v1/places/2").json == {
+        "id": 2,
+        "name": "Paris 04 Hôtel-de-Ville",
+        "label": "Paris 04 Hôtel-de-Ville, France",
+        "country": {"code": "FR", "name": "France"},
+        "admin1_code": "11",
+        "latitude": 48.8598,
+        "longitude": 2.3506,
+        "population": 27332,
+        "timezone": "Etc/UTC",
+        "part_of": 1,
+    }
+    assert client.get("/api/v1/places/99").status_code == 404
+
+
+def test_search_and_its_limit(client: Client) -> None:
+    assert [item["id"] for item in client.get("/api/v1/places?q=lisb").json["items"]] == [4, 5]
+    assert len(client.get("/api/v1/places?q=lisb&limit=1").json["items"]) == 1
+
+
+def test_nearest_gives_distances(client: Client) -> None:
+    first, second = client.get("/api/v1/places/nearest?lat=48.86&lon=2.35&limit=2").json["items"]
+    assert (first["name"], first["distance_km"], second["name"]) == ("Paris", 0.738, "Montrouge")
+
+
+def test_geocode_both_ways(client: Client) -> None:
+    assert client.post("/api/v1/geocode", json={"query": "Paris, TX"}).json["items"][0]["id"] == 6
+    assert client.get("/api/v1/reverse-geocode?lat=38.7&lon=-9.1").json["name"] == "Lisbon"
+    assert client.get("/api/v1/reverse-geocode?lat=0&lon=-30").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("/api/v1/places", ["q"]),
+        ("/api/v1/places?q=&limit=0", ["q", "limit"]),
+        ("/api/v1/places?q=x&limit=51", ["limit"]),
+        ("/api/v1/places/abc", ["place_id"]),
+        ("/api/v1/places/0", ["place_id"]),
+        ("/api/v1/places/99999999999999999999", ["place_id"]),
+        ("/api/v1/places/nearest?lat=91&lon=-181", ["lat", "lon"]),
+        ("/api/v1/places/nearest?lat=nan&lon=inf", ["lat", "lon"]),
+        ("/api/v1/reverse-geocode?lat=x", ["lat", "lon"]),
+    ],
+)
+def test_each_bad_parameter_is_named(client: Client, path: str, parameters: list[str]) -> None:
+    response = client.get(path)
+    assert response.status_code == 422
+    assert [fault["parameter"] for fault in response.json["errors"]] == parameters
+
+
+@pytest.mark.parametrize("body", [{}, {"query": ""}, {"query": 5}, {"query": "x" * 201}, {"query": "x", "lmit": 1}])
+def test_bad_bodies_are_refused(client: Client, body: dict[str, object]) -> None:
+    assert client.post("/api/v1/geocode", json=body).status_code == 422
+
+
+def test_text_that_is_no_unicode_is_refused(client: Client) -> None:
+    response = client.post("/api/v1/geocode", data=b'{"query": "\\ud800"}', content_type="application/json")
+    assert response.status_code == 422

@@ -1,0 +1,50 @@
+import pytest
+
+from app.geolocation.dataset import Dataset
+from app.geolocation.geocoding import PlaceGeocoder, within
+from app.geolocation.repository import InMemoryPlaceRepository
+
+
+@pytest.fixture
+def geocoder(atlas: Dataset) -> PlaceGeocoder:
+    return PlaceGeocoder(InMemoryPlaceRepository(atlas.places))
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("Paris", [1, 6]),
+        ("paris, france", [1]),
+        ("Paris, TX", [6]),
+        ("Paris, TX, US", [6]),
+        ("Paris, tx, United States", [6]),
+        ("Paris, Portugal", []),
+        ("Pari", []),
+        ("Lissabon", [4]),
+        (", France", []),
+        ("", []),
+    ],
+)
+def test_words_become_places(geocoder: PlaceGeocoder, text: str, ids: list[int]) -> None:
+    assert [place.id for place in geocoder.geocode(text, 10)] == ids
+
+
+def test_the_limit_is_of_what_is_returned(geocoder: PlaceGeocoder) -> None:
+    assert [place.id for place in geocoder.geocode("Paris, US", 1)] == [6]
+    assert len(geocoder.geocode("Paris", 1)) == 1
+
+
+def test_positions_become_places(geocoder: PlaceGeocoder) -> None:
+    found = geocoder.reverse(38.7, -9.1)
+    assert found is not None
+    assert found.place.name == "Lisbon"
+
+
+def test_the_middle_of_nowhere_is_nowhere(geocoder: PlaceGeocoder) -> None:
+    assert geocoder.reverse(0, -30) is None
+
+
+def test_qualifiers_are_codes_or_names(atlas: Dataset) -> None:
+    place = next(entry.place for entry in atlas.places if entry.place.id == 6)
+    assert all(within(place, word) for word in ("tx", "us", "united states"))
+    assert not within(place, "united")

@@ -1,0 +1,57 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from app.settings.validators import checked_database_url, checked_secret_key, split_list, upper
+
+GOOD_KEY = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["short", "a" * 64, "0123456789" * 2, f"changeme{GOOD_KEY}", f"{GOOD_KEY}-EXAMPLE", f"Please-Replace-{GOOD_KEY}"],
+)
+def test_weak_and_example_keys_are_refused(key: str) -> None:
+    with pytest.raises(ValueError):
+        checked_secret_key(SecretStr(key))
+
+
+def test_a_random_key_is_accepted() -> None:
+    assert checked_secret_key(SecretStr(GOOD_KEY)).get_secret_value() == GOOD_KEY
+
+
+@pytest.mark.parametrize("url", ["sqlite:///var/x.db", "sqlite:////var/lib/x.sqlite3"])
+def test_files_are_databases(url: str) -> None:
+    assert checked_database_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///x.db?mode=ro",
+        "postgresql://h/x",
+        "/x.db",
+        "sqlite:////x/",
+    ],
+)
+def test_nothing_else_is(url: str) -> None:
+    with pytest.raises(ValueError):
+        checked_database_url(url)
+
+
+def test_lists_are_split_and_upper_case_is_made() -> None:
+    assert split_list(" A.example, b ,,") == ("a.example", "b")
+    assert split_list(("kept",)) == ("kept",)
+    assert upper("info") == "INFO"
+    assert upper(3) == 3
+    with pytest.raises(ValueError):
+        split_list(" , ")
+
+
+@given(st.lists(st.from_regex(r"[a-z.]{1,12}", fullmatch=True), min_size=1))
+def test_a_joined_list_splits_into_the_same(parts: list[str]) -> None:
+    assert split_list(", ".join(parts)) == tuple(parts)

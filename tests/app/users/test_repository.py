@@ -1,0 +1,41 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from app.database.session import Session
+from app.users.repository import EmailTaken, InMemoryUserRepository, SqlUserRepository, UserRepository
+
+NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sql", "memory"])
+def repository(request: pytest.FixtureRequest, session: Session) -> UserRepository:
+    return SqlUserRepository(session) if request.param == "sql" else InMemoryUserRepository()
+
+
+def test_a_user_comes_back_whole(repository: UserRepository) -> None:
+    user = repository.add("me@example.org", "Me", "hash", NOW)
+    assert repository.by_id(user.id) == user
+    assert repository.by_email("me@example.org") == user
+    assert (user.active, user.created_at) == (True, NOW)
+
+
+def test_nobody_is_none(repository: UserRepository) -> None:
+    assert repository.by_id(1) is None
+    assert repository.by_email("me@example.org") is None
+
+
+def test_an_address_belongs_to_one_user_and_the_others_go_on(repository: UserRepository) -> None:
+    first = repository.add("me@example.org", "Me", "hash", NOW)
+    with pytest.raises(EmailTaken):
+        repository.add("me@example.org", "Other", "hash", NOW)
+    other = repository.add("other@example.org", "Other", "hash", NOW)
+    assert repository.by_email("me@example.org") == first
+    assert other.id != first.id
+
+
+def test_personal_data_is_not_in_the_repr(repository: UserRepository) -> None:
+    text = repr(repository.add("me@example.org", "Mary", "hash", NOW))
+    assert "example.org" not in text
+    assert "Mary" not in text
+    assert "hash" not in text

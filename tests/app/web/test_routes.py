@@ -1,0 +1,36 @@
+import pytest
+import svcs
+
+from app.errors import NotAuthenticated
+from app.routes import ROUTES
+from app.web.routes import Call, NoInput, Permission
+
+
+class Somebody:
+    id = 1
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_every_route_is_complete(route) -> None:
+    assert isinstance(route.permission, Permission)
+    assert route.summary
+    parameters = {part[1:-1] for part in route.path.split("/") if part.startswith("{")}
+    assert parameters <= set(route.input.model_fields)
+    assert route.location is None or route.status == 201
+
+
+def test_names_and_addresses_are_unique() -> None:
+    assert len({route.name for route in ROUTES}) == len(ROUTES)
+    assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)
+
+
+def test_where_input_comes_from_follows_from_the_method() -> None:
+    assert {route.method for route in ROUTES if route.has_body} == {"POST"}
+
+
+def test_a_call_gives_components_and_the_caller(registry: svcs.Registry) -> None:
+    with svcs.Container(registry) as components:
+        call = Call(NoInput(), components, Somebody())
+        assert call.signed_in(Somebody).id == 1
+        with pytest.raises(NotAuthenticated):
+            Call(NoInput(), components, None).signed_in(Somebody)
