@@ -1,0 +1,156 @@
+"""The application behind a real gunicorn, asked over a socket: what any framework under it must answer alike.
+
+The suite imports nothing of the application. Add a framework to FRAMEWORKS and every test runs against it as well.
+"""
+
+import contextlib
+import dataclasses
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FRAMEWORKS = ("flask",)
+ROOT = Path(__file__).parents[2]
+SECRET_KEY = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
+DEADLINE = 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """A response, read in full."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Server:
+    """A gunicorn of our own, on a listening socket that it inherits, so that no port can be taken in between."""
+
+    def __init__(self, environ: Mapping[str, str], log: Path, *options: str) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.log = log
+        number = self.listener.fileno()
+        command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{number}", "--no-control-socket", *options]
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*command, "app.wsgi:application"],
+                cwd=ROOT,
+                env=dict(environ),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[number],
+            )
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Ask once, on a connection of its own."""
+        with contextlib.closing(self.connect()) as connection:
+            return send(connection, method, path, body, headers)
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            with contextlib.suppress(OSError):
+                if self.ask("GET", "/livez").status == 200:
+                    return
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        """Ask it to finish, and return its exit code."""
+        self.process.terminate()
+        code = self.process.wait(timeout=DEADLINE)
+        self.listener.close()
+        return code
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Everything that was logged. Every line must be JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+def send(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Ask on a connection that stays open."""
+    connection.request(method, path, body, dict(headers or {}))
+    response = connection.getresponse()
+    return Answer(response.status, response.headers, response.read())
+
+
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture(scope="session", params=FRAMEWORKS)
+def framework(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def environ(framework: str, seeded_database: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The variables of a release, with all places in its database."""
+    folder = tmp_path_factory.mktemp("contract")
+    shutil.copy(seeded_database, folder / "gazetteer.sqlite3")
+    return {
+        "SECRET_KEY": SECRET_KEY,
+        "DATABASE_URL": f"sqlite:///{folder}/gazetteer.sqlite3",
+        "APP_FRAMEWORK": framework,
+        "RELEASE_VERSION": "1.4.0+g1a2b3c4",
+        "RELEASE_GENERATION": "17",
+        "ALLOWED_HOSTS": "127.0.0.1,places.example",
+        "TRUSTED_PROXIES": "1",
+    }
+
+
+@pytest.fixture(scope="session")
+def server(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the whole suite, started as a deployment starts it."""
+    log = tmp_path_factory.mktemp("log") / "gunicorn.log"
+    options = ("--preload", "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--keep-alive", "75")
+    server = Server(environ, log, *options)
+    server.wait()
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture
+def get(server: Server) -> Ask:
+    def ask(path: str, **headers: str) -> Answer:
+        return server.ask("GET", path, headers=headers)
+
+    return ask
+
+
+@pytest.fixture
+def post(server: Server) -> Ask:
+    """POST JSON; bytes go as they are."""
+
+    def ask(path: str, content: object, **headers: str) -> Answer:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        return server.ask("POST", path, body, {"Content-Type": "application/json", **headers})
+
+    return ask

@@ -1,0 +1,99 @@
+"""What operators and load balancers see."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, Server
+
+
+def test_the_version_is_that_of_the_release(get) -> None:
+    assert get("/version").json == {
+        "name": "gazetteer",
+        "version": "1.4.0+g1a2b3c4",
+        "commit": "1a2b3c4",
+        "generation": "17",
+        "environment": "development",
+        "schema_revision": "0001",
+    }
+
+
+def test_metrics_count_by_route(get) -> None:
+    get("/api/v1/places/2267057")
+    answer = get("/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    seen = [get("/metrics").body.decode() for _ in range(20)]  # of either worker
+    assert any(
+        'http_requests_total{method="GET",route="/api/v1/places/{place_id}",status="200"}' in text for text in seen
+    )
+    assert all("2267057" not in text for text in seen)
+
+
+def test_readiness_follows_the_schema(environ: dict[str, str], tmp_path: Path) -> None:
+    """Missing and empty: not ready. Up to date, or newer than this release: ready. No restart in between."""
+    database = tmp_path / "new.sqlite3"
+    variables = {**environ, "DATABASE_URL": f"sqlite:///{database}"}
+    server = Server(variables, tmp_path / "log", "--preload", "--worker-class", "gthread")
+    try:
+        server.wait()
+        missing = server.ask("GET", "/readyz")
+        assert missing.status == 503
+        assert "can't be reached" in missing.json["reasons"][0]
+        assert not database.exists(), "asking makes no database"
+        sqlite3.connect(database).close()
+        empty = server.ask("GET", "/readyz")
+        assert empty.status == 503
+        assert "empty" in empty.json["reasons"][0]
+        assert server.ask("GET", "/livez").status == 200
+        subprocess.run([sys.executable, "-m", "app", "db", "upgrade"], cwd=ROOT, env=variables, check=True)
+        assert server.ask("GET", "/readyz").status == 200
+        with sqlite3.connect(database) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.close()
+        assert server.ask("GET", "/readyz").status == 200
+        assert server.ask("HEAD", "/readyz").body == b""
+    finally:
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("options", [["--preload"], []])
+def test_an_invalid_environment_ends_gunicorn_with_a_clear_message(tmp_path: Path, options: list[str]) -> None:
+    server = Server({"SECRET_KEY": "hunter2", "LOG_LEVEL": "LOUD"}, tmp_path / "log", *options)
+    assert server.process.wait(timeout=30) != 0
+    server.listener.close()
+    said = server.log.read_text()
+    assert "SECRET_KEY: expected" in said
+    assert "LOG_LEVEL: expected" in said
+    assert "Traceback" not in said
+    assert "hunter2" not in said
+
+
+class TestLogs:
+    def test_every_line_is_json_and_names_release_and_generation(self, server: Server) -> None:
+        lines = server.lines()
+        assert {"gunicorn.error", "app.middleware.access_log"} <= {line["logger"] for line in lines}
+        for line in lines:
+            assert (line["release"], line["generation"]) == ("1.4.0+g1a2b3c4", "17")
+            assert {"time", "level", "source", "message", "request_id", "user_id"} <= set(line)
+
+    def test_every_line_that_a_request_caused_has_its_id(self, server: Server, post) -> None:
+        before = len(server.lines())
+        post("/api/v1/auth/tokens", {"email": "x@example.org", "password": "x"}, **{"X-Request-ID": "find-me"})
+        caused = server.lines()[before:]
+        assert [line["message"] for line in caused] == ["log-in refused", "POST /api/v1/auth/tokens 401"]
+        assert {line["request_id"] for line in caused} == {"find-me"}
+
+    def test_no_secret_and_no_personal_data(self, server: Server, get, post) -> None:
+        user = {"email": "private@example.org", "name": "Mary Private", "password": "correct horse battery"}
+        post("/api/v1/users", user)
+        token = post("/api/v1/auth/tokens", {"email": user["email"], "password": user["password"]}).json["token"]
+        get("/api/v1/users/me?from=private@example.org", Authorization=f"Bearer {token}")
+        get("/private@example.org")
+        get("/livez", **{"X-Forwarded-For": "203.0.113.77"})
+        text = server.log.read_text()
+        assert "GET /api/v1/users/me 200" in text
+        for private in ("private@", "Private", "correct horse", token, "kU4vPq8Z", "203.0.113.77"):
+            assert private not in text
