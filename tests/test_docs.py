@@ -211,5 +211,5 @@ def test_decisions_are_numbered_and_say_what_was_rejected() -> None:
     for path in found:
         text = path.read_text(encoding="utf-8")
         assert DECISION.match(text)
-        assert [h for h in re.findall(r"^## (.+)$", text, re.MULTILINE)] == ["Context", "Choice", "Rejected"]
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Choice", "Rejected"]
         assert path.name in index, f"{path.name} is not in the index"
