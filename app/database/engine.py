@@ -27,6 +27,7 @@ def make_engine(url: str, *, create: bool = False, busy_seconds: float = BUSY_SE
         "sqlite://",
         creator=sqlite_connector(path, create=create, busy_seconds=busy_seconds),
         poolclass=QueuePool,
+        pool_timeout=busy_seconds,
         hide_parameters=True,  # parameters are personal data, and errors are logged
     )
     event.listen(engine, "begin", begin_transaction)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.database.revisions import Revision
 
@@ -41,4 +42,6 @@ def unready(engine: Engine, known: Sequence[Revision]) -> list[str]:
             reason = misfit(current_revision(connection), known)
     except DBAPIError as error:
         return [f"the database can't be reached: {error.orig}"]
+    except PoolTimeout:
+        return ["the database can't be reached: every connection of this process is in use"]
     return [reason] if reason else []

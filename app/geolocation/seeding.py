@@ -1,8 +1,11 @@
 """Load a dataset into the database: in bulk, in one transaction, and only what differs from what is there."""
 
+import gc
 import hashlib
+import itertools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +18,10 @@ from app.geolocation.tables import countries, datasets, place_names, places
 from app.geolocation.utils import meridian, tier, unit_vector
 
 logger = logging.getLogger(__name__)
+
+
+BATCH = 20_000
+"""Rows per call of the driver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +43,10 @@ def seed(engine: Engine, fingerprint: str, read: Callable[[], Dataset], now: dat
         if loaded == fingerprint:
             return None
         connection.exec_driver_sql("PRAGMA cache_size = -65536")  # KiB: the names' index is filled in random order
-        dataset = read()
-        seed_countries(connection, dataset.countries)
-        done = seed_places(connection, dataset.places)
+        with no_collection():
+            dataset = read()
+            seed_countries(connection, dataset.countries)
+            done = seed_places(connection, dataset.places)
         connection.execute(delete(datasets).where(datasets.c.name == NAME))
         connection.execute(insert(datasets).values(name=NAME, fingerprint=fingerprint, loaded_at=now))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -79,10 +87,11 @@ def seed_places(connection: Connection, wanted: Iterable[NamedPlace]) -> Seeded:
     return Seeded(len(added), len(changed), len(removed))
 
 
-def execute_many(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
-    """Execute a statement for each row; for none, not at all."""
-    if rows:
-        connection.execute(statement, rows)
+def execute_many(connection: Connection, statement: Any, rows: Iterable[dict[str, Any]]) -> None:
+    """Execute a statement for each row, a batch at a time: half a million rows at once would take 300 MB."""
+    left = iter(rows)
+    while batch := list(itertools.islice(left, BATCH)):
+        connection.execute(statement, batch)
 
 
 def place_row(entry: NamedPlace, sum_: str) -> dict[str, Any]:
@@ -107,14 +116,22 @@ def place_row(entry: NamedPlace, sum_: str) -> dict[str, Any]:
     }
 
 
-def name_rows(entries: Iterable[NamedPlace]) -> list[dict[str, Any]]:
-    """Return the names of places as rows of ``place_names``, in the order of its key: appending is what loads fast."""
-    ordered = sorted(entries, key=lambda entry: entry.place.id)
-    return [
-        {"place_id": place.id, "name": name, "tier": size, "population": place.population}
-        for place, names, size in ((entry.place, entry.names, tier(entry.place.population)) for entry in ordered)
-        for name in sorted(names)
-    ]
+def name_rows(entries: Iterable[NamedPlace]) -> Iterator[dict[str, Any]]:
+    """Give the names of places as rows of ``place_names``, in the order of its key: appending is what loads fast."""
+    for entry in sorted(entries, key=lambda entry: entry.place.id):
+        size = tier(entry.place.population)
+        for name in sorted(entry.names):
+            yield {"place_id": entry.place.id, "name": name, "tier": size, "population": entry.place.population}
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Keep Python from looking for cycles while a million objects without any are made: a fifth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def checksum(entry: NamedPlace) -> str:

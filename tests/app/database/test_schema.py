@@ -37,6 +37,22 @@ def test_a_database_that_cannot_be_reached_is_a_reason(tmp_path: Path) -> None:
     assert reason == "the database can't be reached: unable to open database file"
 
 
+def test_a_file_that_is_no_database_is_a_reason(tmp_path: Path) -> None:
+    (tmp_path / "text.sqlite3").write_text("this is no database, however long it goes on" * 50)
+    (reason,) = unready(make_engine(f"sqlite:///{tmp_path}/text.sqlite3"), KNOWN)
+    assert reason == "the database can't be reached: file is not a database"
+
+
+def test_a_pool_without_a_free_connection_is_a_reason(database_url: str) -> None:
+    engine = make_engine(database_url, busy_seconds=0.05)
+    taken = [engine.connect() for _ in range(15)]
+    (reason,) = unready(engine, KNOWN)
+    assert "in use" in reason
+    for connection in taken:
+        connection.close()
+    engine.dispose()
+
+
 def test_reasons_come_from_the_database(engine: Engine) -> None:
     assert unready(engine, [Revision("0001", None, "expand", "")]) == []
     assert unready(engine, [Revision("0001", None, "expand", ""), Revision("0002", "0001", "expand", "")])
