@@ -152,10 +152,11 @@ def _dispatch(layout: Layout, channel: Channel, request: Mapping[str, Any]) -> d
     length = given.get("length")
     if request.get("verb") == "receive" and type(length) is int and length >= 0:
         channel.payload(length)  # even a refused request has its payload behind it
-    verb = VERBS.get(request.get("verb"))  # type: ignore[arg-type]
+    name = request.get("verb")
+    verb = VERBS.get(name) if isinstance(name, str) else None
     if verb is None:
         raise BadRequest(
-            "unknown-verb", f"there is no verb {request.get('verb')!r}", expected=", ".join(VERBS),
+            "unknown-verb", f"there is no verb {name!r}", expected=", ".join(VERBS),
             hint="the agent may be older than the operator's side: bootstrap again",
         )  # fmt: skip
     own = {argument.name for argument in verb.arguments}

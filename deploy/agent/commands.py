@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import selectors
 import signal
@@ -15,6 +16,7 @@ from deploy.agent import generations, releases
 from deploy.agent.errors import AgentError, Stopped
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
+from deploy.agent.supervisors import proc
 
 OUTPUT = 1 << 16  # characters of a command's output that are kept
 GRACE = 5.0  # seconds between asking a command to end and killing it
@@ -38,7 +40,7 @@ def execute(
             stderr=subprocess.PIPE, start_new_session=True, bufsize=0,
         )  # fmt: skip
     except OSError as error:
-        raise AgentError("can't-run", f"{argv[0]}: {error.strerror}", hint="deploy the version again") from None
+        raise AgentError("cannot-run", f"{argv[0]}: {error.strerror}", hint="deploy the version again") from None
     with process:
         try:
             _pass_on(process, timeout, output, left)
@@ -76,11 +78,9 @@ def _pass_on(process: subprocess.Popen[bytes], timeout: float | None, output: Ou
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + GRACE
     number = signal.SIGTERM
-    while True:
-        try:
+    while proc.group(process.pid):  # those alive: zombies wait for an init that may take its time
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            return
         process.poll()
         if time.monotonic() > deadline:
             number = signal.SIGKILL

@@ -47,9 +47,9 @@ def acquire(lease: Lease, owner: Mapping[str, Any], ttl: float, now: float, is_g
         if lease.owner == owner:
             return Lease(owner, lease.token, now + ttl)
         assert lease.owner is not None
-        who, host, rollout = (lease.owner.get(key, "unknown") for key in ("who", "host", "rollout"))
+        who, host, pid, rollout = (lease.owner.get(key, "unknown") for key in ("who", "host", "pid", "rollout"))
         raise AgentError(
-            "lease-held", f"{who} on {host} is deploying (rollout {rollout})",
+            "lease-held", f"{who} on {host} is deploying (process {pid}, rollout {rollout})",
             holder=dict(lease.owner), token=lease.token, expires=lease.expires,
             expected="a free lease", got=f"held for another {lease.expires - now:.0f} s unless renewed",
             hint="wait, or, if that deployer is dead for sure, unlock",

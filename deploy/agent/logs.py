@@ -29,11 +29,12 @@ def logs(layout: Layout, lines: int, number: int | None, follow: bool, line: Lin
         raise AgentError("no-log", f"generation {chosen} has said nothing yet", hint="see `status`") from None
     count = 0
     with file:
-        for text in last_lines(file.fileno(), lines):
+        end = os.fstat(file.fileno()).st_size
+        for text in last_lines(file.fileno(), lines, end):
             line(chosen, text)
             count += 1
         rest = b""
-        file.seek(0, os.SEEK_END)
+        file.seek(end)
         while follow and not left():
             data = file.read(1 << 16)
             if not data:
@@ -48,9 +49,9 @@ def logs(layout: Layout, lines: int, number: int | None, follow: bool, line: Lin
     return count
 
 
-def last_lines(descriptor: int, count: int) -> list[str]:
-    """Read the last lines of a file from its end."""
-    position = os.fstat(descriptor).st_size
+def last_lines(descriptor: int, count: int, end: int) -> list[str]:
+    """Read the last lines of a file that was `end` bytes long when we looked; it may grow meanwhile."""
+    position = end
     data = b""
     while position and data.count(b"\n") <= count:
         step = min(1 << 16, position)

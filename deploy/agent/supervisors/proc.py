@@ -36,10 +36,19 @@ def start_time(pid: int) -> int | None:
 
 def children(parent: int) -> list[int]:
     """List the living children of a process."""
+    return _living(1, parent)
+
+
+def group(leader: int) -> list[int]:
+    """List the living members of a process group."""
+    return _living(2, leader)
+
+
+def _living(field: int, value: int) -> list[int]:
     found = []
     for pid in pids():
         fields = stat_fields(pid)
-        if fields and int(fields[1]) == parent and fields[0] not in "ZX":
+        if fields and int(fields[field]) == value and fields[0] not in "ZX":
             found.append(pid)
     return found
 

@@ -205,6 +205,12 @@ def call(layout: Layout, verb: str, payload: bytes = b"", **arguments: Any) -> d
     return dict(said["result"])
 
 
+def receive_request(release: Release) -> dict[str, Any]:
+    """Give the request that sends all of a release's contents, for `call`."""
+    payload = tar(release.contents)
+    return {"verb": "receive", "payload": payload, "length": len(payload)}
+
+
 def free_port() -> int:
     """Find a port that nobody listens on."""
     with socket.socket() as probe:

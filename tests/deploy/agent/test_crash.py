@@ -15,16 +15,22 @@ from deploy.agent import generations, releases
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
 from tests.deploy.agent import crash
-from tests.deploy.agent.kit import Caller, Release, call, eventually, get, outcome, sha256, small, tar, tree
+from tests.deploy.agent.kit import (
+    Caller,
+    Release,
+    call,
+    eventually,
+    get,
+    outcome,
+    receive_request,
+    sha256,
+    small,
+    tree,
+)
 
 THOROUGH = bool(os.environ.get("SLIPWAY_THOROUGH"))
 ONE, TWO = small("1.0"), small("1.0").variant("2.0")
 VOLATILE = ["lock", "lease.lock", "tmp", "ledger.jsonl", "generations/1/meta.json", "generations/2/meta.json"]
-
-
-def receive(release: Release) -> dict[str, Any]:
-    payload = tar(release.contents)
-    return {"verb": "receive", "payload": payload, "length": len(payload)}
 
 
 def prepare(release: Release) -> dict[str, Any]:
@@ -46,20 +52,20 @@ OLD = {"generation": 1, "deadline": 5}
 
 # verb: what was done before, and the request that is killed
 SCENES: dict[str, tuple[list[Any], dict[str, Any]]] = {
-    "receive": ([], receive(ONE)),
-    "assemble a new release": ([receive(ONE)], {"verb": "assemble", "manifest": ONE.text}),
+    "receive": ([], receive_request(ONE)),
+    "assemble a new release": ([receive_request(ONE)], {"verb": "assemble", "manifest": ONE.text}),
     "repair a release": (
-        [receive(ONE), {"verb": "assemble", "manifest": ONE.text}, damage],
+        [receive_request(ONE), {"verb": "assemble", "manifest": ONE.text}, damage],
         {"verb": "assemble", "manifest": ONE.text},
     ),
     "twins of one content": (
-        [receive(Release("1.0", {"bin/x": b"x", "lib/x": b"x"}))],
+        [receive_request(Release("1.0", {"bin/x": b"x", "lib/x": b"x"}))],
         {"verb": "assemble", "manifest": Release("1.0", {"bin/x": b"x", "lib/x": b"x"}).text},
     ),
-    "prepare": ([receive(ONE), {"verb": "assemble", "manifest": ONE.text}], prepare(ONE)),
+    "prepare": ([receive_request(ONE), {"verb": "assemble", "manifest": ONE.text}], prepare(ONE)),
     "prune": (
         [
-            receive(ONE), {"verb": "assemble", "manifest": ONE.text}, receive(TWO),
+            receive_request(ONE), {"verb": "assemble", "manifest": ONE.text}, receive_request(TWO),
             {"verb": "assemble", "manifest": TWO.text}, prepare(ONE), {**prepare(TWO), "generation": 2},
             lambda layout: generations.set_current(layout, 2),
         ],
