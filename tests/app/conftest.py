@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from werkzeug.test import Client
 
 from app.application import Application, create_app
+from app.auth.passwords import Argon2Hasher, PasswordHasher
 from app.components import build_registry
 from app.database.engine import make_engine
 from app.database.migrate import upgrade
@@ -104,6 +105,7 @@ def session(engine: Engine) -> Iterator[Session]:
 @pytest.fixture
 def registry(settings: Settings) -> Iterator[svcs.Registry]:
     with build_registry(settings) as registry:
+        registry.register_value(PasswordHasher, Argon2Hasher(memory_kib=64))
         yield registry
 
 

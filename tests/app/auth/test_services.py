@@ -25,8 +25,8 @@ def clock() -> FixedClock:
 @pytest.fixture
 def tokens(settings: Settings, clock: FixedClock) -> Tokens:
     users = InMemoryUserRepository()
-    users.add("me@example.org", "Me", Argon2Hasher().hash(PASSWORD), NOW)
-    return Tokens(users, InMemoryTokenRepository(), InMemoryTransaction(), Argon2Hasher(), clock, settings)
+    users.add("me@example.org", "Me", Argon2Hasher(memory_kib=64).hash(PASSWORD), NOW)
+    return Tokens(users, InMemoryTokenRepository(), InMemoryTransaction(), Argon2Hasher(memory_kib=64), clock, settings)
 
 
 def me(tokens: Tokens) -> User:

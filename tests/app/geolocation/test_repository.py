@@ -1,12 +1,8 @@
-import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event
 
-from app.database.engine import make_engine
 from app.database.session import Session
 from app.geolocation.dataset import Dataset
 from app.geolocation.repository import InMemoryPlaceRepository, PlaceRepository, SqlPlaceRepository
@@ -64,13 +60,6 @@ def test_a_box_across_the_antimeridian(repository: PlaceRepository) -> None:
 
 class TestFullTable:
     """The plan that SQLite makes with all the places there are."""
-
-    @pytest.fixture
-    def full(self, seeded_database: Path, tmp_path: Path) -> Iterator[Engine]:
-        shutil.copy(seeded_database, tmp_path / "full.sqlite3")
-        engine = make_engine(f"sqlite:///{tmp_path}/full.sqlite3")
-        yield engine
-        engine.dispose()
 
     def plans(self, engine: Engine, ask) -> list[str]:
         """What EXPLAIN QUERY PLAN says about each statement that ``ask`` makes."""

@@ -1,15 +1,12 @@
-import shutil
 import statistics
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
-from app.database.engine import make_engine
 from app.database.session import Session
 from app.errors import NotFound
 from app.geolocation.dataset import Dataset
@@ -74,15 +71,8 @@ def test_nearest_is_what_sorting_by_distance_gives(here, there, limit: int) -> N
 
 class TestFullTable:
     @pytest.fixture
-    def engine(self, seeded_database: Path, tmp_path: Path) -> Iterator[Engine]:
-        shutil.copy(seeded_database, tmp_path / "full.sqlite3")
-        engine = make_engine(f"sqlite:///{tmp_path}/full.sqlite3")
-        yield engine
-        engine.dispose()
-
-    @pytest.fixture
-    def places(self, engine: Engine) -> Iterator[Places]:
-        with Session(engine) as session:
+    def places(self, full: Engine) -> Iterator[Places]:
+        with Session(full) as session:
             yield Places(SqlPlaceRepository(session))
 
     @pytest.mark.parametrize(
@@ -120,9 +110,9 @@ class TestFullTable:
     def test_nearest_places_of_the_world(self, places: Places, latitude: float, longitude: float, name: str) -> None:
         assert places.nearest(latitude, longitude, 1)[0].place.name == name
 
-    def test_the_database_agrees_with_a_scan(self, places: Places, engine: Engine) -> None:
+    def test_the_database_agrees_with_a_scan(self, places: Places, full: Engine) -> None:
         query = "SELECT id, latitude, longitude FROM places WHERE part_of IS NULL"
-        with engine.connect() as connection:
+        with full.connect() as connection:
             towns = connection.exec_driver_sql(query).all()
         for here in ((10.5, 20.5), (-45.0, 170.0), (71.0, -179.9), (-60.0, -120.0)):
             scanned = sorted((haversine_km(*here, town.latitude, town.longitude), town.id) for town in towns)[:7]
@@ -137,14 +127,19 @@ class TestFullTable:
     def test_nearest_takes_milliseconds(self, places: Places, here: tuple[float, float]) -> None:
         assert best_ms(lambda: places.nearest(*here, 5)) < 10
 
-    def test_statements_do_not_grow_with_the_number_of_places(self, places: Places, engine: Engine) -> None:
+    def test_statements_do_not_grow_with_the_number_of_places(self, places: Places, full: Engine) -> None:
         statements: list[str] = []
-        event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+
+        def note(connection, cursor, statement, parameters, context, executemany) -> None:
+            statements.append(statement)
+
+        event.listen(full, "before_cursor_execute", note)
         places.search("a", 50)
         assert len(statements) == 4, "BEGIN, exact, prefix, places"
         statements.clear()
         places.nearest(48.86, 2.35, 50)
         assert len(statements) == 2, "box, places"
+        event.remove(full, "before_cursor_execute", note)
 
 
 def best_ms(action) -> float:

@@ -20,14 +20,14 @@ def transaction() -> InMemoryTransaction:
 
 @pytest.fixture
 def users(transaction: InMemoryTransaction) -> Users:
-    return Users(InMemoryUserRepository(), transaction, Argon2Hasher(), FixedClock(NOW))
+    return Users(InMemoryUserRepository(), transaction, Argon2Hasher(memory_kib=64), FixedClock(NOW))
 
 
 def test_a_user_is_created_with_a_hashed_password(users: Users, transaction: InMemoryTransaction) -> None:
     user = users.create(" Me@Example.org", " Me ", PASSWORD)
     assert (user.email, user.name, user.created_at) == ("me@example.org", "Me", NOW)
     assert PASSWORD not in user.password_hash
-    assert Argon2Hasher().matches(user.password_hash, PASSWORD)
+    assert Argon2Hasher(memory_kib=64).matches(user.password_hash, PASSWORD)
     assert transaction.commits == 1
 
 

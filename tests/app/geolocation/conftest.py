@@ -1,0 +1,20 @@
+"""All places there are, for tests that read them."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from app.database.engine import make_engine
+
+
+@pytest.fixture(scope="module")
+def full(seeded_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A database with the full dataset. Only for reading: the tests of a module share it."""
+    path = tmp_path_factory.mktemp("full") / "full.sqlite3"
+    shutil.copy(seeded_database, path)
+    engine = make_engine(f"sqlite:///{path}")
+    yield engine
+    engine.dispose()
