@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from deploy.errors import SlipwayError
 
@@ -45,7 +45,7 @@ class Agent:
         self.host = host
         self._command = list(command)
         self._process: subprocess.Popen[bytes] | None = None
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the session)
+        self._stderr: IO[bytes] | None = None
         self._buffer = b""
         self._id = 0
         self._lock = threading.Lock()
@@ -63,14 +63,14 @@ class Agent:
         verb: str,
         arguments: Mapping[str, Any],
         *,
-        silence: float = 60.0,
+        silence: float | None = 60.0,
         payload: Iterable[bytes] = (),
         on_event: Callable[[Event], None] | None = None,
     ) -> dict[str, Any]:
         """Carry out one verb and return its result.
 
-        `silence` is the longest time without a word from the agent, in seconds; `payload` is sent behind the request;
-        `on_event` gets each event as it comes.
+        `silence` is the longest time without a word from the agent, in seconds (None: any); `payload` is sent behind
+        the request; `on_event` gets each event as it comes.
 
         Raises: AgentError with the agent's own code; AgentGone when there is no answer.
         """
@@ -89,6 +89,7 @@ class Agent:
 
     def _open(self) -> subprocess.Popen[bytes]:
         if self._process is None:
+            self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the session)
             # A session of its own: Ctrl-C at the operator's terminal must not stop an agent in the middle of a switch.
             self._process = subprocess.Popen(
                 self._command,
@@ -99,7 +100,7 @@ class Agent:
             )
         return self._process
 
-    def _answer(self, verb: str, silence: float, on_event: Callable[[Event], None] | None) -> dict[str, Any]:
+    def _answer(self, verb: str, silence: float | None, on_event: Callable[[Event], None] | None) -> dict[str, Any]:
         while True:
             line = self._line(verb, silence)
             try:
@@ -116,14 +117,14 @@ class Agent:
             else:
                 raise AgentError(self.host, verb, answer.get("error") or {})
 
-    def _line(self, verb: str, silence: float) -> bytes:
+    def _line(self, verb: str, silence: float | None) -> bytes:
         process = self._open()
         assert process.stdout is not None
-        deadline = time.monotonic() + silence
+        deadline = None if silence is None else time.monotonic() + silence
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
+                if not selector.select(None if deadline is None else max(0.0, deadline - time.monotonic())):
                     raise self._gone(verb, f"no answer for {silence:.0f} s")
                 chunk = os.read(process.stdout.fileno(), 1 << 16)
                 if not chunk:
@@ -133,8 +134,10 @@ class Agent:
         return line
 
     def _gone(self, verb: str, what: str) -> AgentGone:
-        self._stderr.seek(0)
-        said = self._stderr.read().decode(errors="replace").strip().splitlines()
+        said: list[str] = []
+        if self._stderr:
+            self._stderr.seek(0)
+            said = self._stderr.read().decode(errors="replace").strip().splitlines()
         self.close(kill=True)
         tail = f": {said[-1]}" if said else ""
         return AgentGone(f"{self.host}: {verb}: the agent does not answer ({what}){tail}")
@@ -156,6 +159,8 @@ class Agent:
             process.kill()
             process.wait()
         process.stdout.close()
+        if self._stderr:
+            self._stderr.close()
 
 
 def install(path: Path, zipapp: bytes) -> bool:

@@ -136,6 +136,7 @@ class Slipway(TomlModel):
     python: Annotated[str, AfterValidator(_python)]
     lock: RelativePath
     sources: tuple[RelativePath, ...] = ()
+    exclude: tuple[RelativePath, ...] = ()
     server: Server = Server()
     health: Health = Health()
     commands: Commands = Commands()

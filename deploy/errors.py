@@ -14,7 +14,7 @@ class Exit(IntEnum):
     NOTHING_TO_DO = 10, "the environment already is as asked: nothing to do"
     FAILED_UNCHANGED = 20, "failed, and nothing changed"
     FAILED_ROLLED_BACK = 21, "failed, and rolled back: everything is as before"
-    MIXED = 30, "servers differ: a person has to look (`fab status:<env>` shows how)"
+    MIXED = 30, "servers are not all as they should be: a person has to look (`fab status:<env>` shows how)"
 
     def __new__(cls, code: int, meaning: str) -> "Exit":
         """Make a member that is its code and carries its meaning."""

@@ -72,6 +72,7 @@ class Host:
     platform: str = ""
     pythons: tuple[str, ...] = ()  # minor versions that are installed
     disk_free: int | None = None  # bytes where releases go
+    deployer: str = ""  # who holds the lease
     problem: str = ""  # why nothing could be observed
     missing_files: int = 0  # what it lacks of the target's release
     missing_bytes: int = 0
@@ -83,6 +84,11 @@ class Host:
     def release(self, version: str) -> Release | None:
         """Find a release by its version."""
         return next((r for r in self.releases if r.version == version), None)
+
+    def has(self, version: str, digest: str) -> bool:
+        """Whether a release is here, with this manifest and every file of it."""
+        release = self.release(version)
+        return release is not None and release.complete and release.digest == digest
 
     @property
     def serving(self) -> bool:
@@ -129,4 +135,10 @@ def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: 
         platform=status["host"]["platform"],
         pythons=tuple(status["host"]["pythons"]),
         disk_free=status["host"]["disk_free"],
+        deployer=_deployer(status.get("lease")),
     )
+
+
+def _deployer(lease: Mapping[str, Any] | None) -> str:
+    owner = (lease or {}).get("owner")
+    return f"{owner['who']}@{owner['host']}, process {owner['pid']}, rollout {owner['rollout']}" if owner else ""

@@ -31,14 +31,15 @@ class Hosts:
 
     def __init__(self, environment: Environment, name: str) -> None:
         self.environment = environment
-        self.agents = {host: Agent(host, self._command(host)) for host in environment.web}
+        self.agents = {host: Agent(host, self.command(host)) for host in environment.web}
         self.balancer = Balancer(name, unix_sender(environment.directory / "lb" / "run" / "admin.sock"))
 
     def root(self, host: str) -> Path:
         """Name the directory that stands for a server of the embedded environment."""
         return self.environment.directory / host
 
-    def _command(self, host: str) -> list[str]:
+    def command(self, host: str) -> list[str]:
+        """Say how to start a session with a host's agent."""
         root = self.root(host)
         # -I: neither the operator's PYTHON* variables nor packages reach the agent: it needs the standard library only.
         return [sys.executable, "-I", str(root / "releasectl"), "--root", str(root), "session"]
@@ -85,13 +86,12 @@ class Hosts:
                 hint=f"fab bootstrap:{self.environment.name}",
             )
 
-    def measure(self, hosts: list[Host], manifest: Mapping[str, Any]) -> list[Host]:
+    def measure(self, hosts: list[Host], manifest: Mapping[str, Any], digest: str) -> list[Host]:
         """Add what each host lacks of a release: one question to hosts that do not have it whole."""
         files = sync.contents(manifest)
 
         def lacks(host: Host) -> Host:
-            release = host.release(manifest["version"])
-            if release and release.complete:
+            if host.has(manifest["version"], digest):
                 return host
             missing = self.agents[host.name].call("missing", hashes=sorted(files))["missing"]
             return replace(host, missing_files=len(missing), missing_bytes=sum(files[h][1] for h in missing))

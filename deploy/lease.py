@@ -75,7 +75,7 @@ def hold(hosts: Hosts, rollout: str) -> Iterator[Lease]:
                 if error.code != "lease-held":
                     raise
                 raise LeaseHeld(
-                    error.message, hint=f"wait for it; fab status:{hosts.environment.name} shows it"
+                    error.message, hint=f"wait until it is done; fab status:{hosts.environment.name} shows who it is"
                 ) from None
         beat = threading.Thread(target=heartbeat, daemon=True)
         beat.start()

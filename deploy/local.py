@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 
 import deploy.artifacts.agent as zipapp
 from deploy import variables
-from deploy.agents import install
+from deploy.agents import Agent, install
 from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
@@ -54,6 +55,8 @@ def bootstrap(environment: Environment, contract: Contract, say: Say) -> bool:
         _install_agents(hosts, said)
         _start_generations(hosts, said)
         _balancer(environment, contract, hosts, said)
+        for host in _left_over(environment):  # the load balancer does not know it any more
+            said(f"{host:<9} is no longer in {environment.path}: {_stop(hosts, host)}")
     return said.count > 0
 
 
@@ -64,10 +67,10 @@ def destroy(environment: Environment, contract: Contract, say: Say) -> bool:
     _claim(environment)
     with connect(environment, contract.name) as hosts:
         _stop_balancer(hosts)
-        for host, agent in hosts.agents.items():
-            if (hosts.root(host) / "releasectl").is_file():
-                agent.request("stop", {"generation": None, "timeout": STOP_TIMEOUT}, silence=2 * STOP_TIMEOUT)
-                say(f"{host:<9} stopped")
+        there = [*(h for h in environment.web if (hosts.root(h) / "releasectl").is_file()), *_left_over(environment)]
+        with ThreadPoolExecutor(len(there) or 1) as pool:
+            for host, done in zip(there, pool.map(lambda h: _stop(hosts, h), there), strict=True):
+                say(f"{host:<9} {done}")
     shutil.rmtree(environment.directory)
     say(f"directory {environment.directory} removed")
     return True
@@ -137,6 +140,23 @@ def _install_agents(hosts: Hosts, say: Say) -> None:
         if install(hosts.root(host) / "releasectl", content):
             agent.close()  # a session that was open runs the old one
             say(f"agent     {host}: releasectl installed")
+
+
+def _left_over(environment: Environment) -> list[str]:
+    """Find hosts that were taken out of the environment file and still have something to stop."""
+    agents = environment.directory.glob("*/releasectl")
+    return sorted(path.parent.name for path in agents if path.parent.name not in environment.web)
+
+
+def _stop(hosts: Hosts, host: str) -> str:
+    """Stop everything on a host; a directory without an agent is one that has been stopped."""
+    agent = hosts.agents.get(host) or Agent(host, hosts.command(host))
+    try:
+        agent.request("stop", {"generation": None, "timeout": STOP_TIMEOUT}, silence=2 * STOP_TIMEOUT)
+    finally:
+        agent.close()
+    (hosts.root(host) / "releasectl").unlink()
+    return "stopped"
 
 
 def _start_generations(hosts: Hosts, say: Say) -> None:

@@ -186,17 +186,19 @@ def pending_migrations(hosts: Iterable[Host], target: Target) -> tuple[str, ...]
 def _problems(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
     problems = [host.problem for host in hosts if host.problem]
     for host in hosts:
-        release = host.release(target.version)
-        if release and release.digest != target.digest:
+        other = next(
+            (g.digest for g in host.generations if g.version == target.version and g.digest != target.digest), None
+        )
+        if other:
             problems.append(
-                f"{host.name} has a release {target.version} with other bytes ({release.digest[:12]}, "
-                f"not {target.digest[:12]}): a version is never built twice; commit the change and `make release` again"
+                f"{host.name} runs or keeps {target.version} with other bytes ({other[:12]}, not {target.digest[:12]}): "
+                "a version is never built twice; commit the change and `make release` again"
             )
         generation = host.generation(target.generation)
         if generation and generation.identity != target.identity:
             problems.append(f"{host.name} has a generation {target.generation} with other content")
     contract = [r for r in pending_migrations(hosts, target) if r in target.contract_migrations]
-    if contract:
+    if contract and running_generation(hosts) is not None:
         problems.append(
             f"migration {', '.join(contract)} is a contract migration: the running release still needs the old shape, "
             "so a rollout does not apply it; ship it in a release of its own once no rollback needs the old shape"
@@ -207,9 +209,8 @@ def _problems(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
 def _stage(hosts: Sequence[Host], target: Target) -> Group:
     lanes = []
     for host in hosts:
-        release = host.release(target.version)
-        if not (release and release.complete):
-            why = "release is new here" if release is None else "files are missing or altered"
+        if not host.has(target.version, target.digest):
+            why = "files are missing or altered" if host.release(target.version) else "release is new here"
             lanes.append((Step(Kind.STAGE, host.name, why, files=host.missing_files, bytes=host.missing_bytes),))
         elif host.generation(target.generation) is None:
             lanes.append((Step(Kind.STAGE, host.name, "release is here; the variables are new"),))
@@ -218,8 +219,8 @@ def _stage(hosts: Sequence[Host], target: Target) -> Group:
 
 def _proven(host: Host, target: Target) -> bool:
     """Say whether this generation has been ready on this host before, with all its files still in place."""
-    generation, release = host.generation(target.generation), host.release(target.version)
-    return bool(generation and generation.activated is not None and release and release.complete)
+    generation = host.generation(target.generation)
+    return bool(generation and generation.activated is not None and host.has(target.version, target.digest))
 
 
 def _database(hosts: Sequence[Host], target: Target, pending: tuple[str, ...]) -> Group | None:

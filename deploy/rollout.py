@@ -80,10 +80,10 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     Raises: PreflightFailed with every problem found.
     """
     manifest = release.manifest.data
-    wanted = vars_.wanted(hosts.environment)
     observed = hosts.observe()
     _refuse(hosts.environment, [h.problem for h in observed if h.problem])
-    observed = hosts.measure(observed, manifest)
+    wanted = vars_.wanted(hosts.environment)
+    observed = hosts.measure(observed, manifest, release.digest)
     identity = (release.digest, wanted.digest)
     target = _target(manifest, release.digest, wanted.digest, number_generation(observed, identity))
     plan = plan_rollout(observed, target, _policy(hosts.environment))
@@ -141,7 +141,8 @@ def _carry_out(
 def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayError, outcome: Outcome) -> None:
     """After a failure, bring the hosts back to what they ran, in the same careful way, and say what came of it."""
     step = getattr(error, "step", None)
-    failed = f"failed at {step.kind} on {step.host}: {error.message}" if step else error.message
+    said = error.message.removeprefix(f"{step.host}: ").removeprefix(f"{step.kind}: ") if step else error.message
+    failed = f"failed at {step.kind} on {step.host}: {said}" if step else said
     previous = Counter(h.current for h in rollout.before if h.current is not None and h.serving).most_common(1)
     outcome.hint = error.hint
     outcome.problems = (*error.problems, *_schema_note(executor))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -29,8 +30,9 @@ class UnpackError(SlipwayError):
 class ReleaseDestination(WheelDestination):
     """Where installer writes: the layout of a release."""
 
-    def __init__(self, root: Path, interpreter: Interpreter) -> None:
+    def __init__(self, root: Path, interpreter: Interpreter, exclude: Iterable[str] = ()) -> None:
         self.root = root
+        self.exclude = tuple(exclude)
         self.interpreter = interpreter
         self.files: dict[str, File] = {}
         self.failed: dict[str, str] = {}
@@ -50,6 +52,8 @@ class ReleaseDestination(WheelDestination):
             case "data":
                 return self._write(name, data, 0o755 if is_executable else 0o644)
             case "headers":  # a release compiles nothing
+                return RecordEntry(name, None, None)
+            case _ if any(fnmatchcase(name, pattern) for pattern in self.exclude):  # the contract says nobody reads it
                 return RecordEntry(name, None, None)
             case _:
                 place = f"{self.interpreter.site_packages}/{name}"

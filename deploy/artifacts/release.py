@@ -51,7 +51,7 @@ def build_release(
         pins, lock_sha256 = _locked(state, python)
         app = wheel.build(state, version, cache)
     wheels = [*wheelhouse.fetch(pins, contract.lock, python, cache), app]
-    parts = unpack.unpack_all(wheels, python, cache)
+    parts = unpack.unpack_all(wheels, python, cache, contract.slipway.exclude)
     _check_requirements(parts, contract, python)
     merged = tree.merge(parts)
     made = manifest.compose(

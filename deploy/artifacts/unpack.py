@@ -32,22 +32,24 @@ class Unpacked:
     files: tuple[File, ...]
 
 
-def unpack_all(wheels: list[Wheel], interpreter: Interpreter, cache: Cache) -> list[Unpacked]:
+def unpack_all(
+    wheels: list[Wheel], interpreter: Interpreter, cache: Cache, exclude: tuple[str, ...] = ()
+) -> list[Unpacked]:
     """Unpack wheels, several at once: most of the work is in processes of their own."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(lambda wheel: unpack(wheel, interpreter, cache), wheels))
+        return list(pool.map(lambda wheel: unpack(wheel, interpreter, cache, exclude), wheels))
 
 
-def unpack(wheel: Wheel, interpreter: Interpreter, cache: Cache) -> Unpacked:
+def unpack(wheel: Wheel, interpreter: Interpreter, cache: Cache, exclude: tuple[str, ...] = ()) -> Unpacked:
     """Answer the unpacked wheel: from the cache if nobody wrote to it, or made now."""
-    made_of = key(wheel.sha256, interpreter.minor, interpreter.magic, code_of(*_MADE_BY))
+    made_of = key(wheel.sha256, interpreter.minor, interpreter.magic, code_of(*_MADE_BY), *exclude)
     if (entry := cache.entry(_KIND, made_of)) is not None:
         found = _read(entry)
         if found is not None and intact(found.folder, found.files):
             return found
         cache.drop(_KIND, made_of)
     with cache.adding(_KIND, made_of) as folder:
-        _make(wheel, interpreter, folder)
+        _make(wheel, interpreter, folder, exclude)
     made = _read(cache.root / _KIND / made_of)
     if made is None:
         raise CacheError(f"{cache.root / _KIND / made_of}: just written, and not readable")
@@ -64,7 +66,7 @@ def _read(entry: Path) -> Unpacked | None:
     return Unpacked(folder=entry / "files", files=files, requires=requires, **record)
 
 
-def _make(wheel: Wheel, interpreter: Interpreter, into: Path) -> None:
+def _make(wheel: Wheel, interpreter: Interpreter, into: Path, exclude: tuple[str, ...]) -> None:
     """Unpack a wheel with PyPA's installer."""
     # Only here: a warm build needs neither these imports nor their work.
     import installer
@@ -77,7 +79,7 @@ def _make(wheel: Wheel, interpreter: Interpreter, into: Path) -> None:
             f"{wheel.path.name}: the copy in the cache was altered: expected sha256 {wheel.sha256}",
             hint=f"rm -r {wheel.path.parent}",
         )
-    destination = ReleaseDestination(into / "files", interpreter)
+    destination = ReleaseDestination(into / "files", interpreter, exclude)
     try:
         with WheelFile.open(wheel.path) as source:
             # The names only: the lock's hash vouches for the bytes, and reading them once more doubles the work.

@@ -48,7 +48,7 @@ def suggest_for_unknown(namespace: Collection) -> None:
     known = sorted(namespace.task_names)
     for word in sys.argv[1:]:
         if ":" in word and "/" not in word and not word.startswith("-") and word not in known:
-            print(_unknown(word, known), file=sys.stderr)  # noqa: T201
+            print(f"slipway: {_unknown(word, known)}", file=sys.stderr)  # noqa: T201
             raise SystemExit(2)
         if word == "--" or word.startswith("run:"):
             return

@@ -49,6 +49,8 @@ def status(c: Any, environment: str, json: bool = False) -> None:
             ]
         )
     common.say("\n".join(common.aligned(rows)))
+    for who in sorted({h.deployer for h in observed if h.deployer}):
+        common.say(f"a rollout is under way: {who}")
     for text in filter(None, [*(h.problem for h in observed), problem]):
         common.say(text)
     if not problem:
@@ -115,7 +117,7 @@ def logs(c: Any, environment: str, lines: int = 20, follow: bool = False, host: 
             lambda name, agent: agent.request(
                 "logs",
                 {"lines": lines, "generation": None, "follow": follow},
-                silence=1e9 if follow else 60.0,
+                silence=None if follow else 60.0,
                 on_event=lambda event: show(name, event),
             )
         )
@@ -178,7 +180,7 @@ def run(c: Any, environment: str, command: str, host: str = "") -> None:
             stream.flush()
 
         argv = ["-m", contract.app.partition(".")[0], *shlex.split(command)]
-        answer = agent.request("run", {"argv": argv, "generation": None, "timeout": None}, silence=1e9, on_event=show)
+        answer = agent.request("run", {"argv": argv, "generation": None, "timeout": None}, silence=None, on_event=show)
     common.leave(answer["returncode"])
 
 

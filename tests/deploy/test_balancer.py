@@ -23,7 +23,7 @@ from tests.support.ports import free_ports
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Answers `/readyz` with the server's `ready` status, `/slow` after half a second, everything else with its name."""
+    """Answers `/readyz` with the server's `ready` status, `/slow` after half a second, the rest with its name."""
 
     protocol_version = "HTTP/1.1"
 
@@ -42,7 +42,7 @@ class Answer(BaseHTTPRequestHandler):
         with suppress(ConnectionResetError):
             super().handle()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Keep quiet."""
 
 
@@ -63,7 +63,7 @@ def servers() -> Iterator[dict[str, ThreadingHTTPServer]]:
 
 @pytest.fixture(scope="module")
 def environment(servers: dict[str, ThreadingHTTPServer], tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """Describe an environment whose hosts are the two servers, in a directory deeper than a socket's path may be long."""
+    """Describe an environment of the two servers, in a directory deeper than a socket's path may be long."""
     (port,) = free_ports(1)
     file = EnvironmentFile(
         transport="local",

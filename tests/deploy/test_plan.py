@@ -24,7 +24,10 @@ from tests.deploy.world import apply
 
 OLD = Generation(1, "1.0", "d1", "e1", activated=10.0, migrated=True)
 NEW = Generation(2, "2.0", "d2", "e1")
-R1, R2 = Release("1.0", "d1", complete=True, migrations=("0001",)), Release("2.0", "d2", complete=True, migrations=("0001",))
+R1, R2 = (
+    Release("1.0", "d1", complete=True, migrations=("0001",)),
+    Release("2.0", "d2", complete=True, migrations=("0001",)),
+)
 TARGET = Target(2, "2.0", "d2", "e1", migrations=("0001",))
 
 
@@ -113,6 +116,13 @@ def test_a_contract_migration_is_refused() -> None:
     assert "0002 is a contract migration" in plan.problems[0]
 
 
+def test_an_empty_environment_has_no_release_that_a_contract_migration_could_hurt() -> None:
+    target = replace(TARGET, generation=1, migrations=("0001", "0002"), contract_migrations=frozenset({"0002"}))
+    plan = plan_rollout([EMPTY], target, Policy())
+    assert not plan.problems
+    assert ("migrate", "web1") in kinds(plan)
+
+
 def test_a_migration_stays_applied_when_the_generation_that_ran_it_is_pruned() -> None:
     later = replace(OLD, number=7, migrated=False)
     assert pending_migrations([serving("web1", later)], TARGET) == ()
@@ -120,8 +130,15 @@ def test_a_migration_stays_applied_when_the_generation_that_ran_it_is_pruned() -
 
 
 def test_other_bytes_under_the_same_version_are_refused() -> None:
-    plan = plan_rollout([serving("web1", release=replace(R1, version="2.0", digest="dX"))], TARGET, Policy())
+    plan = plan_rollout([serving("web1", generations=(OLD, replace(NEW, number=3, digest="dX")))], TARGET, Policy())
     assert "other bytes" in plan.problems[0]
+
+
+def test_an_altered_manifest_is_replaced() -> None:
+    altered = serving("web1", releases=(R1, replace(R2, digest="dX")))
+    plan = plan_rollout([altered], TARGET, Policy())
+    assert plan.steps[0].kind is Kind.STAGE
+    assert "altered" in plan.steps[0].why
 
 
 def test_an_altered_release_is_staged_again_even_when_it_runs() -> None:
@@ -163,9 +180,12 @@ def test_an_old_generation_that_still_runs_is_asked_to_leave() -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "canary", "sizes"), [(1, 1, [1, 1, 1, 1]), (2, 1, [1, 2, 1]), ("50%", 0, [2, 2]), (4, 0, [3, 1]), ("10%", 0, [1] * 4)]
+    ("batch", "canary", "sizes"),
+    [(1, 1, [1, 1, 1, 1]), (2, 1, [1, 2, 1]), ("50%", 0, [2, 2]), (4, 0, [3, 1]), ("10%", 0, [1] * 4)],
 )
-def test_batches_have_the_asked_size_as_far_as_the_floor_allows(batch: int | str, canary: int, sizes: list[int]) -> None:
+def test_batches_have_the_asked_size_as_far_as_the_floor_allows(
+    batch: int | str, canary: int, sizes: list[int]
+) -> None:
     hosts = [serving(f"web{i}") for i in range(4)]
     plan = plan_rollout(hosts, TARGET, Policy(canary=canary, batch=batch))
     turns = [g for g in plan.groups if any(s.kind is Kind.SWITCH for lane in g.lanes for s in lane)]

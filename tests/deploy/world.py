@@ -40,7 +40,9 @@ def _do(step: Step, host: Host, target: Target) -> Host:
         new = Release(target.version, target.digest, complete=True, migrations=target.migrations)
         return replace(host, releases=(*kept, new), generations=(*others, made))
     assert generation, f"{step} before its generation is there"
-    assert release and release.complete or step.kind in (Kind.READY, Kind.RESTORE, Kind.PRUNE), f"{step}: release not whole"
+    assert (release and release.complete) or step.kind in (Kind.READY, Kind.RESTORE, Kind.PRUNE), (
+        f"{step}: release not whole"
+    )
     if step.kind is Kind.DRAIN:
         return replace(host, server=replace(host.server, admin="drain"))
     if step.kind is Kind.SWITCH:

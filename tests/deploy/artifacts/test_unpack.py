@@ -26,6 +26,16 @@ def unpacked(path: Path, python: Interpreter, cache: Cache) -> Unpacked:
     return unpack(Wheel(path, digest(path)), python, cache)
 
 
+def test_what_the_contract_excludes_is_left_out_and_record_does_not_name_it(
+    stone: Path, python: Interpreter, cache: Cache
+) -> None:
+    whole = unpacked(stone, python, cache)
+    without = unpack(Wheel(stone, digest(stone)), python, cache, ("stone/*.txt",))
+    gone = {file.path for file in whole.files} - {file.path for file in without.files}
+    assert gone == {f"{PACKAGES}/stone/size,weight.txt"}
+    assert "size,weight" not in (without.folder / PACKAGES / "stone-1.0.dist-info/RECORD").read_text()
+
+
 @pytest.fixture
 def stone(tmp_path: Path) -> Path:
     """A wheel with one of each."""

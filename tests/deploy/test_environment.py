@@ -1,0 +1,80 @@
+"""Environment files: read, checked in full, and each mistake with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.environment import DIRECTORY, ROOT, EnvironmentFileError, names, read
+from deploy.errors import SlipwayError
+
+LOCAL = (DIRECTORY / "local.toml").read_text()
+
+
+def write(directory: Path, text: str, name: str = "sample") -> Path:
+    """Write an environment file."""
+    (directory / f"{name}.toml").write_text(text)
+    return directory
+
+
+def test_every_environment_that_comes_with_the_repository_is_sound() -> None:
+    assert "local" in names()
+    for name in names():
+        environment = read(name)
+        assert environment.web
+        assert environment.directory.is_absolute()
+
+
+def test_it_says_where_things_are(tmp_path: Path) -> None:
+    environment = read("sample", write(tmp_path, LOCAL))
+    assert (environment.name, environment.url) == ("sample", "http://127.0.0.1:8100")
+    assert environment.directory == ROOT / "var/local"
+    assert list(environment.web) == ["web1", "web2"]
+    assert environment.file.rollout.batch == 1
+
+
+def test_numbers_may_be_variables(tmp_path: Path) -> None:
+    environment = read("sample", write(tmp_path, LOCAL + "WORKERS = 3\nRATIO = 0.5\n"))
+    assert environment.file.variables["WORKERS"] == "3"
+    assert environment.file.variables["RATIO"] == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('listen = "127.0.0.1:8102"', 'listen = "127.0.0.1:8101"', "web2 and web1 both listen on 127.0.0.1:8101"),
+        ('listen = "127.0.0.1:8102"', 'listen = "8102"', 'expected "ADDRESS:PORT"'),
+        ("[hosts.web2]", "[hosts.Web_2]", "lower-case letters, digits and dashes"),
+        ('["web"]', '["db"]', 'at least one host with roles = ["web"]'),
+        ("LOG_LEVEL", "log_level", "upper case"),
+        ("LOG_LEVEL", "SECRET_KEY", "both a variable and a secret"),
+        ('LOG_LEVEL = "INFO"', "LOG_LEVEL = true", "expected text"),
+        ("batch = 1", "batch = 0", "a number of hosts"),
+        ("batch = 1", "batch = true", "a number of hosts"),
+        ("drain_timeout = 30", "drain_timeout = -1", "greater than 0"),
+        ("keep = 5", "keep = 1", "rollout.keep"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in LOCAL
+    with pytest.raises(EnvironmentFileError) as raised:
+        read("sample", write(tmp_path, LOCAL.replace(old, new)))
+    assert says in raised.value.report()
+    assert "deploy/environments/sample.toml:" in raised.value.report()
+
+
+def test_an_unknown_environment_suggests_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path, LOCAL, "production")
+    with pytest.raises(EnvironmentFileError, match=r"unknown environment \"prodution\"; did you mean 'production'\?"):
+        read("prodution", tmp_path)
+
+
+@given(st.text(max_size=200))
+def test_no_text_at_all_makes_a_traceback(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    directory = tmp_path_factory.getbasetemp()
+    (directory / "fuzz.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(SlipwayError):
+        read("fuzz", directory)

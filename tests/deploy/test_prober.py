@@ -1,0 +1,106 @@
+"""The prober counts at the client: every request, every failure, and why."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from deploy.prober import Prober, Tally, summarise
+from tests.support.ports import free_ports
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers 200, but `/broken` with 500 and `/cut` by closing the connection without an answer."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer."""
+        if self.path == "/cut":
+            self.close_connection = True
+            return
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(500 if self.path == "/broken" else 200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    do_POST = do_GET  # noqa: N815  (the name is the base class's)
+
+    def log_message(self, *args: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Start a server."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def probe(url: str, *requests: dict[str, str]) -> dict[str, object]:
+    """Probe for a moment."""
+    prober = Prober(url, requests, clients=4, rate=200.0)
+    time.sleep(0.3)
+    return vars(prober.stop())
+
+
+def test_it_sends_all_requests_in_turn_over_connections_that_stay(url: str) -> None:
+    found = probe(url, {"path": "/"}, {"path": "/", "method": "POST", "body": "{}"})
+    assert found["failed"] == 0
+    assert found["connections"] == found["clients"] == 4
+    requests = found["requests"]
+    assert isinstance(requests, int)
+    assert 20 < requests < 200
+
+
+def test_an_error_status_is_a_failure(url: str) -> None:
+    found = probe(url, {"path": "/broken"})
+    assert found["failed"] == found["requests"] != 0
+    assert found["failures"] == {"GET /broken: status 500": found["requests"]}
+
+
+def test_a_connection_closed_without_an_answer_is_a_failure(url: str) -> None:
+    found = probe(url, {"path": "/cut"})
+    assert found["failures"] == {"GET /cut: RemoteDisconnected": found["requests"]}
+
+
+def test_nobody_there_is_a_failure() -> None:
+    (port,) = free_ports(1)
+    found = probe(f"http://127.0.0.1:{port}", {"path": "/"})
+    assert found["failures"] == {"GET /: ConnectionRefusedError": found["requests"]}
+
+
+def test_it_ends_with_whoever_started_it(url: str) -> None:
+    """Even when that was killed: its standard input ends then."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "deploy.prober", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdin
+    assert child.stdout
+    child.stdin.write('[{"path": "/"}]\n')
+    child.stdin.flush()
+    assert child.stdout.readline() == "probing\n"
+    child.stdin.close()
+    assert child.wait(10) == 0
+    assert json.loads(child.stdout.read())["failed"] == 0
+    child.stdout.close()
+
+
+def test_the_summary_is_one_line() -> None:
+    tallies = [Tally([0.001] * 98 + [0.5], Counter(), 1), Tally([2.0], Counter({"GET /: status 503": 1}), 1)]
+    summary = summarise(tallies)
+    assert (summary.requests, summary.failed, summary.p50, summary.p99, summary.worst) == (100, 1, 1.0, 2000.0, 2000.0)
+    assert str(summary) == "100 requests, 1 failed, p50 1 ms, p99 2000 ms, worst 2000 ms; 1 x GET /: status 503"
+    assert str(summarise([])).startswith("0 requests, 0 failed")

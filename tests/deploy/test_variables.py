@@ -1,0 +1,74 @@
+"""Wanted variables: placeholders, secrets, and their digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.environment import Environment, read
+from deploy.secret import Secret
+from deploy.variables import Variables, VariablesError, generate_missing, secret_path, wanted
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """Give the environment `local` a directory of its own."""
+    return replace(read("local"), directory=tmp_path)
+
+
+def test_a_secret_is_made_once_and_only_its_owner_reads_it(environment: Environment) -> None:
+    assert generate_missing(environment) == ["SECRET_KEY"]
+    path = secret_path(environment, "SECRET_KEY")
+    first = path.read_text()
+    assert len(first) >= 48
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert generate_missing(environment) == []
+    assert path.read_text() == first
+
+
+def test_placeholders_are_filled_in(environment: Environment) -> None:
+    generate_missing(environment)
+    plain = wanted(environment).plain
+    assert plain["DATABASE_URL"] == f"sqlite:///{environment.directory}/db/gazetteer.sqlite3"
+
+
+def test_unknown_placeholders_and_missing_secrets_are_all_named(environment: Environment) -> None:
+    file = environment.file.model_copy(update={"variables": {"A": "{directry}", "B": "{nonsense}", "C": "{{kept}}"}})
+    with pytest.raises(VariablesError) as raised:
+        wanted(replace(environment, file=file))
+    assert "A: unknown placeholder {directry}; did you mean 'directory'?" in raised.value.problems
+    assert any(p.startswith("B: unknown placeholder {nonsense}") for p in raised.value.problems)
+    assert "SECRET_KEY: this secret does not exist yet" in raised.value.problems
+    assert not any(p.startswith("C") for p in raised.value.problems)
+
+
+def test_an_empty_secret_is_missing(environment: Environment) -> None:
+    path = secret_path(environment, "SECRET_KEY")
+    path.parent.mkdir()
+    path.write_text("\n")
+    with pytest.raises(VariablesError):
+        wanted(environment)
+
+
+def test_the_digest_is_the_agents(environment: Environment) -> None:
+    variables = Variables({"B": "2", "A": "ü"}, {"KEY": Secret("s3cret")})
+    canonical = '{"secrets":{"KEY":"s3cret"},"variables":{"A":"\\u00fc","B":"2"}}'
+    assert json.loads(canonical)["variables"]["A"] == "ü"
+    assert variables.digest == hashlib.sha256(canonical.encode()).hexdigest()
+    assert variables.digest != Variables({"B": "2", "A": "ü"}, {"KEY": Secret("other")}).digest
+
+
+def test_a_secret_shows_stars_whoever_prints_it() -> None:
+    secret = Secret("hunter2")
+    for shown in (repr(secret), str(secret), f"{secret}", repr({"a": secret}), repr(Variables({}, {"KEY": secret}))):
+        assert "hunter2" not in shown
+    assert secret.reveal() == "hunter2"
+    assert secret == Secret("hunter2")
+    assert secret != Secret("hunter3")
+    with pytest.raises(TypeError):
+        json.dumps(secret)

@@ -1,0 +1,245 @@
+"""Whole rollouts without root: a copy of this checkout with its own ports, and real `fab`, gunicorn and HAProxy."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import contract
+from deploy.agents import Agent
+from deploy.artifacts import ReleaseTree
+from deploy.prober import Prober, Summary
+from tests.support import releases
+from tests.support.ports import free_ports
+
+ROOT = releases.ROOT
+FAB = Path(sys.prefix) / "bin" / "fab"
+HOSTS = ("web1", "web2")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Read `--json` output: one object a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """Read the outcome."""
+        return self.events[-1]
+
+
+@dataclass
+class Site:
+    """A checkout with an environment `local` of its own."""
+
+    path: Path
+    ports: tuple[int, ...]
+
+    @property
+    def url(self) -> str:
+        """Where the load balancer listens."""
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    @property
+    def environment(self) -> Path:
+        """The environment file."""
+        return self.path / "deploy" / "environments" / "local.toml"
+
+    @property
+    def directory(self) -> Path:
+        """The environment's directory."""
+        return self.path / "var" / "local"
+
+    def root(self, host: str) -> Path:
+        """Name a host's directory."""
+        return self.directory / host
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `fab` with these arguments, in a session of its own as a terminal would."""
+        return subprocess.Popen(
+            [FAB, *arguments],
+            cwd=self.path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def fab(self, *arguments: str, expect: int | None = 0) -> Result:
+        """Run `fab` to its end, and insist on its exit code (None: any)."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=150)
+        result = Result(process.returncode, out, err)
+        assert expect in (None, result.code), f"fab {' '.join(arguments)}: exit {result.code}\n{out}\n{err}"
+        return result
+
+    def deploy(self, release: ReleaseTree, expect: int | None = 0) -> Result:
+        """Deploy a release, in JSON."""
+        return self.fab("deploy:local", "--version", release.version, "--json", expect=expect)
+
+    def ensure(self, release: ReleaseTree) -> None:
+        """Bring the site to a release, whatever it runs now."""
+        assert self.deploy(release, expect=None).code in (0, 10)
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Look at every host."""
+        return {h["name"]: h for h in json.loads(self.fab("status:local", "--json").out)["hosts"]}
+
+    def versions(self) -> set[str]:
+        """Say which versions serve."""
+        running = set()
+        for host in self.status().values():
+            assert host["serving"], host
+            running |= {g["version"] for g in host["generations"] if g["number"] == host["current"]}
+        return running
+
+    def pids(self) -> dict[str, list[int]]:
+        """Say which processes serve."""
+        return {name: sorted(p["pid"] for p in host["processes"]) for name, host in self.status().items()}
+
+    def agent(self, host: str, verb: str, **request: Any) -> dict[str, Any]:
+        """Ask a host's agent directly."""
+        root = self.root(host)
+        agent = Agent(host, [sys.executable, "-I", str(root / "releasectl"), "--root", str(root), "session"])
+        try:
+            return agent.call(verb, **request)
+        finally:
+            agent.close()
+
+    def edit(self, old: str, new: str) -> None:
+        """Change the environment file."""
+        text = self.environment.read_text()
+        assert old in text
+        self.environment.write_text(text.replace(old, new))
+
+    @contextmanager
+    def edited(self, old: str, new: str) -> Iterator[None]:
+        """Change the environment file for a while."""
+        before = self.environment.read_text()
+        self.edit(old, new)
+        try:
+            yield
+        finally:
+            self.environment.write_text(before)
+
+    @contextmanager
+    def traffic(self, clients: int = 16, rate: float = 200.0) -> Iterator[list[Summary]]:
+        """Send the contract's requests meanwhile, over keep-alive connections and without a retry."""
+        requests = [probe.as_request() for probe in contract.read(ROOT).probe]
+        prober = Prober(self.url, requests, clients, rate)
+        summaries: list[Summary] = []
+        try:
+            yield summaries
+        finally:
+            summaries.append(prober.stop())
+
+    def destroy(self) -> None:
+        """Take the environment down, whatever state the tests left it in."""
+        self.fab("destroy:local", expect=None)
+        for pid in processes_in(self.directory):  # what a broken `destroy` left must not outlive the test
+            os.kill(pid, signal.SIGKILL)
+
+
+def processes_in(directory: Path) -> list[int]:
+    """Find the processes whose working directory is in an environment's: all that it runs."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(directory):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def copy_checkout(target: Path) -> None:
+    """Copy the working tree as git sees it; built releases are shared with every other test."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    (target / "dist").symlink_to(releases.OUT)
+
+
+def make_site(path: Path) -> Site:
+    """Make a site that is not set up yet."""
+    copy_checkout(path)
+    ports = tuple(free_ports(3))
+    site = Site(path, ports)
+    for old, new in zip((8100, 8101, 8102), ports, strict=True):
+        site.edit(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
+    return site
+
+
+@pytest.fixture(scope="session")
+def base() -> ReleaseTree:
+    """Build the release of this checkout."""
+    return releases.base()
+
+
+@pytest.fixture(scope="session")
+def newer() -> ReleaseTree:
+    """Build a release that differs in one line."""
+    about = (ROOT / "app/about.py").read_text()
+    return releases.variant("newer", {"app/about.py": about + "\n# One line more.\n"})
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, base: ReleaseTree) -> Iterator[Site]:
+    """Set a site up and deploy this checkout's release to it; the database comes filled from an earlier one."""
+    made = make_site(tmp_path_factory.mktemp("site"))
+    try:
+        made.fab("bootstrap:local")
+        _fill_database(made, base)
+        made.deploy(base)
+        yield made
+    finally:
+        made.destroy()
+
+
+def _fill_database(site: Site, release: ReleaseTree) -> None:
+    """Copy a database with schema and reference data, made once for a release: filling one takes seconds."""
+    with (releases.OUT / "database.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = releases.OUT / f"{release.digest[:16]}.sqlite3"
+        if not kept.is_file():
+            aside = kept.with_suffix(".new")
+            aside.unlink(missing_ok=True)
+            variables = {"SECRET_KEY": secrets.token_urlsafe(48), "DATABASE_URL": f"sqlite:///{aside}"}
+            for command in ("upgrade", "seed"):
+                python = release.path / "bin" / "python"
+                subprocess.run([python, "-m", "app", "db", command], env=variables, check=True, capture_output=True)
+            with closing(sqlite3.connect(aside)) as database:
+                database.execute("PRAGMA journal_mode = DELETE")  # one file, without its WAL
+            aside.rename(kept)
+    shutil.copy(kept, site.directory / "db" / "gazetteer.sqlite3")

@@ -1,0 +1,121 @@
+"""`kill -9` of the operator at every step of a rollout, then the same command again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from deploy.artifacts import ReleaseTree
+from tests.local.conftest import HOSTS, Site, processes_in
+
+# Each kind of step of a rollout that sends nothing and migrates nothing, on each host.
+POINTS = [
+    ("stage", "web1"),
+    ("trial", "web2"),
+    *((kind, host) for host in HOSTS for kind in ("drain", "switch", "ready", "restore")),
+    ("prune", "web2"),
+]
+
+
+def kill_at(site: Site, process: subprocess.Popen[str], kind: str, host: str) -> None:
+    """Let `fab` run until the step begins, and kill it and nothing else."""
+    assert process.stdout
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "begin" and (event["step"]["kind"], event["step"]["host"]) == (kind, host):
+            break
+    else:
+        raise AssertionError(f"the rollout ended before {kind} on {host}: {process.stderr and process.stderr.read()}")
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.timeout(400)
+def test_the_same_command_again_converges_and_no_request_fails(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+    level = 'LOG_LEVEL = "INFO"'
+    with site.traffic(clients=8, rate=60.0) as probed:
+        for number, (kind, host) in enumerate(POINTS):
+            # Another variable, so that there is a new generation to stage and to try each time.
+            with site.edited(level, f'{level}\nROUND = "{number}"'):
+                kill_at(site, site.start("deploy:local", "--version", base.version, "--json"), kind, host)
+                site.fab("status:local")  # tells the state, whatever it is
+                assert site.deploy(base, expect=None).code in (0, 10), f"after a kill at {kind} on {host}"
+                for name, seen in site.status().items():
+                    where = f"{name} after a kill at {kind} on {host}"
+                    assert f"ROUND={number}" in (site.root(name) / "current" / "env").read_text(), where
+                    assert seen["serving"], where
+                    assert (seen["server"]["admin"], seen["server"]["up"]) == ("ready", True), where
+                    assert len(seen["processes"]) == 1, where
+                site.deploy(base, expect=10)
+    assert probed[0].failed == 0, probed[0]
+
+
+def test_a_second_deployer_is_told_who_is_at_work(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:
+    site.ensure(base)
+    first = site.start("deploy:local", "--version", newer.version, "--json")
+    assert first.stdout
+    json.loads(first.stdout.readline())  # the plan: it holds the lease
+    second = site.deploy(base, expect=None)
+    first.communicate()
+    assert second.code == 3
+    assert f"is deploying (process {first.pid}" in second.err
+    assert first.returncode == 0
+    assert site.versions() == {newer.version}
+
+
+@pytest.mark.parametrize(("at", "code"), [("trial", 20), ("restore", 21)])
+def test_a_polite_interruption_stops_at_a_safe_point_and_goes_back(
+    site: Site, base: ReleaseTree, newer: ReleaseTree, at: str, code: int
+) -> None:
+    site.ensure(base)
+    running = site.status()["web1"]["current"]
+    with (
+        site.traffic(clients=8, rate=80.0) as probed,
+        site.edited('LOG_LEVEL = "INFO"', f'LOG_LEVEL = "INFO"\nAT = "{at}"'),
+    ):
+        process = site.start("deploy:local", "--version", base.version, "--json")
+        assert process.stdout
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "begin" and event["step"]["kind"] == at:
+                process.send_signal(signal.SIGTERM)
+                break
+        out, _ = process.communicate()
+    assert process.returncode == code
+    assert "stopped at your request" in json.loads(out.splitlines()[-1])["message"]
+    assert probed[0].failed == 0
+    for host in site.status().values():
+        assert host["current"] == running
+        assert host["server"]["admin"] == "ready"
+
+
+def test_everything_killed_comes_back_with_bootstrap(site: Site, base: ReleaseTree) -> None:
+    """As after a reboot: no process is left, and what ran runs again."""
+    site.ensure(base)
+    for pid in processes_in(site.directory):
+        os.kill(pid, signal.SIGKILL)
+    down = site.fab("status:local")
+    assert "not running" in down.out
+    assert "bootstrap:local starts it" in down.out
+    failed = site.deploy(base, expect=2)
+    assert "bootstrap:local" in failed.err
+    site.fab("bootstrap:local")
+    deadline = time.monotonic() + 20
+    while "all in service" not in site.fab("status:local").out:
+        assert time.monotonic() < deadline
+    site.deploy(base, expect=10)
+
+
+def test_destroy_leaves_no_process_and_no_file(site: Site) -> None:
+    assert len(processes_in(site.directory)) > 5  # HAProxy, and of each host a keeper, a master and its workers
+    site.fab("destroy:local")
+    assert not site.directory.exists()
+    assert processes_in(site.directory) == []
+    assert "nothing to do" in site.fab("destroy:local").out
