@@ -1,6 +1,7 @@
 """``gazetteer users``: people, from the command line."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -39,12 +40,20 @@ def components() -> "Iterator[svcs.Container]":
         fail(f"the database refused: {error.orig}; expected an up-to-date schema. Type: db upgrade")
 
 
+def read_password(*, ask: bool) -> str:
+    """Return a password, asked for twice on the terminal or taken from the first line of standard input."""
+    if not ask:
+        return sys.stdin.readline().rstrip("\n")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
 @command.command()
 @click.argument("email")
 @click.option("--name", required=True, help="What to call them.")
-@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for if not given.")
-def create(email: str, name: str, password: str) -> None:
-    """Create a user."""
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of asking for it.")
+def create(email: str, name: str, password_stdin: bool) -> None:
+    """Create a user. The password is never an argument: every user of a computer can see those."""
+    password = read_password(ask=not password_stdin)
     with components() as container:
         from app.users.services import Users
         from app.users.utils import checked_password
