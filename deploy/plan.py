@@ -191,7 +191,7 @@ def _problems(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
         )
         if other:
             problems.append(
-                f"{host.name} runs or keeps {target.version} with other bytes ({other[:12]}, not {target.digest[:12]}): "
+                f"{host.name} has {target.version} with other bytes ({other[:12]}, not {target.digest[:12]}): "
                 "a version is never built twice; commit the change and `make release` again"
             )
         generation = host.generation(target.generation)
