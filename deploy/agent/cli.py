@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] not in VERBS and words[0] != "session":
         return _unusable(f"there is no verb {words[0]!r}")
     _listen_to_signals()
+    os.umask(0o022)  # what others may read is decided here, not by whoever calls
     channel = Channel(sys.stdin.buffer, sys.stdout.buffer, session=words[0] == "session")
     try:
         return _session(layout, channel) if words[0] == "session" else _once(layout, channel, words[0])
@@ -166,24 +169,24 @@ def _dispatch(layout: Layout, channel: Channel, request: Mapping[str, Any]) -> d
     agent = Agent(layout, channel)
     if verb.name not in ("status", "missing"):
         layout.make()
-    if not verb.writes:
-        return verb.carry_out(agent, **values)
-    return _write(agent, verb, values, settings)
-
-
-def _write(agent: Agent, verb: Verb, values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    from deploy.agent import files
-
-    layout = agent.layout
-    with files.locked(layout.lock, timeout=settings["lock_timeout"], what=verb.name):
-        if settings["token"] is not None:
-            from deploy.agent import lease
-
-            lease.check_token(layout, settings["token"])
-        files.sweep(layout.tmp)
+    with _writing(agent, verb, settings) if verb.writes else contextlib.nullcontext():
         if settings["ledger"] is None:
             return verb.carry_out(agent, **values)
         return _recorded(agent, verb, values, settings["ledger"])
+
+
+@contextlib.contextmanager
+def _writing(agent: Agent, verb: Verb, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Hold the lock, refuse who was overtaken, and clear away what a killed agent left."""
+    from deploy.agent import files
+
+    with files.locked(agent.layout.lock, timeout=settings["lock_timeout"], what=verb.name):
+        if settings["token"] is not None:
+            from deploy.agent import lease
+
+            lease.check_token(agent.layout, settings["token"])
+        files.sweep(agent.layout.tmp)
+        yield
 
 
 def _recorded(agent: Agent, verb: Verb, values: dict[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

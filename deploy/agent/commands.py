@@ -9,8 +9,8 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from deploy.agent import generations, releases
 from deploy.agent.errors import AgentError, Stopped
@@ -21,16 +21,24 @@ from deploy.agent.supervisors import proc
 OUTPUT = 1 << 16  # characters of a command's output that are kept
 GRACE = 5.0  # seconds between asking a command to end and killing it
 
-Output = Callable[[str, str], None]
-Left = Callable[[], bool]
+TELL = 10.0  # seconds of silence after which we say that we are still there
 
 
-def execute(
-    argv: Sequence[str], environment: Mapping[str, str], cwd: str, timeout: float | None, output: Output, left: Left
-) -> int:
+class Asker(Protocol):
+    """Whoever asked for a command."""
+
+    def output(self, stream: str, text: str) -> None:
+        """Take what the command says on `stdout` or `stderr`."""
+
+    def say(self, detail: str) -> None:
+        """Take note of what goes on."""
+
+    def left(self) -> bool:
+        """Tell that nobody waits for the answer any more."""
+
+
+def execute(argv: Sequence[str], environment: Mapping[str, str], cwd: str, timeout: float | None, asker: Asker) -> int:
     """Run a program in a process group of its own, pass on what it says, and leave nothing of it behind.
-
-    `output` is called with `stdout` or `stderr` and text; `left` tells that nobody waits for the answer any more.
 
     Raises: AgentError timeout; Stopped.
     """
@@ -43,14 +51,14 @@ def execute(
         raise AgentError("cannot-run", f"{argv[0]}: {error.strerror}", hint="deploy the version again") from None
     with process:
         try:
-            _pass_on(process, timeout, output, left)
+            _pass_on(process, timeout, asker)
             return process.wait()
         finally:
             _end_group(process)
 
 
-def _pass_on(process: subprocess.Popen[bytes], timeout: float | None, output: Output, left: Left) -> None:
-    end = None if timeout is None else time.monotonic() + timeout
+def _pass_on(process: subprocess.Popen[bytes], timeout: float | None, asker: Asker) -> None:
+    began = told = time.monotonic()
     decoders = {}
     with selectors.DefaultSelector() as selector:
         for name, pipe in (("stdout", process.stdout), ("stderr", process.stderr)):
@@ -62,14 +70,19 @@ def _pass_on(process: subprocess.Popen[bytes], timeout: float | None, output: Ou
                 data = os.read(key.fd, 1 << 16)
                 text = decoders[key.data].decode(data, not data)
                 if text:
-                    output(key.data, text)
+                    asker.output(key.data, text)
+                    told = time.monotonic()
                 if not data:
                     selector.unregister(key.fileobj)
             if process.poll() is not None and not selector.select(0):
                 return  # what it left running may hold the pipes open for ever
-            if left():
+            now = time.monotonic()
+            if asker.left():
                 raise Stopped
-            if end is not None and time.monotonic() > end:
+            if now - told > TELL:
+                told = now
+                asker.say(f"the command runs since {now - began:.0f} s")
+            if timeout is not None and now - began > timeout:
                 raise AgentError(
                     "timeout", f"the command did not end within {timeout:g} s and was stopped", hint="raise its timeout"
                 )
@@ -96,22 +109,35 @@ def _prepared(layout: Layout, number: int | None) -> Generation:
     return generations.load(layout, number)
 
 
-def run(
-    layout: Layout, argv: Sequence[str], number: int | None, timeout: float | None, output: Output, left: Left
-) -> dict[str, Any]:
+def run(layout: Layout, argv: Sequence[str], number: int | None, timeout: float | None, asker: Asker) -> dict[str, Any]:
     """Run `<release>/bin/python ARGV...` with the environment of a generation."""
     generation = _prepared(layout, number)
     python = f"{layout.release(generation.version)}/bin/python"
     with generations.in_use(layout, generation.number):
-        code = execute(
-            [python, *argv], generations.environment(layout, generation), str(layout.state), timeout, output, left
-        )
+        code = execute([python, *argv], generations.environment(layout, generation), str(layout.state), timeout, asker)
     return {"returncode": code}
 
 
-def migrate(
-    layout: Layout, number: int, command: str, timeout: float | None, output: Output, left: Left
-) -> dict[str, Any]:
+class Recorder:
+    """An asker who keeps what the command said."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._said: list[str] = []
+        self.say, self.left = asker.say, asker.left
+
+    def output(self, stream: str, text: str) -> None:
+        """Keep it, and pass it on."""
+        self._said.append(text)
+        self._asker.output(stream, text)
+
+    @property
+    def text(self) -> str:
+        """Give the last that was said."""
+        return "".join(self._said)[-OUTPUT:]
+
+
+def migrate(layout: Layout, number: int, command: str, timeout: float | None, asker: Asker) -> dict[str, Any]:
     """Run one of the contract's commands.
 
     Raises: AgentError no-command, command-failed, timeout.
@@ -124,27 +150,21 @@ def migrate(
             "no-command", f"release {generation.version} has no command {command!r}",
             hint=f"name it in [tool.slipway.commands] {command}",
         )  # fmt: skip
-    said: list[str] = []
-
-    def keep(stream: str, text: str) -> None:
-        said.append(text)
-        output(stream, text)
-
+    recorder = Recorder(asker)
     python = f"{layout.release(generation.version)}/bin/python"
     began = time.monotonic()
     try:
         code = execute(
-            [python, *argv], generations.environment(layout, generation), str(layout.state), timeout, keep, left
+            [python, *argv], generations.environment(layout, generation), str(layout.state), timeout, recorder
         )
     except AgentError as error:
-        error.fields["detail"] = "".join(said)[-OUTPUT:]
+        error.fields["detail"] = recorder.text
         raise
-    text = "".join(said)[-OUTPUT:]
     if code != 0:
         raise AgentError(
             "command-failed", f"{command} of release {generation.version} failed", expected="exit status 0",
-            got=f"exit status {code}", detail=text, returncode=code, hint="its last lines say why",
+            got=f"exit status {code}", detail=recorder.text, returncode=code, hint="its last lines say why",
         )  # fmt: skip
     if command == "migrate":
         generations.mark(layout, number, "migrated")
-    return {"output": text, "seconds": round(time.monotonic() - began, 3)}
+    return {"output": recorder.text, "seconds": round(time.monotonic() - began, 3)}

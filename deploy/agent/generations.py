@@ -101,6 +101,12 @@ def claimed(layout: Layout) -> dict[str, set[str]]:
     return found
 
 
+def versions_linked(layout: Layout) -> set[str]:
+    """Name the releases that generations link to, readable ones or not."""
+    links = [layout.generation(number) / "release" for number in numbers(layout)]
+    return {os.path.basename(os.readlink(link)) for link in links if link.is_symlink()}
+
+
 def _mtime(path: Path) -> float | None:
     try:
         return path.stat().st_mtime

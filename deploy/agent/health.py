@@ -12,6 +12,7 @@ from pathlib import Path
 from deploy.agent.errors import NotServing
 
 INTERVAL = 0.05  # seconds between two questions
+TELL = 4.0  # seconds between two words to the operator while nothing changes
 PATIENCE = 5.0  # seconds that one answer may take while there is time left
 BODY = 2000  # bytes of an answer that are shown
 UNIX_PATH_MAX = 107  # bytes; sockaddr_un of Linux
@@ -81,13 +82,15 @@ def wait(
     """
     end = time.monotonic() + deadline
     last = Answer(None, "not asked")
+    told = time.monotonic()
     while True:
         answer = ask(path, url, host, max(0.05, min(PATIENCE, end - time.monotonic())))
         if answer.status == 200:
             return answer
         check_alive()
-        if answer.status is not None and answer.status != last.status:
-            say(f"{url} answers {answer.status}")
+        if (answer.status is not None and answer.status != last.status) or time.monotonic() - told > TELL:
+            told = time.monotonic()
+            say(f"{url}: {answer.status or answer.text}, {end - told:.0f} s left")
         if answer.status is not None or last.status is None:
             last = answer
         if time.monotonic() + INTERVAL >= end:

@@ -41,7 +41,7 @@ def prune(layout: Layout, keep: int) -> dict[str, Any]:
             files.remove_tree(layout.generation(number), tmp=layout.tmp)
         files.remove(layout.log_file(str(number)))
         removed.append(number)
-    used = {generation.version for generation in known if generation.number not in removed}
+    used = generations.versions_linked(layout)
     gone = [version for version in releases.versions(layout) if version not in used]
     for version in gone:
         files.remove_tree(layout.release(version), tmp=layout.tmp)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,6 +207,6 @@ def _replace(aside: Path, target: str) -> None:
     """Put a link in the place of whatever is there: processes that run see the old file or the new one."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if os.path.isdir(target) and not os.path.islink(target):
-        shutil.rmtree(target)
+        files.clear(target)
     os.rename(aside, target)
     files.remove(aside)  # rename does nothing when both names are links to one inode

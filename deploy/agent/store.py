@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -87,6 +86,8 @@ def provide(layout: Layout, wanted: Iterable[File]) -> None:
 
     The caller has seen with `lacking` that one of both is there.
     """
+    import shutil  # here, as in `files`
+
     store = str(layout.store)
     needed = {path_of(store, file.sha256, file.executable): file for file in wanted}
     twins = {}

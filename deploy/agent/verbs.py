@@ -32,6 +32,10 @@ class Agent:
         """Pass on what a command says."""
         self.channel.emit("output", stream=stream, text=text)
 
+    def left(self) -> bool:
+        """Tell whether nobody waits for the answer any more."""
+        return self.channel.hung_up()
+
 
 @dataclass(frozen=True)
 class Verb:
@@ -97,7 +101,7 @@ def _trial(agent: Agent, generation: int, check: str, deadline: float) -> Result
 def _migrate(agent: Agent, generation: int, command: str, timeout: float | None) -> Result:
     from deploy.agent import commands
 
-    return commands.migrate(agent.layout, generation, command, timeout, agent.output, agent.channel.hung_up)
+    return commands.migrate(agent.layout, generation, command, timeout, agent)
 
 
 def _activate(agent: Agent, generation: int, deadline: float, listen: str) -> Result:
@@ -133,7 +137,7 @@ def _prune(agent: Agent, keep: int) -> Result:
 def _run(agent: Agent, argv: list[str], generation: int | None, timeout: float | None) -> Result:
     from deploy.agent import commands
 
-    return commands.run(agent.layout, argv, generation, timeout, agent.output, agent.channel.hung_up)
+    return commands.run(agent.layout, argv, generation, timeout, agent)
 
 
 def _logs(agent: Agent, lines: int, generation: int | None, follow: bool) -> Result:
@@ -142,7 +146,7 @@ def _logs(agent: Agent, lines: int, generation: int | None, follow: bool) -> Res
     def line(number: int, text: str) -> None:
         agent.channel.emit("line", generation=number, text=text)
 
-    return {"lines": logs(agent.layout, lines, generation, follow, line, agent.channel.hung_up)}
+    return {"lines": logs(agent.layout, lines, generation, follow, line, agent.left)}
 
 
 def _ledger(agent: Agent, append: list[Mapping[str, Any]], tail: int) -> Result:

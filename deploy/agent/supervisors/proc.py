@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 from collections.abc import Iterator
@@ -32,6 +31,12 @@ def start_time(pid: int) -> int | None:
     """Tell when a process started, in ticks since boot; with the pid it names a process for good. None for zombies."""
     fields = stat_fields(pid)
     return int(fields[19]) if fields and fields[0] not in "ZX" else None
+
+
+def leads_session(pid: int) -> bool:
+    """Tell whether a process lives and leads a session of its own, as all that the agent starts do."""
+    fields = stat_fields(pid)
+    return fields is not None and fields[3] == str(pid)
 
 
 def children(parent: int) -> list[int]:
@@ -132,6 +137,8 @@ def copy_descriptor(pid: int, descriptor: int) -> int:
 
     Raises: OSError; EPERM where the kernel does not let this user (kernel.yama.ptrace_scope).
     """
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     handle = libc.syscall(PIDFD_OPEN, pid, 0)
     if handle < 0:

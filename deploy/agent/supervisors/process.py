@@ -201,7 +201,6 @@ class ProcessSupervisor:
             for key in [k for k, end in waiting.items() if time.monotonic() > end]:
                 say(f"generation {key} did not leave in time: killed")
                 self._kill(key)
-                waiting[key] += 5
             if waiting and time.monotonic() - told > 5:
                 told = time.monotonic()
                 say(f"generation {', '.join(waiting)} finishes its requests")
@@ -212,8 +211,9 @@ class ProcessSupervisor:
 
     def _ask_to_leave(self, key: str, pid: int) -> None:
         holders = proc.holders(self._layout.run_file(key, "alive"))
-        # Workers of a killed master are on their own; so is everybody when the master can't be told.
-        for target in [pid] if pid in holders else holders:
+        # Workers of a killed master are on their own. Where /proc does not show who holds files, the record must do.
+        alone = [pid] if proc.leads_session(pid) else []
+        for target in [pid] if pid in holders else holders or alone:
             proc.kill(target, signal.SIGTERM)
 
     def _kill(self, key: str) -> None:
@@ -223,6 +223,12 @@ class ProcessSupervisor:
             if not self.is_running(key):
                 return
             time.sleep(0.02)
+        left = ", ".join(map(str, proc.holders(self._layout.run_file(key, "alive")))) or "of another user"
+        raise AgentError(
+            "cannot-stop",
+            f"processes of generation {key} can't be killed: {left}",
+            hint="look at them: ps -o pid,stat,wchan,args",
+        )
 
     def _sweep(self, key: str) -> None:
         for suffix in ("sock", "pid", "alive"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,7 +33,9 @@ def real_release(tmp_path_factory: pytest.TempPathFactory) -> kit.Release:
 @pytest.fixture
 def agent(zipapp: Path, tmp_path: Path) -> Iterator[kit.Caller]:
     """Give an empty server; everything that was started on it is stopped afterwards."""
-    caller = kit.Caller([sys.executable, "-I", str(zipapp)], tmp_path / "server")
+    # Servers have other Pythons than the operator: set this to try one.
+    python = os.environ.get("SLIPWAY_AGENT_PYTHON", sys.executable)
+    caller = kit.Caller([python, "-I", str(zipapp)], tmp_path / "server")
     yield caller
     with contextlib.suppress(kit.AgentFailure):
         caller("stop", timeout=0.2)
