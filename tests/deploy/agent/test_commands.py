@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -12,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from deploy.agent import generations
+from deploy.agent import commands, generations
+from deploy.agent.channel import Channel
 from deploy.agent.layout import Layout
 from deploy.agent.logs import last_lines
 from deploy.agent.supervisors import proc
+from deploy.agent.verbs import Agent
 from tests.deploy.agent.kit import CONTRACT, AgentFailure, Caller, Release, eventually, small
 
 SLEEPER = "import subprocess, sys, time; subprocess.Popen(['sleep', '{0}']); print('up', flush=True); time.sleep(60)"
@@ -87,6 +90,26 @@ def test_a_program_ends_with_whoever_asked_for_it(ready: Caller, how: str) -> No
             process.send_signal(signal.SIGTERM)
         process.wait(10)
     eventually(lambda: gone(mark))
+
+
+def test_a_long_silence_is_broken(ready: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's side takes silence for a dead agent."""
+    monkeypatch.setattr(commands, "TELL", 0.3)
+    target = io.BytesIO()
+    with (ready.root / "input").open("w+b") as source:
+        agent = Agent(Layout.under(ready.root), Channel(source, Polled(target), session=False))
+        assert commands.run(agent.layout, ["-c", "import time; time.sleep(1)"], 1, 5, agent) == {"returncode": 0}
+    assert [json.loads(line)["event"] for line in target.getvalue().splitlines()].count("waiting") >= 2
+
+
+class Polled(io.BufferedWriter):
+    """Bytes in memory that have a descriptor to poll."""
+
+    def __init__(self, target: io.BytesIO) -> None:
+        super().__init__(target)  # type: ignore[arg-type]
+
+    def fileno(self) -> int:
+        return 1
 
 
 def test_migrate_runs_the_contracts_command(ready: Caller) -> None:

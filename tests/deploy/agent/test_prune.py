@@ -55,6 +55,16 @@ def test_what_is_never_doomed(
     assert chosen <= activated | never
 
 
+def test_the_release_of_a_generation_that_can_not_be_read_stays(layout: Layout) -> None:
+    """It may be running."""
+    one = small("1.0")
+    call(layout, **receive_request(one))
+    call(layout, "assemble", manifest=one.text)
+    call(layout, "prepare", generation=1, version="1.0", digest=one.digest, variables={}, secrets={})
+    (layout.generation(1) / "meta.json").write_text("{")
+    assert call(layout, "prune", keep=1) == {"generations": [], "releases": [], "bytes": 0}
+
+
 def test_pruning_frees_what_only_old_generations_used(layout: Layout) -> None:
     """Generations, then releases, then contents; a second time there is nothing to do."""
     one, orphan = small("1.0"), Release("0.9", {"lib/never.py": b"n" * 1000})
