@@ -180,22 +180,14 @@ class Peer:
             pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
             run(*pip, "--require-hashes", "-r", self.lock, cwd=self.path.parent)
             run(*pip, "--no-deps", self.wheel, cwd=self.path.parent)
+        if self.number == 1 and port == PORTS[1]:
+            for command in ("upgrade", "seed"):
+                run(python, "-m", "app", "db", command, cwd=self.path, env=self.variables)
         self._stop(port)
-        command = [
-            python,
-            "-m",
-            "gunicorn",
-            "--preload",
-            "--worker-class",
-            "gthread",
-            "--workers",
-            "2",
-            "--threads",
-            "8",
-        ]
+        options = ["--preload", "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--no-control-socket"]
         with (self.path / f"{port}.log").open("ab") as log:
             self.processes[port] = subprocess.Popen(
-                [*gunicorn, "--no-control-socket", "--bind", f"127.0.0.1:{port}", "app.wsgi:application"],
+                [python, "-m", "gunicorn", *options, "--bind", f"127.0.0.1:{port}", "app.wsgi:application"],
                 env=self.variables,
                 cwd=self.path,
                 stdout=log,
