@@ -1,6 +1,6 @@
 """What `fab` offers: the tasks of deploy/tasks, for each environment file. `fab --list` shows them."""
 
-from deploy.tasks import collection, suggest_for_unknown
+from deploy.tasks import collection, help_for_typing
 
 namespace = collection()
-suggest_for_unknown(namespace)
+help_for_typing(namespace)

@@ -18,6 +18,7 @@ from deploy.lease import Lease
 from deploy.plan import Group, Kind, Lane, Plan, Step
 from deploy.report import Reporter
 from deploy.variables import Variables
+from deploy.wording import count, human
 
 MIGRATE_TIMEOUT = 600.0  # seconds
 GRACE = 30.0  # seconds an answer may take beyond the agent's own deadline
@@ -129,7 +130,11 @@ class Executor:
                 variables=dict(variables.plain),
                 secrets=variables.revealed(),
             )
-        return f"{len(missing):,} files, {human(sum(files[h][1] for h in missing))} sent" if missing else "no file sent"
+        return (
+            f"{count(len(missing), 'file')}, {human(sum(files[h][1] for h in missing))} sent"
+            if missing
+            else "no file sent"
+        )
 
     def _trial(self, step: Step) -> str:
         deadline = self._health["deadline"]
@@ -201,7 +206,7 @@ class Executor:
     def _prune(self, step: Step) -> str:
         answer = self._agent(step, "prune", in_ledger=True, keep=self.hosts.environment.file.rollout.keep)
         gone = answer["releases"]
-        return f"{len(gone)} releases removed, {human(answer['bytes'])} freed" if gone else "nothing to remove"
+        return f"{count(len(gone), 'release')} removed, {human(answer['bytes'])} freed" if gone else "nothing to remove"
 
     # How steps reach hosts and ledger.
 
@@ -245,15 +250,3 @@ class Executor:
             append("failed", seconds=round(time.monotonic() - begun, 3), detail=error.message)
             raise
         append("end", seconds=round(time.monotonic() - begun, 3))
-
-
-def human(size: int) -> str:
-    """Write a number of bytes for a person: 1,234 -> `1.2 kB`."""
-    if size < 1000:
-        return f"{size} B"
-    for unit in ("kB", "MB", "GB"):
-        amount = size / 1000
-        size //= 1000
-        if amount < 1000 or unit == "GB":
-            return f"{amount:.1f} {unit}"
-    raise AssertionError

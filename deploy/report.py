@@ -12,6 +12,7 @@ from typing import IO, Any, Protocol
 from deploy.errors import Exit, SlipwayError
 from deploy.plan import Plan, Step
 from deploy.prober import Summary
+from deploy.wording import count, human
 
 
 @dataclass
@@ -226,10 +227,8 @@ def reporter(*, as_json: bool) -> Reporter:
 
 def heading(environment: str, plan: Plan) -> str:
     """Name what a plan is about."""
-    count = len(plan.steps)
-    return (
-        f"{environment}: {plan.target.version} as generation {plan.target.generation}, {count} step{'s' * (count != 1)}"
-    )
+    steps = count(len(plan.steps), "step")
+    return f"{environment}: {plan.target.version} as generation {plan.target.generation}, {steps}"
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
@@ -246,14 +245,12 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
 
 def plan_as_text(environment: str, plan: Plan) -> str:
     """Write a plan for a person: what, where, in what order, why, and how much is sent."""
-    from deploy.execute import human
-
     rows = [heading(environment, plan)]
     for group in plan.groups:
         side_by_side = ", side by side" if len(group.lanes) > 1 else ""
         rows.append(f"{group.title}{side_by_side}:")
         for lane in group.lanes:
             for step in lane:
-                sent = f" ({step.files:,} files, {human(step.bytes)} to send)" if step.files else ""
+                sent = f" ({count(step.files, 'file')}, {human(step.bytes)} to send)" if step.files else ""
                 rows.append(f"  {step.kind:<8} {step.host:<8} {step.why}{sent}")
     return "\n".join(rows)

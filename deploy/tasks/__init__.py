@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,9 +44,12 @@ def collection(environments: Path = ENVIRONMENTS) -> Collection:
     return namespace
 
 
-def suggest_for_unknown(namespace: Collection) -> None:
-    """Leave with the nearest names when the command line names a task of this form that does not exist."""
+def help_for_typing(namespace: Collection) -> None:
+    """List the tasks for `fab` alone; for a task of this form that does not exist, leave with the nearest name."""
     known = sorted(namespace.task_names)
+    if len(sys.argv) == 1:
+        sys.argv.append("--list")
+        os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606  (invoke has read its arguments already)
     for word in sys.argv[1:]:
         if ":" in word and "/" not in word and not word.startswith("-") and word not in known:
             print(f"slipway: {_unknown(word, known)}", file=sys.stderr)  # noqa: T201

@@ -130,6 +130,7 @@ def verify(c: Any, environment: str, json: bool = False) -> None:
     from deploy.errors import Exit, SlipwayError
     from deploy.hosts import connect
     from deploy.tasks import common
+    from deploy.wording import count
 
     settings, contract = common.open_environment(environment)
     with connect(settings, contract.name) as hosts:
@@ -153,7 +154,7 @@ def verify(c: Any, environment: str, json: bool = False) -> None:
                 )
     if problems:
         raise SlipwayError(
-            f"{environment}: {len(problems)} files differ from their manifest",
+            f"{environment}: {count(len(problems), 'file')} not as in the manifest",
             problems=tuple(problems[:20]),
             hint=f"fab deploy:{environment} repairs the release it deploys",
             exit_code=Exit.MIXED,
