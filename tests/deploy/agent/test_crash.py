@@ -151,7 +151,7 @@ def test_a_killed_activation_converges_without_losing_a_request(
     agent("activate", generation=1, deadline=10, listen=listen)
     clients = load()
     target, kills = 2, 0
-    for k in range(1, 200, 1 if THOROUGH else 8):
+    for k in range(1, 200, 1 if THOROUGH else 11):
         request: dict[str, Any] = {"generation": target, "deadline": 10, "listen": listen}
         killed = crash.kill_at(k, lambda request=request: call(layout, "activate", **request))  # type: ignore[misc]
         if killed:
@@ -176,7 +176,7 @@ def test_a_killed_first_activation_converges(agent: Caller, real_release: Releas
     listen = f"127.0.0.1:{port}"
     layout = Layout.under(agent.root)
     agent.prepare(1, real_release)
-    for k in range(1, 200, 1 if THOROUGH else 12):
+    for k in range(1, 200, 1 if THOROUGH else 17):
         request: dict[str, Any] = {"generation": 1, "deadline": 10, "listen": listen}
         killed = crash.kill_at(k, lambda request=request: call(layout, "activate", **request))  # type: ignore[misc]
         agent("activate", **request)
