@@ -1,0 +1,86 @@
+"""What must hold before anything is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.facts import Host
+from deploy.preflight import host_problems, variable_problems
+from deploy.secret import Secret
+from deploy.variables import Variables
+
+MANIFEST: dict[str, Any] = {
+    "platform": "linux-x86_64",
+    "python": "3.11",
+    "interpreter": "/usr/bin/python3.11",
+    "contract": {"commands": {"check": ["-m", "sample"]}},
+}
+FINE = Host("web1", "", platform="linux-x86_64", pythons=("3.11", "3.12"), disk_free=10**10)
+
+
+def test_a_host_that_fits_has_no_problem() -> None:
+    assert host_problems([FINE], MANIFEST) == []
+
+
+def test_every_problem_of_every_host_is_reported() -> None:
+    hosts = [
+        Host("web1", "", platform="linux-aarch64", pythons=("3.11",), disk_free=10**10),
+        Host("web2", "", platform="linux-x86_64", pythons=("3.9",), disk_free=10**10),
+        Host("web3", "", platform="linux-x86_64", pythons=("3.11",), disk_free=10**6, missing_bytes=2 * 10**8),
+    ]
+    assert host_problems(hosts, MANIFEST) == [
+        "web1: the release is built for linux-x86_64, the host is linux-aarch64",
+        "web2: expected /usr/bin/python3.11 (Python 3.11), it has 3.9",
+        "web3: expected 250 MB of free disk, it has 1 MB",
+    ]
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """Make a directory with a `bin/python` that a test can script."""
+    (tmp_path / "bin").mkdir()
+    return tmp_path
+
+
+def scripted(release: Path, script: str) -> Path:
+    """Let the release's interpreter be a shell script."""
+    python = release / "bin" / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    return release
+
+
+VARIABLES = Variables({"LEVEL": 'a "quoted" $value'}, {"KEY": Secret("s3cret")})
+
+
+def test_the_release_itself_reads_the_variables_and_says_what_is_wrong(release: Path) -> None:
+    scripted(
+        release, f'cat "$5" >{release}/seen; echo \'{{"errors": [{{"variable": "A", "expected": "b", "got": "c"}}]}}\''
+    )
+    assert variable_problems(release, MANIFEST, VARIABLES) == ["A: expected b; got c"]
+    assert (release / "seen").read_text() == 'LEVEL="a \\"quoted\\" $value"\nKEY="s3cret"\n'
+
+
+def test_no_variable_reaches_the_check_through_its_environment(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEVEL", "the operator's own")
+    scripted(release, f"env >{release}/env; echo '{{\"errors\": []}}'")
+    assert variable_problems(release, MANIFEST, VARIABLES) == []
+    assert "LEVEL" not in (release / "env").read_text()
+    assert "s3cret" not in (release / "env").read_text()
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [("echo oops >&2; exit 3", "oops"), ("exit 3", "exit code 3"), ("echo '[]'", "[]")],
+)
+def test_a_check_that_fails_is_a_problem_and_no_traceback(release: Path, script: str, says: str) -> None:
+    (problem,) = variable_problems(scripted(release, script), MANIFEST, VARIABLES)
+    assert problem.startswith("the release can't check its variables")
+    assert says in problem
+
+
+def test_an_application_without_a_check_has_none(release: Path) -> None:
+    assert variable_problems(release, {"contract": {"commands": {}}}, VARIABLES) == []
