@@ -13,15 +13,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy import contract
+from deploy import environment as environments
 from deploy.agents import Agent
 from deploy.artifacts import ReleaseTree
+from deploy.facts import Host
+from deploy.hosts import connect
 from deploy.prober import Prober, Summary
 from tests.support import releases
 from tests.support.ports import free_ports
@@ -102,23 +105,28 @@ class Site:
 
     def ensure(self, release: ReleaseTree) -> None:
         """Bring the site to a release, whatever it runs now."""
-        assert self.deploy(release, expect=None).code in (0, 10)
+        if not (all(h.in_service for h in self.status().values()) and self.versions() == {release.version}):
+            self.deploy(release)
 
-    def status(self) -> dict[str, dict[str, Any]]:
-        """Look at every host."""
-        return {h["name"]: h for h in json.loads(self.fab("status:local", "--json").out)["hosts"]}
+    def status(self) -> dict[str, Host]:
+        """Look at every host, without starting a `fab` for it."""
+        environment = replace(environments.read("local", self.environment.parent), directory=self.directory)
+        with connect(environment, contract.read(ROOT).name) as hosts:
+            return {host.name: host for host in hosts.observe()}
 
     def versions(self) -> set[str]:
         """Say which versions serve."""
         running = set()
         for host in self.status().values():
-            assert host["serving"], host
-            running |= {g["version"] for g in host["generations"] if g["number"] == host["current"]}
+            current = host.generation(host.current)
+            assert host.serving, host
+            assert current, host
+            running.add(current.version)
         return running
 
     def pids(self) -> dict[str, list[int]]:
         """Say which processes serve."""
-        return {name: sorted(p["pid"] for p in host["processes"]) for name, host in self.status().items()}
+        return {name: sorted(p.pid for p in host.processes) for name, host in self.status().items()}
 
     def agent(self, host: str, verb: str, **request: Any) -> dict[str, Any]:
         """Ask a host's agent directly."""

@@ -54,8 +54,8 @@ def test_it_never_sees_traffic(site: Site, base: ReleaseTree, name: str, wsgi: s
     assert site.pids() == pids
     after = site.status()
     for host in before:
-        assert after[host]["current"] == before[host]["current"]
-        assert after[host]["server"]["admin"] == "ready"
+        assert after[host].current == before[host].current
+        assert after[host].in_service
     assert site.versions() == {base.version}
 
 
@@ -83,4 +83,4 @@ if "trial" not in " ".join(sys.argv):
     assert result.last["outcome"] == "failed-rolled-back"
     assert "rolled back: web1 serves" in result.last["message"]
     assert site.versions() == {base.version}
-    assert {h["server"]["admin"] for h in site.status().values()} == {"ready"}
+    assert all(h.in_service for h in site.status().values())

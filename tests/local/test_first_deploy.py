@@ -36,7 +36,7 @@ def test_the_first_deploy_is_finished_by_the_same_command_wherever_it_was_killed
         kill_at(empty, empty.start("deploy:local", "--version", base.version, "--json"), kind, "web1")
     done = empty.deploy(base)
     assert [e["step"]["kind"] for e in done.events if e["event"] == "end"].count("stage") == 0, "it goes on, not anew"
-    assert {h["current"] for h in empty.status().values()} == {1}
+    assert {h.current for h in empty.status().values()} == {1}
     with urllib.request.urlopen(f"{empty.url}/api/v1/places?q=lisb", timeout=10) as answer:
         assert json.load(answer)["items"][0]["name"] == "Lisbon"
     empty.deploy(base, expect=10)

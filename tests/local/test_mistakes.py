@@ -19,8 +19,8 @@ def untouched(site: Site) -> Iterator[None]:
     before, pids = site.status(), site.pids()
     yield
     assert site.pids() == pids
-    assert {n: (h["current"], h["generations"]) for n, h in site.status().items()} == {
-        n: (h["current"], h["generations"]) for n, h in before.items()
+    assert {n: (h.current, h.generations) for n, h in site.status().items()} == {
+        n: (h.current, h.generations) for n, h in before.items()
     }
 
 

@@ -83,7 +83,7 @@ def test_changed_variables_make_a_generation_and_rolling_back_brings_the_old_one
     site: Site, base: ReleaseTree
 ) -> None:
     site.ensure(base)
-    before = site.status()["web1"]["current"]
+    before = site.status()["web1"].current
     with site.edited('LOG_LEVEL = "INFO"', 'LOG_LEVEL = "ERROR"'):
         site.deploy(base)
     assert "LOG_LEVEL=ERROR" in (site.root("web1") / "current" / "env").read_text()
@@ -106,6 +106,17 @@ def test_run_runs_in_the_current_generation_and_keeps_the_exit_code(site: Site, 
     assert "0001" in site.fab("run:local", "db current").out
     unknown = site.fab("run:local", "no-such-command", expect=2)
     assert "No such command" in unknown.err
+
+
+def test_status_says_what_runs_for_people_and_for_machines(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+    table = site.fab("status:local").out
+    assert [row.split()[0] for row in table.splitlines()[1:3]] == list(HOSTS)
+    assert table.splitlines()[-1] == f"all in service at {site.url}"
+    found = json.loads(site.fab("status:local", "--json").out)
+    assert {h["name"]: h["current"] for h in found["hosts"]} == {n: h.current for n, h in site.status().items()}
+    assert all(h["serving"] for h in found["hosts"])
+    assert "env_digest" not in json.dumps(found)
 
 
 def test_no_secret_is_readable_by_others_nor_in_ledger_log_or_status(site: Site, base: ReleaseTree) -> None:
