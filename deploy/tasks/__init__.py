@@ -16,7 +16,7 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from deploy.tasks import look, rollouts, setup
+from deploy.tasks import logs, rollouts, run, setup, status, verify
 
 ENVIRONMENTS = Path(__file__).parent.parent / "environments"
 
@@ -25,11 +25,11 @@ TASKS: tuple[Callable[..., Any], ...] = (
     rollouts.plan,
     rollouts.deploy,
     rollouts.rollback,
-    look.status,
-    look.releases,
-    look.logs,
-    look.verify,
-    look.run,
+    status.status,
+    status.releases,
+    logs.logs,
+    verify.verify,
+    run.run,
     setup.destroy,
 )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,6 +17,8 @@ from deploy import environment as environments
 from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.errors import Exit, SlipwayError
+from deploy.hosts import Hosts
+from deploy.toml_model import nearest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -70,6 +74,36 @@ def typeable(text: str) -> str:
 def say(text: Any = "") -> None:
     """Print a line of output."""
     print(typeable(str(text)), flush=True)  # noqa: T201
+
+
+def say_json(data: Any) -> None:
+    """Print a result for a machine."""
+    print(json.dumps(data), flush=True)  # noqa: T201
+
+
+def only(hosts: Hosts, host: str) -> None:
+    """Leave all hosts but one out, when one is named."""
+    if host and host not in hosts.agents:
+        known = list(hosts.agents)
+        raise SlipwayError(f'unknown host "{host}"{nearest(host, known)}', hint=f"hosts: {', '.join(known)}")
+    if host:
+        hosts.agents = {host: hosts.agents[host]}
+
+
+def without_digest(entry: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what identifies the variables of a generation: it is compared, never shown."""
+    return {key: value for key, value in entry.items() if key != "env_digest"}
+
+
+def ago(then: float | None) -> str:
+    """Say how long ago a time was, roughly: `3 min ago`."""
+    if then is None:
+        return "-"
+    seconds = max(0, int(time.time() - then))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"
 
 
 def aligned(rows: list[list[str]]) -> list[str]:

@@ -10,7 +10,6 @@ JSON_HELP = "machine-readable output"
 
 def plan(c: Any, environment: str, version: str = "", json: bool = False) -> None:
     """Say exactly what `deploy` would do to ENV, and touch nothing."""
-    import json as encoder
 
     from deploy import rollout
     from deploy.errors import Exit
@@ -20,7 +19,7 @@ def plan(c: Any, environment: str, version: str = "", json: bool = False) -> Non
     settings, contract = common.open_environment(environment)
     decided = rollout.preview(settings, contract, _release(version))
     if json:
-        common.say(encoder.dumps(plan_as_json(decided)))
+        common.say_json(plan_as_json(decided))
     elif decided.is_empty:
         common.say(
             f"nothing to do: {environment} runs {decided.target.version} as generation {decided.target.generation}"

@@ -14,9 +14,7 @@ def bootstrap(c: Any, environment: str, json: bool = False) -> None:
     done: list[str] = []
     changed = local.bootstrap(settings, contract, done.append if json else common.say)
     if json:
-        import json as encoder
-
-        common.say(encoder.dumps({"environment": environment, "changed": changed, "done": done, "url": settings.url}))
+        common.say_json({"environment": environment, "changed": changed, "done": done, "url": settings.url})
     elif changed:
         common.say(f"{environment} is set up -> fab deploy:{environment}")
     else:
@@ -32,8 +30,6 @@ def destroy(c: Any, environment: str, json: bool = False) -> None:
     done: list[str] = []
     changed = local.destroy(settings, contract, done.append if json else common.say)
     if json:
-        import json as encoder
-
-        common.say(encoder.dumps({"environment": environment, "changed": changed, "done": done}))
+        common.say_json({"environment": environment, "changed": changed, "done": done})
     elif not changed:
         common.say(f"nothing to do: there is no environment {environment}")

@@ -1,0 +1,35 @@
+"""One command of the application, on one host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def run(c: Any, environment: str, command: str, host: str = "") -> None:
+    """Run one command of the application in ENV, in the current generation: fab run:ENV "db current"."""
+    import shlex
+    import sys
+
+    from deploy.hosts import connect
+    from deploy.tasks import common
+
+    settings, contract = common.open_environment(environment)
+    with connect(settings, contract.name) as hosts:
+        hosts.require_bootstrap()
+        common.only(hosts, host or next(iter(hosts.agents)))
+        agent = next(iter(hosts.agents.values()))
+
+        def show(event: Any) -> None:
+            stream = sys.stderr if event["stream"] == "stderr" else sys.stdout
+            stream.write(event["text"])
+            stream.flush()
+
+        argv = ["-m", contract.app.partition(".")[0], *shlex.split(command)]
+        answer = agent.request("run", {"argv": argv, "generation": None, "timeout": None}, silence=None, on_event=show)
+    common.leave(answer["returncode"])
+
+
+run.help = {  # type: ignore[attr-defined]
+    "command": "arguments of the application's own command line",
+    "host": "which host; by default the first",
+}

@@ -1,0 +1,106 @@
+"""What an environment runs: `status`, and what it could go back to: `releases`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def status(c: Any, environment: str, json: bool = False) -> None:
+    """Show what ENV runs: each host's generation, version, health and place at the load balancer."""
+    from dataclasses import asdict
+
+    from deploy.errors import SlipwayError
+    from deploy.hosts import connect
+    from deploy.tasks import common
+
+    settings, contract = common.open_environment(environment)
+    problem = ""
+    with connect(settings, contract.name) as hosts:
+        hosts.require_bootstrap()
+        try:
+            servers = hosts.balancer.servers()
+        except SlipwayError as error:  # the hosts are worth a look all the same
+            servers, problem = {}, f"{error.message} -> fab bootstrap:{environment} starts it"
+        observed = hosts.look(servers)
+    if json:
+        listed = [
+            {
+                **asdict(h),
+                "serving": h.serving,
+                "generations": [common.without_digest(asdict(g)) for g in h.generations],
+            }
+            for h in observed
+        ]
+        common.say_json({"environment": environment, "url": settings.url, "problem": problem, "hosts": listed})
+        return
+    rows = [["host", "generation", "version", "since", "health", "balancer", "sessions"]]
+    for host in observed:
+        running = host.generation(host.current)
+        process = next((p for p in host.processes if p.generation == host.current), None)
+        rows.append(
+            [
+                host.name,
+                str(host.current or "-"),
+                running.version if running else "-",
+                common.ago(process.since) if process else "-",
+                "unknown" if host.problem else "ready" if host.serving else "not ready" if process else "not running",
+                f"{host.server.admin}, {'up' if host.server.up else 'down'}" if host.server else "-",
+                str(host.server.sessions) if host.server else "-",
+            ]
+        )
+    common.say("\n".join(common.aligned(rows)))
+    for who in sorted({h.deployer for h in observed if h.deployer}):
+        common.say(f"a rollout is under way: {who}")
+    for text in filter(None, [*(h.problem for h in observed), problem]):
+        common.say(text)
+    if not problem:
+        common.say(_verdict(environment, settings.url, observed))
+
+
+def releases(c: Any, environment: str, json: bool = False) -> None:
+    """List the generations that ENV has, newest first: what runs, and what can be gone back to."""
+    from dataclasses import asdict
+
+    from deploy.hosts import connect
+    from deploy.plan import rollback_candidates, running_generation
+    from deploy.tasks import common
+
+    settings, contract = common.open_environment(environment)
+    with connect(settings, contract.name) as hosts:
+        observed = hosts.observe()
+    running, back = running_generation(observed), {g.number for g in rollback_candidates(observed)}
+    every = {g.number: g for host in observed for g in host.generations}
+    if json:
+        listed = [
+            {**asdict(g), "runs": n == running, "can_go_back": n in back}
+            for n, g in sorted(every.items(), reverse=True)
+        ]
+        common.say_json({"environment": environment, "generations": [common.without_digest(e) for e in listed]})
+        return
+    rows = [["generation", "version", "made", "", "on"]]
+    for number, generation in sorted(every.items(), reverse=True):
+        where = [h.name for h in observed if h.generation(number)]
+        state = (
+            "runs"
+            if number == running
+            else "can go back"
+            if number in back
+            else "never ready"
+            if not generation.activated
+            else ""
+        )
+        rows.append([str(number), generation.version, common.ago(generation.created), state, " ".join(where)])
+    common.say(
+        "\n".join(common.aligned(rows)) if every else f"{environment} has no release yet -> fab deploy:{environment}"
+    )
+
+
+def _verdict(environment: str, url: str, observed: list[Any]) -> str:
+    running = {h.current for h in observed}
+    out = [h.name for h in observed if not h.in_service]
+    if running == {None}:
+        return f"nothing is deployed yet -> fab deploy:{environment}"
+    if out or len(running) > 1:
+        why = f"not in service: {', '.join(out)}" if out else "hosts run different generations"
+        return f"{why} -> fab deploy:{environment} puts it right"
+    return f"all in service at {url}"
