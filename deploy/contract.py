@@ -45,6 +45,12 @@ def _python(value: str) -> str:
     return value
 
 
+def _glibc(value: str) -> str:
+    if not re.fullmatch(r"2\.\d+", value):
+        raise ValueError('expected a version of the GNU C library, as in "2.36" (ldd --version says it)')
+    return value
+
+
 def _relative(value: str) -> str:
     if not value or PurePosixPath(value).is_absolute() or ".." in PurePosixPath(value).parts:
         raise ValueError(f"expected a path inside the repository, relative to {FILE}")
@@ -134,6 +140,7 @@ class Slipway(TomlModel):
 
     app: ObjectName
     python: Annotated[str, AfterValidator(_python)]
+    glibc: Annotated[str, AfterValidator(_glibc)] | None = None
     lock: RelativePath
     sources: tuple[RelativePath, ...] = ()
     exclude: tuple[RelativePath, ...] = ()

@@ -20,7 +20,7 @@ from deploy.artifacts.interpreter import Interpreter
 from deploy.errors import SlipwayError
 
 COMPILER = Path(__file__).with_name("compile_bytecode.py")
-RESERVED = {"bin/python", "pyvenv.cfg", "manifest.json"}
+RESERVED = {"bin/python", "pyvenv.cfg", "manifest.json", "manifest.json.sig", "sbom.cdx.json"}
 
 
 class UnpackError(SlipwayError):

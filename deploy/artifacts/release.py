@@ -9,7 +9,19 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from deploy.artifacts import cache as caches
-from deploy.artifacts import importing, interpreter, lock, manifest, migrations, tree, unpack, wheel, wheelhouse
+from deploy.artifacts import (
+    floor,
+    importing,
+    interpreter,
+    lock,
+    manifest,
+    migrations,
+    sbom,
+    tree,
+    unpack,
+    wheel,
+    wheelhouse,
+)
 from deploy.artifacts import version as versions
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.interpreter import Interpreter
@@ -47,13 +59,18 @@ def build_release(
     cache = cache or caches.of_user()
     with opened(source, ref) as state:
         contract, version = state.contract, versions.of(state)
-        python = interpreter.find(contract.interpreter, contract.python)
+        python = floor.lower(interpreter.find(contract.interpreter, contract.python), contract.slipway.glibc)
         pins, lock_sha256 = _locked(state, python)
         app = wheel.build(state, version, cache)
     wheels = [*wheelhouse.fetch(pins, contract.lock, python, cache), app]
+    floor.check((each.path.name for each in wheels), python)
     parts = unpack.unpack_all(wheels, python, cache, contract.slipway.exclude)
     _check_requirements(parts, contract, python)
     merged = tree.merge(parts)
+    own = {
+        "pyvenv.cfg": tree.pyvenv(python),
+        sbom.FILE: sbom.compose(contract, version, python, lock_sha256, parts),
+    }
     made = manifest.compose(
         contract,
         version,
@@ -61,14 +78,16 @@ def build_release(
         lock_sha256,
         {part.name: part.version for part in parts},
         _migrations(contract, parts[-1], python),
-        tree.files_of(merged, python),
+        tree.files_of(merged, own),
     )
     path = out.resolve() / f"{contract.name}-{version}"
     keys = [each.sha256 for each in wheels]
     with writing(path.parent):
         present = tree.is_complete(path, made)
         if not present:
-            tree.build(path, merged, python, made, check=lambda aside: importing.check(aside, contract, keys, cache))
+            tree.build(
+                path, merged, own, python, made, check=lambda aside: importing.check(aside, contract, keys, cache)
+            )
     cache.sweep()
     return ReleaseTree(path, version.text, made.digest, made, not present, time.monotonic() - started)
 
@@ -110,6 +129,10 @@ def _check_requirements(parts: list[Unpacked], contract: Contract, python: Inter
         raise ReleaseError(f"{parts[-1].name}: {count} not compile", problems=shown)
     versions_of = {part.name: part.version for part in parts}
     environment = lock.target_environment(python)
+    if other := [
+        f"{part.wheel}: {why}" for part in parts if (why := floor.python_problem(part.requires_python, python))
+    ]:
+        raise ReleaseError("not every package runs on the target", problems=tuple(other), hint="make lock")
     problems = tuple(
         f"{part.name} {part.version} needs {text}: {contract.lock} {problem}"
         for part in parts

@@ -33,11 +33,10 @@ def pyvenv(interpreter: Interpreter) -> bytes:
     return "".join(f"{line}\n" for line in (*lines, f"version = {interpreter.minor}")).encode()
 
 
-def files_of(merged: Mapping[str, tuple[Unpacked, File]], interpreter: Interpreter) -> list[File]:
-    """List the files of a release; its manifest is not one of them."""
-    data = pyvenv(interpreter)
-    own = File("pyvenv.cfg", 0o644, len(data), hashlib.sha256(data).hexdigest())
-    return [own, *(file for _, file in merged.values())]
+def files_of(merged: Mapping[str, tuple[Unpacked, File]], own: Mapping[str, bytes]) -> list[File]:
+    """List the files of a release: those of wheels, and its own; the manifest is not one of them."""
+    written = [File(name, 0o644, len(data), hashlib.sha256(data).hexdigest()) for name, data in own.items()]
+    return [*written, *(file for _, file in merged.values())]
 
 
 def merge(parts: Iterable[Unpacked]) -> dict[str, tuple[Unpacked, File]]:
@@ -78,6 +77,7 @@ def is_whole(path: Path, manifest: Manifest) -> bool:
 def build(
     path: Path,
     merged: Mapping[str, tuple[Unpacked, File]],
+    own: Mapping[str, bytes],
     interpreter: Interpreter,
     manifest: Manifest,
     check: Callable[[Path], None],
@@ -89,7 +89,8 @@ def build(
     try:
         scratch.chmod(0o755)
         _fill(scratch, merged)
-        write(scratch, "pyvenv.cfg", pyvenv(interpreter))
+        for name, data in own.items():
+            write(scratch, name, data)
         (scratch / "bin").mkdir(exist_ok=True)
         (scratch / "bin/python").symlink_to(interpreter.path)
         check(scratch)

@@ -28,6 +28,11 @@ class Unpacked:
     name: str
     version: str
     requires: tuple[str, ...]
+    requires_python: str | None
+    wheel: str  # its file name
+    sha256: str
+    summary: str
+    licences: dict[str, list[str]]  # as the wheel says it: License-Expression, License, License :: classifiers
     failed: dict[str, str]  # modules that don't compile: the reason
     files: tuple[File, ...]
 
@@ -92,6 +97,15 @@ def _make(wheel: Wheel, interpreter: Interpreter, into: Path, exclude: tuple[str
         "name": str(canonicalize_name(metadata["Name"])),
         "version": metadata["Version"],
         "requires": metadata.get_all("Requires-Dist", []),
+        "requires_python": metadata["Requires-Python"],
+        "wheel": wheel.path.name,
+        "sha256": wheel.sha256,
+        "summary": metadata["Summary"] or "",
+        "licences": {
+            "expression": metadata.get_all("License-Expression", []),
+            "text": metadata.get_all("License", []),
+            "classifiers": [each for each in metadata.get_all("Classifier", []) if each.startswith("License ::")],
+        },
         "failed": destination.failed,
         "files": sorted(destination.files.values()),
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from deploy.artifacts import floor
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.interpreter import Interpreter
 from deploy.artifacts.lock import Pin
@@ -27,6 +28,9 @@ _MISMATCH = re.compile(
     r".*?Got\s+(?P<got>\w+)",
     re.DOTALL,
 )
+
+
+_OTHER_PYTHON = re.compile(r"Ignored the following versions that require a different python version: .*")
 
 
 class WheelhouseError(SlipwayError):
@@ -100,14 +104,24 @@ def _download(pins: list[Pin], lock: str, interpreter: Interpreter, into: Path) 
     command = [
         *(sys.executable, "-m", "pip", "--python", interpreter.path, "--no-input", "--disable-pip-version-check"),
         *("download", "--require-hashes", "--only-binary=:all:", "--no-deps", "--progress-bar=off"),
-        *("--dest", str(into), "--requirement", str(wanted)),
+        *("--dest", str(into), "--requirement", str(wanted), *_target(interpreter)),
     ]
     failed, said = _run(command)
-    if failed and "(from versions: none)" in said and not _NO_NETWORK.search(said):
-        # Is there nothing, or was the index not reached? pip says so at -vv only, which costs half as much again.
+    if failed and _NOT_FOUND.search(said) and not _NO_NETWORK.search(said):
+        # Which wheels are there, and was the index reached? pip says so at -vv only, which costs half as much again.
         failed, said = _run([*command, "-vv"])
     if failed:
         raise _explain(said, pins, lock, interpreter)
+
+
+def _target(interpreter: Interpreter) -> list[str]:
+    """Tell pip what the servers have: by itself it takes what runs on this machine, which may be newer."""
+    named = floor.platforms(interpreter)
+    if not named:
+        return []
+    major_minor = interpreter.minor.replace(".", "")
+    chosen = ["--python-version", interpreter.minor, "--implementation", "cp", "--abi", f"cp{major_minor}"]
+    return chosen + [f"--platform={name}" for name in named]
 
 
 def _run(command: list[str]) -> tuple[bool, str]:
@@ -135,8 +149,8 @@ def _explain(said: str, pins: list[Pin], lock: str, interpreter: Interpreter) ->
         )
     if pin:
         return WheelhouseError(
-            f"{where}: no wheel for {interpreter.path} (Python {interpreter.minor}, {interpreter.platform}, "
-            f"{interpreter.libc}): expected one that needs no compiler",
+            f"{where}: no wheel for the target ({floor.target(interpreter)}): expected one that needs no compiler",
+            problems=(*floor.of_links(said, pin.name, interpreter), *_OTHER_PYTHON.findall(said))[:8],
             hint=f"pin another version in pyproject.toml and `make lock`, or build one: pip wheel {pin.name}=="
             f"{pin.version} --wheel-dir F, then PIP_FIND_LINKS=F and `make lock`",
         )

@@ -108,7 +108,7 @@ method = "post"
     [
         ('python = "3.11"', "python = 3.11", "expected text in quotes, got 3.11"),
         ("[tool.slipway]", "[tool.slipway]\nhelth = {}", "unknown key; did you mean 'health'?"),
-        ("[tool.slipway]", "[tool.slipway]\nzzz = 1", "unknown key; known here: app, commands, exclude, health, "),
+        ("[tool.slipway]", "[tool.slipway]\nzzz = 1", "unknown key; known here: app, commands, exclude, glibc, "),
         ('app = "shop.wsgi:application"\n', "", "tool.slipway.app: expected, but it is missing"),
         (
             "shop.wsgi:application",

@@ -105,7 +105,8 @@ def test_one_changed_line_changes_one_module(sample: Sample, cache: Cache, tmp_p
     one, two = ({e["path"]: e for e in tree.manifest.data["files"]} for tree in (first, second))
     changed = {path for path in one.keys() & two.keys() if one[path] != two[path]}
     packages = "lib/python3.11/site-packages"
-    assert changed == {f"{packages}/shop/cli.py", f"{packages}/shop/__pycache__/cli.cpython-311.pyc"}
+    compiled = f"{packages}/shop/__pycache__/cli.cpython-311.pyc"
+    assert changed == {f"{packages}/shop/cli.py", compiled, "sbom.cdx.json"}
     assert all("dist-info" in path for path in one.keys() ^ two.keys())
     shared = f"{packages}/pebble.py"
     assert (first.path / shared).samefile(second.path / shared)

@@ -53,7 +53,9 @@ def test_a_dependency_without_a_wheel_for_the_target_is_named(
     shelf: Path, python: Interpreter, tmp_path: Path, tag: str
 ) -> None:
     text = lock_of(make_wheel(shelf, "sand", "1.0", {"sand.py": ""}, tag=tag))
-    with pytest.raises(WheelhouseError, match=r"^app\.txt:2: sand 1\.0: no wheel for /usr/bin/python3\.11") as error:
+    with pytest.raises(
+        WheelhouseError, match=r"^app\.txt:2: sand 1\.0: no wheel for the target \(Python 3\.11, "
+    ) as error:
         fetch(text, python, Cache(tmp_path / "cache"))
     assert "pip wheel sand==1.0" in (error.value.hint or "")
 
