@@ -31,8 +31,27 @@ def test_it_serves_with_the_variables_of_dot_env(environ: dict[str, str], tmp_pa
     assert version["environment"] == "from-file"
 
 
-def ask(url: str, server: subprocess.Popen[bytes]) -> bytes:
-    deadline = time.monotonic() + 20
+def test_it_needs_nothing_at_all(tmp_path: Path) -> None:
+    """In an empty folder and without a variable: a key for the occasion, a new database, all its data."""
+    port = free_port()
+    env = {"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": os.environ["PATH"]}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", "run", "--port", str(port)],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        try:
+            found = json.loads(ask(f"http://127.0.0.1:{port}/api/v1/places?q=lisb", server, seconds=90))
+        finally:
+            server.terminate()
+    assert found["items"][0]["name"] == "Lisbon"
+    assert (tmp_path / "var" / "gazetteer.sqlite3").is_file()
+
+
+def ask(url: str, server: subprocess.Popen[bytes], seconds: float = 20) -> bytes:
+    deadline = time.monotonic() + seconds
     while True:
         try:
             with urllib.request.urlopen(url, timeout=5) as response:
@@ -45,8 +64,8 @@ def ask(url: str, server: subprocess.Popen[bytes]) -> bytes:
 
 def test_without_a_valid_environment_it_says_why(run, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    result = run("run", SECRET_KEY=None)
+    result = run("run", LOG_LEVEL="LOUD")
     assert result.exit_code == 1
-    assert "SECRET_KEY" in result.stderr
+    assert "LOG_LEVEL" in result.stderr
     (tmp_path / ".env").write_text("nonsense\n")
     assert run("run").stderr == ".env: no NAME=value in line 1\n"
