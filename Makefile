@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format release wheel agent bench lock clean operator dev
+.PHONY: help demo run test lint format release wheel rpm repo agent bench lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -27,6 +27,12 @@ wheel: operator ## the wheel: only app/, the same bytes for the same commit
 
 release: operator ## the release tree: wheel and locked dependencies, ready to run from any path
 	@$(VENV)/python -m deploy.artifacts release
+
+rpm: packager ## rpms: the release as a package of its own, what a server needs beside it, and one that brings both
+	@$(VENV)/python -m deploy.artifacts rpm
+
+repo: packager ## a dnf repository of the rpms, in dist/repo
+	@$(VENV)/python -m deploy.artifacts repo
 
 agent: operator ## releasectl, the one program that runs on every server
 	@$(VENV)/python -m deploy.artifacts.agent dist/releasectl
@@ -54,6 +60,9 @@ clean: ## remove what make built; environments under var/ stay
 
 operator: # what demo, release and fab need
 	@packaging/workstation.sh operator
+
+packager: operator # that and rpmbuild
+	@packaging/workstation.sh rpm
 
 dev: # that and the developers' tools
 	@packaging/workstation.sh dev

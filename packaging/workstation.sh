@@ -2,9 +2,11 @@
 # Prepare this machine: Debian packages (as root; otherwise named) and .venv. Fast when there is nothing to do.
 #   packaging/workstation.sh operator   what `make demo`, `make release` and `fab` need
 #   packaging/workstation.sh dev        that and the tools of `make test` and `make lint`
+#   packaging/workstation.sh image      a Docker engine and what makes the base of images, and no .venv
+#   packaging/workstation.sh rpm        rpmbuild and createrepo_c, and no .venv
 set -eu
 cd "$(dirname "$0")/.."
-group=${1:?usage: packaging/workstation.sh operator|dev}
+group=${1:?usage: packaging/workstation.sh operator|dev|image|rpm}
 PYTHON=${PYTHON:-/usr/bin/python3.11} # the interpreter of the servers (contract: python), not whatever PATH has first
 lock=packaging/locks/$group.txt
 
@@ -14,9 +16,34 @@ fail() {
 }
 
 missing_packages() {
+    case $group in dev | image) missing_for_images ;; esac
+    case $group in dev | rpm) missing_for_rpms ;; esac
+    case $group in image | rpm) return 0 ;; esac
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     command -v git >/dev/null || echo git
     PATH=$PATH:/usr/sbin:/usr/local/sbin command -v haproxy >/dev/null || echo haproxy
+}
+
+# Only root can start an engine; without one the image is built all the same, and so are the tests that need none.
+missing_for_images() {
+    path=$PATH:/usr/sbin:/usr/local/sbin
+    if [ "$(id -u)" = 0 ]; then
+        [ -S /var/run/docker.sock ] || [ "${DOCKER_HOST:-}" ] || PATH=$path command -v dockerd >/dev/null || echo docker.io
+    elif [ "$group" = dev ]; then
+        return 0
+    fi
+    [ "${BASE:-}" ] || command -v mmdebstrap >/dev/null || echo mmdebstrap
+}
+
+# The tests of rpms install them into roots of their own, which only root can; others skip them.
+missing_for_rpms() {
+    if [ "$group" = dev ]; then
+        [ "$(id -u)" = 0 ] || return 0
+        command -v dnf >/dev/null || echo dnf
+        command -v rpmlint >/dev/null || echo rpmlint
+    fi
+    command -v rpmbuild >/dev/null || echo rpm
+    command -v createrepo_c >/dev/null || echo createrepo-c
 }
 
 install_packages() {
@@ -63,4 +90,4 @@ install_venv() {
 [ -x "$PYTHON" ] || fail "$PYTHON is missing: Slipway builds for the interpreter that the contract names" \
     "install it (Debian 12: apt-get install python3), or name another: make PYTHON=/path/to/python3.11 ..."
 install_packages
-install_venv
+case $group in image | rpm) ;; *) install_venv ;; esac

@@ -1,4 +1,4 @@
-"""`python -m deploy.artifacts wheel|release`: what `make wheel` and `make release` call."""
+"""`python -m deploy.artifacts wheel|release|rpm|repo`: what the targets of make of these names call."""
 
 import argparse
 import json
@@ -30,10 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.artifacts", description="Build what is shipped.")
-    kinds = parser.add_subparsers(required=True, metavar="wheel|release")
+    kinds = parser.add_subparsers(required=True, metavar="wheel|release|rpm|repo")
     for name, build, text in (
         ("wheel", _wheel, "the wheel of the app"),
         ("release", _release, "the release tree: interpreter link, locked dependencies, the app, manifest"),
+        ("rpm", _rpm, "the packages: the release tree, what a server needs beside it, and one that brings both"),
+        ("repo", _repo, "the packages, and a dnf repository of all that were built"),
     ):
         kind = kinds.add_parser(name, help=text, description=f"Build {text}.")
         kind.set_defaults(build=build)
@@ -74,13 +76,50 @@ def _release(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _rpm(options: argparse.Namespace) -> dict[str, Any]:
+    from deploy.artifacts.rpm import build_rpms  # jinja2 is slow to import
+
+    tree, packages, seconds = build_rpms(options.source, options.ref, options.out)
+    return {
+        "artifact": "rpm",
+        "version": tree.version,
+        "path": _shown(packages[0].path),
+        "packages": [{"path": _shown(package.path), "sha256": package.sha256} for package in packages],
+        "built": any(package.built for package in packages),
+        "files": 1,
+        "bytes": packages[0].path.stat().st_size,
+        "sha256": packages[0].sha256,
+        "seconds": round(seconds, 2),
+    }
+
+
+def _repo(options: argparse.Namespace) -> dict[str, Any]:
+    from deploy.artifacts.repo import build_repo
+
+    started = time.monotonic()
+    built = _rpm(options)
+    repository = build_repo(options.out)
+    own = {
+        "artifact": "repo",
+        "path": _shown(repository.path),
+        "built": repository.built,
+        "files": repository.packages,
+        "bytes": sum(path.stat().st_size for path in repository.path.glob("*.rpm")),
+        "sha256": repository.sha256,
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    return {**built, **own}
+
+
 def _line(fact: dict[str, Any]) -> str:
     size = f"{fact['bytes'] / 1e6:.1f} MB" if fact["bytes"] >= 1e5 else f"{fact['bytes'] / 1e3:.1f} kB"
     count = f"{fact['files']} files, " if fact["files"] > 1 else ""
     done = "" if fact["built"] else "already there, "
+    paths = [package["path"] for package in fact.get("packages", ())][1:] if fact["artifact"] == "rpm" else []
     return (
-        f"{fact['artifact']:<8} {fact['version']}\n  {fact['path']}\n"
-        f"  {done}{count}{size}, sha256 {fact['sha256'][:12]}, {fact['seconds']:.2f} s"
+        f"{fact['artifact']:<8} {fact['version']}\n"
+        + "".join(f"  {path}\n" for path in (fact["path"], *paths))
+        + f"  {done}{count}{size}, sha256 {fact['sha256'][:12]}, {fact['seconds']:.2f} s"
     )
 
 

@@ -1,0 +1,58 @@
+"""What systemd needs on a server, filled from `[project]` and the contract: units, user, directories, variables."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from deploy.contract import Contract
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "packaging"
+AFTER_GRACE = 15  # seconds; gunicorn needs up to 10 after its own time-out to kill and reap its workers
+
+# Template below packaging/, place on a server. `{name}` is the project's.
+FILES = {
+    "systemd/app.socket.in": "/usr/lib/systemd/system/{name}.socket",
+    "systemd/app@.service.in": "/usr/lib/systemd/system/{name}@.service",
+    "systemd/app.service.in": "/usr/lib/systemd/system/{name}.service",
+    "systemd/app.preset.in": "/usr/lib/systemd/system-preset/80-{name}.preset",
+    "sysusers.d/app.conf.in": "/usr/lib/sysusers.d/{name}.conf",
+    "tmpfiles.d/app.conf.in": "/usr/lib/tmpfiles.d/{name}.conf",
+    "etc/app.env.in": "/etc/{name}/{name}.env",
+}
+
+
+def render(contract: Contract) -> dict[str, str]:
+    """Answer the text of each file by its place on a server."""
+    words = words_of(contract)
+    return {place.format(name=contract.name): fill(template, words) for template, place in FILES.items()}
+
+
+def words_of(contract: Contract) -> dict[str, Any]:
+    """Answer what templates may say: nothing that pyproject.toml doesn't."""
+    project, server = contract.project, contract.server
+    # A unit file goes on in the next line after a backslash, and `%` begins a specifier; sysusers.d quotes with `"`.
+    summary = " ".join(project.description.split()).rstrip(".") or contract.name
+    return {
+        "name": contract.name,
+        "summary": summary.replace("\\", "/").replace('"', "'").replace("%", " percent"),
+        "url": url_of(project.urls),
+        "start_seconds": contract.health.deadline,
+        "graceful_seconds": server.graceful_timeout,
+        "stop_seconds": server.graceful_timeout + AFTER_GRACE,
+    }
+
+
+def url_of(urls: dict[str, str]) -> str:
+    """Choose the address that stands for the project: its home page, or whatever comes first."""
+    known = {label.lower().replace("-", "").replace(" ", ""): url for label, url in urls.items()}
+    return next((known[label] for label in ("homepage", "repository", "source") if label in known), "") or next(
+        iter(urls.values()), ""
+    )
+
+
+def fill(template: str, words: dict[str, Any]) -> str:
+    """Fill a template of `packaging/`; a word that it lacks is an error."""
+    loader = FileSystemLoader(TEMPLATES)
+    environment = Environment(loader=loader, undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - no HTML
+    return environment.get_template(template).render(words)
