@@ -3,10 +3,12 @@
 #   packaging/workstation.sh operator   what `make demo`, `make release` and `fab` need
 #   packaging/workstation.sh dev        that and the tools of `make test` and `make lint`
 #   packaging/workstation.sh image      a Docker engine and what makes the base of images, and no .venv
+#   packaging/workstation.sh machines   what boots machines for tests, and no .venv
 #   packaging/workstation.sh rpm        rpmbuild and createrepo_c, and no .venv
+#   packaging/workstation.sh rpm-tests  that, dnf and rpmlint, and no .venv
 set -eu
 cd "$(dirname "$0")/.."
-group=${1:?usage: packaging/workstation.sh operator|dev|image|rpm}
+group=${1:?usage: packaging/workstation.sh operator|dev|image|machines|rpm|rpm-tests}
 PYTHON=${PYTHON:-/usr/bin/python3.11} # the interpreter of the servers (contract: python), not whatever PATH has first
 lock=packaging/locks/$group.txt
 
@@ -17,8 +19,10 @@ fail() {
 
 missing_packages() {
     case $group in dev | image) missing_for_images ;; esac
-    case $group in dev | rpm) missing_for_rpms ;; esac
-    case $group in image | rpm) return 0 ;; esac
+    case $group in dev | machines) missing_for_machines ;; esac
+    [ "$group" != machines ] || return 0
+    case $group in dev | rpm*) missing_for_rpms ;; esac
+    case $group in image | rpm*) return 0 ;; esac
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     command -v git >/dev/null || echo git
     PATH=$PATH:/usr/sbin:/usr/local/sbin command -v haproxy >/dev/null || echo haproxy
@@ -35,9 +39,18 @@ missing_for_images() {
     [ "${BASE:-}" ] || command -v mmdebstrap >/dev/null || echo mmdebstrap
 }
 
+# Machines have mounts, network and processes of their own, which only root can give them; others skip those tests.
+missing_for_machines() {
+    [ "$(id -u)" = 0 ] || return 0
+    command -v systemd-nspawn >/dev/null || echo systemd-container
+    command -v mmdebstrap >/dev/null || echo mmdebstrap
+    PATH=$PATH:/usr/sbin command -v nft >/dev/null || echo nftables
+    PATH=$PATH:/usr/sbin command -v ip >/dev/null || echo iproute2
+}
+
 # The tests of rpms install them into roots of their own, which only root can; others skip them.
 missing_for_rpms() {
-    if [ "$group" = dev ]; then
+    if [ "$group" != rpm ]; then
         [ "$(id -u)" = 0 ] || return 0
         command -v dnf >/dev/null || echo dnf
         command -v rpmlint >/dev/null || echo rpmlint
@@ -90,4 +103,4 @@ install_venv() {
 [ -x "$PYTHON" ] || fail "$PYTHON is missing: Slipway builds for the interpreter that the contract names" \
     "install it (Debian 12: apt-get install python3), or name another: make PYTHON=/path/to/python3.11 ..."
 install_packages
-case $group in image | rpm) ;; *) install_venv ;; esac
+case $group in image | machines | rpm*) ;; *) install_venv ;; esac

@@ -123,12 +123,20 @@ def _words(contract: Contract, tree: ReleaseTree) -> dict[str, Any]:
         "version": tree.version,
         "rpm_version": rpm_version.of(tree.version),
         "license": license_ if isinstance(license_, str) else NO_LICENSE,
+        "packager": _packager(contract.project.authors),
         "python": contract.python,
         "interpreter": contract.interpreter,
         "payload": PAYLOAD,
     }
     escaped = {name: value.replace("%", "%%") if isinstance(value, str) else value for name, value in words.items()}
     return {**escaped, "epoch": int(tree.manifest.data["source_date_epoch"])}
+
+
+def _packager(authors: Any) -> str:
+    """Name the first author, as rpm writes a person; "" when there is none."""
+    first: dict[str, str] = authors[0] if authors else {}
+    email = f"<{first['email']}>" if "email" in first else ""
+    return f"{first.get('name', '')} {email}".strip()
 
 
 def _make(recipe: Recipe, out: Path, cache: Cache) -> list[Package]:

@@ -31,11 +31,10 @@ def render(contract: Contract) -> dict[str, str]:
 def words_of(contract: Contract) -> dict[str, Any]:
     """Answer what templates may say: nothing that pyproject.toml doesn't."""
     project, server = contract.project, contract.server
-    # A unit file goes on in the next line after a backslash, and `%` begins a specifier; sysusers.d quotes with `"`.
     summary = " ".join(project.description.split()).rstrip(".") or contract.name
     return {
         "name": contract.name,
-        "summary": summary.replace("\\", "/").replace('"', "'").replace("%", " percent"),
+        "summary": summary,
         "url": url_of(project.urls),
         "start_seconds": contract.health.deadline,
         "graceful_seconds": server.graceful_timeout,

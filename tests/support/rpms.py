@@ -1,0 +1,145 @@
+"""Roots that rpm and dnf install into: a shell and what scriptlets call, a database of their own, nothing else.
+
+What a real system's packages would provide comes from one empty package. `systemctl` and its like only note that they
+were called.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import ROOT
+
+PROGRAMS = ("/bin/dash", "/bin/rm", "/bin/rmdir", "/bin/grep")
+NOTED = ("systemctl", "systemd-sysusers", "systemd-tmpfiles")
+SYSTEM = """\
+Name: system
+Version: 1
+Release: 1
+Summary: What a server has
+License: MIT
+BuildArch: noarch
+Provides: /bin/sh
+Provides: /usr/bin/env
+Provides: /usr/bin/python3
+Provides: /usr/bin/python3.11
+Provides: coreutils
+Provides: grep
+Provides: python(abi) = 3.11
+Provides: systemd = 252
+%description
+Nothing.
+%files
+"""
+
+
+def need_tools() -> None:
+    """Skip without root; as root, install what is missing, one worker at a time."""
+    if os.geteuid() != 0:
+        pytest.skip("rpm changes its root (chroot) to install, which only root may do")
+    with (Path(tempfile.gettempdir()) / "slipway-rpm-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([ROOT / "packaging/workstation.sh", "rpm-tests"], check=True)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a program answered."""
+
+    code: int
+    out: str
+
+
+@dataclass(frozen=True)
+class Root:
+    """A root that packages are installed into."""
+
+    path: Path
+    home: Path
+
+    def rpm(self, *words: str | Path, expect: int | None = 0) -> Done:
+        """Run rpm on the root."""
+        return self._run(["rpm", "--root", self.path, *words], expect)
+
+    def dnf(self, repository: Path, *words: str, expect: int | None = 0) -> Done:
+        """Run dnf on the root, with one repository and no other."""
+        where = ["--installroot", self.path, "--releasever", "1", "--repofrompath", f"slipway,file://{repository}"]
+        settings = ["--setopt", f"cachedir={self.home}/cache", "--setopt", f"logdir={self.home}", "--nogpgcheck"]
+        settings += ["--setopt", "reposdir=/nowhere", "--setopt", "metadata_expire=0", "--assumeyes", "--noplugins"]
+        return self._run(["dnf", *where, *settings, *words], expect)
+
+    def calls(self) -> list[str]:
+        """List what scriptlets called since the last look."""
+        log = self.path / "calls"
+        lines = log.read_text().splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return lines
+
+    def installed(self) -> set[str]:
+        """Name the packages that are there."""
+        return set(self.rpm("-qa", "--qf", "%{NAME}\\n").out.split()) - {"system"}
+
+    def write(self, place: str, text: str) -> None:
+        """Write a file."""
+        path = self.path / place.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def generation(self, name: str, number: int, version: str, *, current: bool = False) -> None:
+        """Make a generation as the agent does."""
+        base = self.path / "opt" / name
+        (base / "generations" / str(number)).mkdir(parents=True, exist_ok=True)
+        (base / "generations" / str(number) / "release").symlink_to(f"../../releases/{version}")
+        if current:
+            (base / "current").unlink(missing_ok=True)
+            (base / "current").symlink_to(f"generations/{number}")
+
+    def _run(self, words: list[str | Path], expect: int | None) -> Done:
+        environ = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LC_ALL": "C.UTF-8"}
+        command = [str(word) for word in words]
+        done = subprocess.run(
+            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        assert expect in (None, done.returncode), f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
+        return Done(done.returncode, done.stdout)
+
+
+def make_root(folder: Path, system: Path) -> Root:
+    """Make a root with a shell."""
+    root = Root(folder / "root", folder / "home")
+    root.home.mkdir(parents=True)
+    # Debian's rpm has its database in the home of whoever calls; dnf has no option for it.
+    (root.home / ".rpmmacros").write_text("%_dbpath /var/lib/rpm\n")
+    for program in PROGRAMS:
+        _copy(Path(program), root.path)
+    (root.path / "bin/sh").symlink_to("dash")
+    for name in NOTED:
+        root.write(f"/usr/bin/{name}", f'#!/bin/sh\necho "{name} $*" >>/calls\n')
+        (root.path / "usr/bin" / name).chmod(0o755)
+    root.rpm("-i", system)
+    return root
+
+
+def make_system(folder: Path) -> Path:
+    """Build the package that provides what a server has."""
+    spec = folder / "system.spec"
+    spec.write_text(SYSTEM)
+    command = ["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {folder}", spec]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.rglob("system-*.rpm"))
+
+
+def _copy(program: Path, root: Path) -> None:
+    libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for path in (program, *map(Path, re.findall(r"(/\S+) \(", libraries))):
+        target = root / str(path).lstrip("/")
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
