@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format release wheel rpm repo agent bench lock clean operator packager dev
+.PHONY: help demo run test lint format release wheel rpm repo image agent bench lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -33,6 +33,10 @@ rpm: packager ## rpms: the release as a package of its own, what a server needs 
 
 repo: packager ## a dnf repository of the rpms, in dist/repo
 	@$(VENV)/python -m deploy.artifacts repo
+
+image: operator ## the image: the release tree on a base; BASE=IMAGE, or Debian's packages
+	@packaging/workstation.sh image
+	@$(VENV)/python -m deploy.artifacts.image $(if $(BASE),--base $(BASE)) $(if $(NEW_BASE),--new-base)
 
 agent: operator ## releasectl, the one program that runs on every server
 	@$(VENV)/python -m deploy.artifacts.agent dist/releasectl

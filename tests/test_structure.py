@@ -22,7 +22,9 @@ REGISTRY_HOSTS = [
         ("pypi", "org"),
         ("files", "pythonhosted", "org"),
         ("registry", "npmjs", "org"),
-        ("docker", "io"),
+        ("docker", "io/"),  # with the slash of an image's name: Debian's package of the engine is called the same
+        ("index", "docker", "io"),
+        ("registry-1", "docker", "io"),
         ("ghcr", "io"),
         ("quay", "io"),
         ("crates", "io"),
