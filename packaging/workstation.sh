@@ -2,6 +2,7 @@
 # Prepare this machine: Debian packages (as root; otherwise named) and .venv. Fast when there is nothing to do.
 #   packaging/workstation.sh operator   what `make demo`, `make release` and `fab` need
 #   packaging/workstation.sh dev        that and the tools of `make test` and `make lint`
+#   packaging/workstation.sh image      a Docker engine and what makes the base of images, and no .venv
 #   packaging/workstation.sh machines   what boots machines for tests, and no .venv
 #   packaging/workstation.sh rpm        rpmbuild and createrepo_c, and no .venv
 #   packaging/workstation.sh rpm-tests  that, dnf and rpmlint, and no .venv
@@ -17,13 +18,25 @@ fail() {
 }
 
 missing_packages() {
+    case $group in dev | image) missing_for_images ;; esac
     case $group in dev | machines) missing_for_machines ;; esac
     [ "$group" != machines ] || return 0
     case $group in dev | rpm*) missing_for_rpms ;; esac
-    case $group in rpm*) return 0 ;; esac
+    case $group in image | rpm*) return 0 ;; esac
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     command -v git >/dev/null || echo git
     PATH=$PATH:/usr/sbin:/usr/local/sbin command -v haproxy >/dev/null || echo haproxy
+}
+
+# Only root can start an engine; without one the image is built all the same, and so are the tests that need none.
+missing_for_images() {
+    path=$PATH:/usr/sbin:/usr/local/sbin
+    if [ "$(id -u)" = 0 ]; then
+        [ -S /var/run/docker.sock ] || [ "${DOCKER_HOST:-}" ] || PATH=$path command -v dockerd >/dev/null || echo docker.io
+    elif [ "$group" = dev ]; then
+        return 0
+    fi
+    [ "${BASE:-}" ] || command -v mmdebstrap >/dev/null || echo mmdebstrap
 }
 
 # Machines have mounts, network and processes of their own, which only root can give them; others skip those tests.
