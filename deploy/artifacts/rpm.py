@@ -108,10 +108,14 @@ def host_recipe(contract: Contract, tree: ReleaseTree) -> Recipe:
     """Describe what versions share, and the package that brings it together with this one."""
     rendered = units.render(contract)
     payload = {place: Payload(0o644, data=text.encode()) for place, text in rendered.items()}
-    payload[f"/usr/lib/{contract.name}/releasectl"] = Payload(0o755, data=agent.build())
     words = _words(contract, tree)
+    programs = {"releasectl": agent.build(), "use-release": units.fill("rpm/use-release.in", words).encode()}
+    payload |= {f"/usr/lib/{contract.name}/{name}": Payload(0o755, data=data) for name, data in programs.items()}
     places = sorted(place for place in payload if place.startswith("/usr/lib/"))
     words["places"] = [f"%dir /usr/lib/{contract.name}", *places]
+    # In the package that stands for one version: a server that gets its releases by rollouts never has it.
+    words["first"] = f"/usr/lib/systemd/system/{contract.name}.service.d/first.conf"
+    payload[words["first"]] = Payload(0o644, data=units.fill("rpm/first.conf.in", words).encode())
     return Recipe(units.fill("rpm/host.spec.in", words), payload, words["epoch"], "noarch")
 
 

@@ -145,6 +145,7 @@ def test_dnf_installs_all_by_one_name_and_starts_nothing_unconfigured(built: Bui
         f"systemd-tmpfiles --create {NAME}.conf",
         "systemctl daemon-reload",
         f"systemctl --no-reload preset {NAME}.service",
+        "systemctl daemon-reload",
     ]
     assert f"fill {ENV}, then: systemctl start {NAME}.service" in said
 
