@@ -26,6 +26,8 @@ def usage() -> str:
     return (
         "usage: releasectl (--root DIR | --name NAME) VERB      one request: JSON on the first line of the input\n"
         "       releasectl (--root DIR | --name NAME) session   many requests, one a line\n"
+        "       releasectl --name NAME exec N [trial | run ARGV...]   what the units of systemd call\n"
+        "       releasectl --name NAME start-current                  what brings it back at boot\n"
         f"       releasectl --version\n\nverbs:\n{lines}\n"
     )
 
@@ -44,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from deploy.agent.supervisors.keeper import keep
 
         return keep(words[1])
+    if words[:1] in (["exec"], ["start-current"]):
+        return _unit(layout, words)
     if len(words) != 1:
         return _unusable("one verb is expected")
     if words[0] not in VERBS and words[0] != "session":
@@ -77,6 +81,27 @@ def _layout(words: list[str]) -> tuple[Layout, list[str]]:
             raise ValueError(f"{options['--name']!r} is no name")
         return Layout.system(options["--name"]), words
     raise ValueError("--root or --name is needed")
+
+
+def _unit(layout: Layout, words: list[str]) -> int:
+    """Do what a unit of systemd calls us for; what goes wrong is for the journal."""
+    from deploy.agent.supervisors import become, systemd
+
+    shape = words[2:3] in ([], ["trial"], ["run"]) and (len(words) > 3) == (words[2:3] == ["run"])
+    if not layout.systemd:
+        return _unusable(f"{words[0]} is for systemd: it needs --name")
+    if words[0] == "exec":
+        if len(words) < 2 or not words[1].isdigit() or not shape:
+            return _unusable("expected exec N, exec N trial, or exec N run ARGV...")
+        return become.become(layout, words[1:])
+    if len(words) > 1:
+        return _unusable("start-current takes nothing")
+    try:
+        systemd.start_current(layout, lambda said: print(f"releasectl: {said}"))  # noqa: T201
+    except AgentError as error:
+        sys.stderr.write(f"releasectl: {error.message}\n")
+        return FAILED
+    return OK
 
 
 def _unusable(problem: str) -> int:
@@ -169,6 +194,8 @@ def _dispatch(layout: Layout, channel: Channel, request: Mapping[str, Any]) -> d
     agent = Agent(layout, channel)
     if verb.name not in ("status", "missing"):
         layout.make()
+    if verb.fenced and settings["token"] is not None:
+        _refuse_overtaken(agent, settings["token"])
     with _writing(agent, verb, settings) if verb.writes else contextlib.nullcontext():
         if settings["ledger"] is None:
             return verb.carry_out(agent, **values)
@@ -182,11 +209,15 @@ def _writing(agent: Agent, verb: Verb, settings: Mapping[str, Any]) -> Iterator[
 
     with files.locked(agent.layout.lock, timeout=settings["lock_timeout"], what=verb.name):
         if settings["token"] is not None:
-            from deploy.agent import lease
-
-            lease.check_token(agent.layout, settings["token"])
+            _refuse_overtaken(agent, settings["token"])
         files.sweep(agent.layout.tmp)
         yield
+
+
+def _refuse_overtaken(agent: Agent, token: int) -> None:
+    from deploy.agent import lease
+
+    lease.check_token(agent.layout, token)
 
 
 def _recorded(agent: Agent, verb: Verb, values: dict[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from deploy.agent import generations, releases
 from deploy.agent.errors import AgentError, Stopped
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
-from deploy.agent.supervisors import proc
+from deploy.agent.supervisors import proc, supervisor_of
 
 OUTPUT = 1 << 16  # characters of a command's output that are kept
 GRACE = 5.0  # seconds between asking a command to end and killing it
@@ -112,10 +112,18 @@ def _prepared(layout: Layout, number: int | None) -> Generation:
 def run(layout: Layout, argv: Sequence[str], number: int | None, timeout: float | None, asker: Asker) -> dict[str, Any]:
     """Run `<release>/bin/python ARGV...` with the environment of a generation."""
     generation = _prepared(layout, number)
-    python = f"{layout.release(generation.version)}/bin/python"
     with generations.in_use(layout, generation.number):
-        code = execute([python, *argv], generations.environment(layout, generation), str(layout.state), timeout, asker)
-    return {"returncode": code}
+        return {"returncode": _of_generation(layout, generation, argv, timeout, asker)}
+
+
+def _of_generation(
+    layout: Layout, generation: Generation, argv: Sequence[str], timeout: float | None, asker: Asker
+) -> int:
+    command = supervisor_of(layout).command(generation, argv)
+    try:
+        return execute(command.argv, command.environment, command.cwd, timeout, asker)
+    finally:
+        command.clear_away()
 
 
 class Recorder:
@@ -151,12 +159,9 @@ def migrate(layout: Layout, number: int, command: str, timeout: float | None, as
             hint=f"name it in [tool.slipway.commands] {command}",
         )  # fmt: skip
     recorder = Recorder(asker)
-    python = f"{layout.release(generation.version)}/bin/python"
     began = time.monotonic()
     try:
-        code = execute(
-            [python, *argv], generations.environment(layout, generation), str(layout.state), timeout, recorder
-        )
+        code = _of_generation(layout, generation, argv, timeout, recorder)
     except AgentError as error:
         error.fields["detail"] = recorder.text
         raise

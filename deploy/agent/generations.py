@@ -17,6 +17,7 @@ from typing import Any
 from deploy.agent import files, releases
 from deploy.agent.errors import AgentError, BadRequest
 from deploy.agent.layout import Layout
+from deploy.agent.manifest import VERSION_PATTERN
 
 NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 OURS = ("HOME", "RELEASE_GENERATION", "RELEASE_VERSION")
@@ -66,11 +67,8 @@ def load(layout: Layout, number: int) -> Generation:
     """
     path = layout.generation(number)
     try:
-        meta = json.loads((path / "meta.json").read_bytes())
-        return Generation(
-            number, meta["version"], meta["digest"], meta["env_digest"], meta["created"], meta["variables"],
-            tuple(meta["secrets"]), _mtime(path / "activated"), _mtime(path / "migrated") is not None,
-        )  # fmt: skip
+        marks = _mtime(path / "activated"), _mtime(path / "migrated") is not None
+        return parse(number, (path / "meta.json").read_bytes(), *marks)
     except FileNotFoundError:
         known = ", ".join(map(str, numbers(layout))) or "none"
         raise AgentError(
@@ -82,6 +80,22 @@ def load(layout: Layout, number: int) -> Generation:
         ) from None
 
 
+def parse(number: int, text: bytes, activated: float | None = None, migrated: bool = False) -> Generation:
+    """Understand a `meta.json`.
+
+    Raises: ValueError, KeyError, TypeError.
+    """
+    meta = json.loads(text)
+    if not (isinstance(meta["version"], str) and VERSION_PATTERN.fullmatch(meta["version"])):
+        raise ValueError("its version is none")
+    if not (isinstance(meta["digest"], str) and isinstance(meta["variables"], dict)):
+        raise TypeError("a value is of the wrong kind")
+    return Generation(
+        number, meta["version"], meta["digest"], meta["env_digest"], meta["created"], meta["variables"],
+        tuple(meta["secrets"]), activated, migrated,
+    )  # fmt: skip
+
+
 def load_all(layout: Layout) -> list[Generation]:
     """Read every generation that can be read."""
     found = []
@@ -91,6 +105,12 @@ def load_all(layout: Layout) -> list[Generation]:
         except AgentError:
             continue
     return found
+
+
+def unreadable(layout: Layout) -> list[int]:
+    """List the generations whose description is damaged: they can be neither compared nor used."""
+    readable = {generation.number for generation in load_all(layout)}
+    return [number for number in numbers(layout) if number not in readable]
 
 
 def claimed(layout: Layout) -> dict[str, set[str]]:
@@ -129,10 +149,10 @@ def set_current(layout: Layout, number: int) -> None:
         files.atomic_symlink(layout.current, f"generations/{number}", tmp=layout.tmp)
 
 
-def mark(layout: Layout, number: int, what: str) -> None:
-    """Leave a mark, `activated` or `migrated`, whose mtime says when it was first made."""
+def mark(layout: Layout, number: int, what: str, *, again: bool = False) -> None:
+    """Leave a mark, `activated` or `migrated`, whose mtime says when that was; `again`, when it was last."""
     path = layout.generation(number) / what
-    if not path.exists():
+    if again or not path.exists():
         files.atomic_write(path, b"", tmp=layout.tmp)
 
 
@@ -223,9 +243,12 @@ def quote(value: str) -> str:
     return f'"{escaped}"'
 
 
-def environment(layout: Layout, generation: Generation) -> dict[str, str]:
-    """Give a process of a generation all of its environment; nothing comes from whoever called the agent."""
-    credentials = layout.generation(generation.number) / "credentials"
+def environment(layout: Layout, generation: Generation, credentials: str | None = None) -> dict[str, str]:
+    """Give a process of a generation all of its environment; nothing comes from whoever called the agent.
+
+    `credentials` is what the path of each secret's file begins with; the generation's own folder, if not given.
+    """
+    credentials = f"{layout.generation(generation.number)}/credentials/" if credentials is None else credentials
     release = layout.release(generation.version)
     return {
         "PATH": f"{release}/bin:{PATH}",
@@ -233,7 +256,7 @@ def environment(layout: Layout, generation: Generation) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         **generation.variables,
-        **{f"{name}_FILE": f"{credentials}/{name}" for name in generation.secrets},
+        **{f"{name}_FILE": f"{credentials}{name}" for name in generation.secrets},
         "HOME": str(layout.state),
         "RELEASE_VERSION": generation.version,
         "RELEASE_GENERATION": str(generation.number),

@@ -16,6 +16,7 @@ class Layout:
     run: Path
     log: Path
     var: Path
+    systemd: bool = False  # it keeps the processes; their directories and logs are then its own
 
     @classmethod
     def under(cls, root: Path, name: str | None = None) -> Layout:
@@ -25,9 +26,9 @@ class Layout:
 
     @classmethod
     def system(cls, name: str) -> Layout:
-        """Use the directories of a server: /opt, /var/lib, /run, /var/log."""
+        """Use the directories of a server, where systemd keeps the processes: /opt, /var/lib, /run."""
         var = Path("/var/lib") / name
-        return cls(name, Path("/opt") / name, var / "state", Path("/run") / name, Path("/var/log") / name, var)
+        return cls(name, Path("/opt") / name, var / "state", Path("/run") / name, Path("/var/log") / name, var, True)
 
     @property
     def store(self) -> Path:
@@ -82,8 +83,11 @@ class Layout:
         return self.run / f"{key}.{suffix}"
 
     def make(self) -> None:
-        """Create what is absent. `state` and `run` are for the processes' own user only."""
-        for path in (self.base, self.var, self.store, self.releases, self.generations, self.tmp, self.log):
+        """Create what is absent. `state` and `run` are for the processes' own user only: systemd makes its own."""
+        for path in (self.base, self.var, self.store, self.releases, self.generations, self.tmp):
             path.mkdir(parents=True, exist_ok=True)
         for path in (self.state, self.run):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.systemd:
+            return
+        self.log.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,8 @@ def logs(layout: Layout, lines: int, number: int | None, follow: bool, line: Lin
     chosen = generations.current(layout) if number is None else number
     if chosen is None:
         raise AgentError("nothing-current", "no generation was ever activated here", hint="name a generation")
+    if layout.systemd:
+        return _journal(layout, lines, chosen, follow, number is None, line, left)
     path = layout.log_file(str(chosen))
     try:
         file = path.open("rb")
@@ -46,6 +48,26 @@ def logs(layout: Layout, lines: int, number: int | None, follow: bool, line: Lin
             for raw in whole:
                 line(chosen, raw.decode("utf-8", "replace"))
                 count += 1
+    return count
+
+
+def _journal(
+    layout: Layout, lines: int, number: int, follow: bool, moves: bool, line: Line, left: Callable[[], bool]
+) -> int:
+    """Give what a generation said to the journal; with `moves`, go on with whatever becomes current."""
+    from deploy.agent.supervisors import journal
+
+    def pass_on(text: str) -> None:
+        line(number, text)
+
+    def over() -> bool:
+        return left() or (moves and generations.current(layout) not in (number, None))
+
+    count = journal.follow(f"{layout.name}@{number}.service", lines, pass_on, over if follow else None)
+    if follow and not left():
+        return count + logs(layout, lines, None, True, line, left)
+    if not count and not follow and lines:
+        raise AgentError("no-log", f"generation {number} has said nothing yet", hint="see `status`")
     return count
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from deploy.agent import files, generations, releases, store
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
-from deploy.agent.supervisors.process import ProcessSupervisor
+from deploy.agent.supervisors import supervisor_of
 
 
 def doomed(known: Iterable[Generation], current: int | None, running: Collection[int], keep: int) -> list[int]:
@@ -31,7 +31,7 @@ def doomed(known: Iterable[Generation], current: int | None, running: Collection
 
 def prune(layout: Layout, keep: int) -> dict[str, Any]:
     """Remove old generations, the releases that only they used, and contents that no release links to."""
-    running = {process.generation for process in ProcessSupervisor(layout).running()}
+    running = {process.generation for process in supervisor_of(layout).running()}
     known = generations.load_all(layout)
     removed = []
     for number in doomed(known, generations.current(layout), running, keep):

@@ -8,7 +8,7 @@ from deploy.agent import BUILD, VERSION, generations, host, lease, releases
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
-from deploy.agent.supervisors.process import ProcessSupervisor
+from deploy.agent.supervisors import supervisor_of
 
 
 def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
         return manifests[version]
 
     by_number = {str(generation.number): generation.version for generation in known}
-    supervisor = ProcessSupervisor(layout)
+    supervisor = supervisor_of(layout)
     current = generations.current(layout)
     processes = supervisor.processes(lambda key: manifest_of(by_number[key]) if key in by_number else None)
     running = manifest_of(by_number[str(current)]) if str(current) in by_number else None

@@ -9,7 +9,7 @@ from typing import Any
 from deploy.agent import generations, releases
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
-from deploy.agent.supervisors.process import ProcessSupervisor
+from deploy.agent.supervisors import Supervisor, supervisor_of
 
 Say = Callable[[str], None]
 TRIAL_GRACE = 5.0  # seconds; nobody uses a trial
@@ -22,20 +22,22 @@ def trial(layout: Layout, number: int, check: str, deadline: float, say: Say) ->
     """
     generation = generations.load(layout, number)
     wanted = releases.require_complete(layout, generation.version, generation.digest)
-    supervisor = ProcessSupervisor(layout)
+    supervisor = supervisor_of(layout)
     _stop_trials(supervisor, say)
     began = time.monotonic()
+    started = []
     try:
-        key = supervisor.start_trial(generation, wanted)
-        answer = supervisor.wait(key, wanted, check, deadline, say)
+        started.append(supervisor.start_trial(generation, wanted))
+        answer = supervisor.wait(started[0], wanted, check, deadline, say)
     finally:
-        _stop_trials(supervisor, say)
+        _stop_trials(supervisor, say, *started)
     return {"seconds": round(time.monotonic() - began, 3), "status": answer.status}
 
 
-def _stop_trials(supervisor: ProcessSupervisor, say: Say) -> None:
-    leftovers = [process.key for process in supervisor.running() if process.key.startswith("trial-")]
-    supervisor.stop(leftovers, say, timeout=TRIAL_GRACE)
+def _stop_trials(supervisor: Supervisor, say: Say, *started: str) -> None:
+    """Stop every trial that runs; of those `started` clear away what is left even when they are dead already."""
+    leftovers = {process.key for process in supervisor.running() if process.key.startswith("trial-")}
+    supervisor.stop(sorted({*leftovers, *started}), say, timeout=TRIAL_GRACE)
 
 
 def activate(layout: Layout, number: int, deadline: float, listen: str, say: Say) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def activate(layout: Layout, number: int, deadline: float, listen: str, say: Say
     """
     generation = generations.load(layout, number)
     wanted = releases.require_complete(layout, generation.version, generation.digest)
-    supervisor, key = ProcessSupervisor(layout), str(number)
+    supervisor, key = supervisor_of(layout), str(number)
     previous = generations.current(layout)
     before = {process.key: process for process in supervisor.running()}
     held = supervisor.listening()
@@ -54,7 +56,7 @@ def activate(layout: Layout, number: int, deadline: float, listen: str, say: Say
 
     with supervisor.shared_socket(listen) as shared:
         moves = key in before and before[key].listen != listen
-        starts = moves or key not in before
+        starts = moves or key not in before or before[key].leaving
         try:
             if moves:
                 say(f"generation {key} moves from {before[key].listen} to {listen}")
@@ -73,9 +75,10 @@ def activate(layout: Layout, number: int, deadline: float, listen: str, say: Say
                 supervisor.release_socket()
             raise
 
-        generations.mark(layout, number, "activated")
+        generations.mark(layout, number, "activated", again=previous != number)
         generations.set_current(layout, number)
-        others = [other for other in before if other != key]
+        # Looked up again: what starts the current generation at boot may have been at it meanwhile.
+        others = [process.key for process in supervisor.running() if process.key != key]
         if others:
             say(f"generation {key} is ready; {', '.join(others)} may finish")
             supervisor.stop(others, say)
@@ -124,7 +127,7 @@ def start(layout: Layout, deadline: float, listen: str, say: Say) -> dict[str, A
 
 def stop(layout: Layout, number: int | None, timeout: float | None, say: Say) -> dict[str, Any]:
     """Stop a generation, or all of them and the listening socket."""
-    supervisor = ProcessSupervisor(layout)
+    supervisor = supervisor_of(layout)
     running = supervisor.running()
     chosen = [process for process in running if number in (None, process.generation)]
     seconds = supervisor.stop([process.key for process in chosen], say, timeout)

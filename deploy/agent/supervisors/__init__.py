@@ -1,1 +1,95 @@
-"""What keeps processes alive under the agent: `process` (no root, no systemd)."""
+"""What keeps processes alive under the agent: `process` (no root, no systemd) or `systemd`, as the layout says."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Optional, Protocol
+
+if TYPE_CHECKING:
+    from deploy.agent.generations import Generation
+    from deploy.agent.health import Answer
+    from deploy.agent.layout import Layout
+    from deploy.agent.manifest import Manifest
+
+Say = Callable[[str], None]
+Shared = Optional[socket.socket]  # the listening socket, where the agent has it in hand; systemd keeps its own
+
+
+@dataclass(frozen=True)
+class Running:
+    """Living processes of one key: a generation's number, or trial-<number>."""
+
+    key: str
+    pid: int
+    since: float
+    listen: str | None
+    leaving: bool = False  # it was asked to finish, and can't be counted on
+
+    @property
+    def generation(self) -> int:
+        """Tell whose processes these are."""
+        return int(self.key.rpartition("-")[2])
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to run with the environment of a generation, and what to do when it ended or was given up."""
+
+    argv: Sequence[str]
+    environment: dict[str, str]
+    cwd: str
+    clear_away: Callable[[], object]
+
+
+class Supervisor(Protocol):
+    """Start, stop and watch the processes of generations."""
+
+    def shared_socket(self, address: str) -> AbstractContextManager[Shared]:
+        """See that somebody holds the listening socket, unless one holds another address for what runs."""
+
+    def keep(self, shared: Shared, address: str) -> None:
+        """See that this socket, and no other, is held from now on."""
+
+    def release_socket(self) -> None:
+        """Close the shared socket."""
+
+    def listening(self) -> str | None:
+        """Tell the address that is held."""
+
+    def start(self, generation: Generation, wanted: Manifest, shared: Shared, address: str) -> None:
+        """Start a generation on the shared socket, beside whatever runs there."""
+
+    def start_trial(self, generation: Generation, wanted: Manifest) -> str:
+        """Start one worker of a generation on a private socket only; give its key."""
+
+    def wait(self, key: str, wanted: Manifest, check: str, deadline: float, say: Say) -> Answer:
+        """Wait until a generation answers 200 to its `live` or `ready` check.
+
+        Raises: NotServing died, not-ready, timeout.
+        """
+
+    def stop(self, keys: Iterable[str], say: Say, timeout: float | None = None) -> float:
+        """Ask processes to finish and leave, all at once, then wait, then kill; give the seconds it took."""
+
+    def running(self) -> list[Running]:
+        """List the generations, and trials, that have living processes."""
+
+    def processes(self, ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:
+        """Describe the living generations for `status`; trials are left out."""
+
+    def command(self, generation: Generation, argv: Sequence[str]) -> Command:
+        """Say how `<release>/bin/python ARGV...` is run with the environment of a generation."""
+
+
+def supervisor_of(layout: Layout) -> Supervisor:
+    """Choose by the layout: a server has systemd, a directory of its own has not."""
+    if layout.systemd:
+        from deploy.agent.supervisors.systemd import SystemdSupervisor
+
+        return SystemdSupervisor(layout)
+    from deploy.agent.supervisors.process import ProcessSupervisor
+
+    return ProcessSupervisor(layout)

@@ -6,55 +6,15 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from deploy.agent import files, health, releases
-from deploy.agent.errors import AgentError, NotServing
-from deploy.agent.generations import Generation, environment, load
+from deploy.agent import files, health
+from deploy.agent.errors import AgentError
+from deploy.agent.generations import Generation, environment
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
-from deploy.agent.supervisors import listener, proc, spawn
-
-TAIL = 20  # lines of log in an error
-MARGIN = 10  # seconds beyond graceful_timeout before a kill: gunicorn itself needs a moment (TimeoutStopSec in facts)
-SERVER = {"workers": 2, "threads": 8, "timeout": 60, "graceful_timeout": 30, "keepalive": 75}
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Running:
-    """Living processes of one key: a generation's number, or trial-<number>."""
-
-    key: str
-    pid: int
-    since: float
-    listen: str | None
-
-    @property
-    def generation(self) -> int:
-        """Tell whose processes these are."""
-        return int(self.key.rpartition("-")[2])
-
-
-def gunicorn(wanted: Manifest, python: str, name: str, *, workers: int | None = None) -> list[str]:
-    """Build the command line. The sockets come by LISTEN_FDS: gunicorn then never unlinks or closes what is shared.
-
-    `--bind fd://N --bind unix:…` does not work: gunicorn drops every other address once one is a descriptor (sock.py).
-    """
-    server = {**SERVER, **wanted.contract.get("server", {})}
-    argv = [python, "-m", "gunicorn", "--preload", "--worker-class", "gthread", "--name", name]
-    argv += ["--workers", str(workers or server["workers"]), "--threads", str(server["threads"])]
-    argv += ["--timeout", str(server["timeout"]), "--graceful-timeout", str(server["graceful_timeout"])]
-    argv += ["--keep-alive", str(server["keepalive"])]
-    if os.access("/dev/shm", os.W_OK):  # noqa: S108 - a heartbeat file on a slow disk gets healthy workers killed
-        argv += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108
-    major = str(wanted.raw.get("distributions", {}).get("gunicorn", "0")).split(".")[0]
-    if major.isdigit() and int(major) >= 25:
-        argv.append("--no-control-socket")
-    return [*argv, wanted.contract["app"]]
+from deploy.agent.supervisors import Command, Running, Say, Shared, listener, proc, serving, spawn
 
 
 class ProcessSupervisor:
@@ -73,11 +33,12 @@ class ProcessSupervisor:
             listener.ensure_keeper(self._layout, shared, address)
         return shared
 
-    def keep(self, shared: socket.socket, address: str) -> None:
+    def keep(self, shared: Shared, address: str) -> None:
         """See that the keeper holds this address, and no other."""
+        assert shared is not None
         listener.ensure_keeper(self._layout, shared, address)
 
-    def start(self, generation: Generation, wanted: Manifest, shared: socket.socket, address: str) -> None:
+    def start(self, generation: Generation, wanted: Manifest, shared: Shared, address: str) -> None:
         """Start a generation on the shared socket, beside whatever runs there."""
         self._spawn(str(generation.number), generation, wanted, shared, address)
 
@@ -87,15 +48,13 @@ class ProcessSupervisor:
         self._spawn(key, generation, wanted, None, None)
         return key
 
-    def _spawn(
-        self, key: str, generation: Generation, wanted: Manifest, shared: socket.socket | None, address: str | None
-    ) -> None:
+    def _spawn(self, key: str, generation: Generation, wanted: Manifest, shared: Shared, address: str | None) -> None:
         path = self._layout.run_file(key, "sock")
         files.remove(path)
         # The real path of the release: sys.prefix is then the release itself, and depends on no link.
         python = f"{self._layout.release(generation.version)}/bin/python"
         name = str(wanted.raw.get("name", "app"))
-        argv = gunicorn(wanted, python, f"{name}@{key}", workers=None if shared else 1)
+        argv = serving.gunicorn(wanted, python, f"{name}@{key}", workers=None if shared else 1)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as private:
             health.reach(path, private.bind)
             private.listen(64)
@@ -133,35 +92,17 @@ class ProcessSupervisor:
         """
         offset = spawn.recorded(self._layout, key).log_offset
 
+        def tail() -> str:
+            return self.tail(key, offset)
+
         def check_alive() -> None:
             if not self.is_running(key):
                 spawn.reap()
-                raise NotServing(
-                    "died", f"generation {key.rpartition('-')[2]} died while starting", expected="a running gunicorn",
-                    got="no process", detail=self.tail(key, offset), hint="its last lines say why",
-                )  # fmt: skip
+                raise serving.died(key, tail())
 
-        settings = wanted.contract.get("health", {})
-        url = settings.get(check, "/livez" if check == "live" else "/readyz")
-        try:
-            return health.wait(
-                self._layout.run_file(key, "sock"), url, settings.get("host", "localhost"), deadline, check_alive, say
-            )
-        except NotServing as error:
-            error.fields.setdefault("detail", self.tail(key, offset))
-            raise
+        return serving.wait(self._layout, key, wanted, check, deadline, check_alive=check_alive, tail=tail, say=say)
 
-    def ask(self, key: str, wanted: Manifest, timeout: float) -> health.Answer:
-        """Ask `ready` once."""
-        settings = wanted.contract.get("health", {})
-        path = self._layout.run_file(key, "sock")
-        return health.ask(path, settings.get("ready", "/readyz"), settings.get("host", "localhost"), timeout)
-
-    def workers(self, pid: int) -> int:
-        """Count a master's living workers."""
-        return len(proc.children(pid))
-
-    def tail(self, key: str, offset: int = 0, lines: int = TAIL) -> str:
+    def tail(self, key: str, offset: int = 0, lines: int = serving.TAIL) -> str:
         """Give the last lines of a log."""
         path = self._layout.log_file(key)
         try:
@@ -173,14 +114,6 @@ class ProcessSupervisor:
             return ""
         return "\n".join(text.splitlines()[-lines:])
 
-    def grace(self, generation: int) -> float:
-        """Tell how long a generation may take to finish its requests, in seconds."""
-        try:
-            wanted = releases.load(self._layout, load(self._layout, generation).version)
-        except AgentError:
-            return float(SERVER["graceful_timeout"] + MARGIN)
-        return float({**SERVER, **wanted.contract.get("server", {})}["graceful_timeout"] + MARGIN)
-
     def stop(self, keys: Iterable[str], say: Say, timeout: float | None = None) -> float:
         """Ask processes to finish and leave, all at once, then wait, then kill; give the seconds it took."""
         began = time.monotonic()
@@ -189,8 +122,8 @@ class ProcessSupervisor:
             alive = spawn.look(self._layout, key)
             if alive:
                 self._ask_to_leave(key, alive.pid)
-                grace = self.grace(int(key.rpartition("-")[2])) if timeout is None else timeout
-                waiting[key] = began + grace
+                number = int(key.rpartition("-")[2])
+                waiting[key] = began + (serving.grace(self._layout, number) if timeout is None else timeout)
             else:
                 self._sweep(key)
         told = began
@@ -236,22 +169,10 @@ class ProcessSupervisor:
 
     def processes(self, ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:
         """Describe the living generations for `status`; trials are left out."""
-        found = []
-        for process in self.running():
-            if not process.key.isdigit():
-                continue
-            wanted = ask(process.key)
-            answer = self.ask(process.key, wanted, 1.0) if wanted else None
-            status = answer.status if answer else None
-            found.append(
-                {
-                    "generation": process.generation,
-                    "pid": process.pid,
-                    "workers": self.workers(process.pid),
-                    "since": process.since,
-                    "ready": status == 200 if status is not None else None,
-                    "status": status,
-                    "listen": process.listen,
-                }
-            )
-        return found
+        return serving.describe(self._layout, self.running(), ask)
+
+    def command(self, generation: Generation, argv: Sequence[str]) -> Command:
+        """Run it as a child, in the state directory."""
+        python = f"{self._layout.release(generation.version)}/bin/python"
+        variables = environment(self._layout, generation)
+        return Command([python, *argv], variables, str(self._layout.state), lambda: None)

@@ -218,9 +218,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def get(port: int, path: str = "/") -> tuple[int, dict[str, Any]]:
-    """Send one request to a server on this machine."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def get(port: int, path: str = "/", host: str = "127.0.0.1") -> tuple[int, dict[str, Any]]:
+    """Send one request to a server, on this machine unless said otherwise."""
+    connection = http.client.HTTPConnection(host, port, timeout=10)
     try:
         connection.request("GET", path, headers={"Host": "localhost"})
         answer = connection.getresponse()

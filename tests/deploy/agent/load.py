@@ -1,6 +1,6 @@
 """Clients that send GET and POST, without ever retrying, until SIGTERM; then one line of JSON says what came of it.
 
-Run as `python load.py PORT CLIENTS keep|close`.
+Run as `python load.py [HOST:]PORT CLIENTS keep|close`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ failures: list[str] = []
 lock = threading.Lock()
 
 
-def client(port: int, keep: bool, post: bool) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+def client(host: str, port: int, keep: bool, post: bool) -> None:
+    connection = http.client.HTTPConnection(host, port, timeout=20)
     while not stopping.is_set():
         headers = {"Host": "localhost", **({} if keep else {"Connection": "close"})}
         try:
@@ -40,9 +40,11 @@ def client(port: int, keep: bool, post: bool) -> None:
 
 
 def main() -> None:
-    port, clients, mode = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    host, _, port = sys.argv[1].rpartition(":")
+    clients, mode = int(sys.argv[2]), sys.argv[3]
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    threads = [threading.Thread(target=client, args=(port, mode == "keep", n % 2 == 1)) for n in range(clients)]
+    arguments = (host or "127.0.0.1", int(port), mode == "keep")
+    threads = [threading.Thread(target=client, args=(*arguments, n % 2 == 1)) for n in range(clients)]
     for thread in threads:
         thread.start()
     sys.stdout.write("ready\n")

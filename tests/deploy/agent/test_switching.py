@@ -17,7 +17,7 @@ import pytest
 
 from deploy.agent import manifest, switch
 from deploy.agent.supervisors import proc
-from deploy.agent.supervisors.process import gunicorn
+from deploy.agent.supervisors.serving import gunicorn
 from tests.deploy.agent.kit import (
     AgentFailure,
     Caller,

@@ -1,0 +1,105 @@
+"""What both supervisors share: how gunicorn is called, asked and described."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from deploy.agent import health, releases
+from deploy.agent.errors import AgentError, NotServing
+from deploy.agent.generations import load
+from deploy.agent.layout import Layout
+from deploy.agent.manifest import Manifest
+from deploy.agent.supervisors import Running, Say, proc
+
+TAIL = 20  # lines of log in an error
+MARGIN = 10  # seconds beyond graceful_timeout before a kill: gunicorn itself needs a moment (TimeoutStopSec in facts)
+SERVER = {"workers": 2, "threads": 8, "timeout": 60, "graceful_timeout": 30, "keepalive": 75}
+
+
+def gunicorn(wanted: Manifest, python: str, name: str, *, workers: int | None = None) -> list[str]:
+    """Build the command line. The sockets come by LISTEN_FDS: gunicorn then never unlinks or closes what is shared.
+
+    `--bind fd://N --bind unix:…` does not work: gunicorn drops every other address once one is a descriptor (sock.py).
+    """
+    server = {**SERVER, **wanted.contract.get("server", {})}
+    argv = [python, "-m", "gunicorn", "--preload", "--worker-class", "gthread", "--name", name]
+    argv += ["--workers", str(workers or server["workers"]), "--threads", str(server["threads"])]
+    argv += ["--timeout", str(server["timeout"]), "--graceful-timeout", str(server["graceful_timeout"])]
+    argv += ["--keep-alive", str(server["keepalive"])]
+    if os.access("/dev/shm", os.W_OK):  # noqa: S108 - a heartbeat file on a slow disk gets healthy workers killed
+        argv += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108
+    major = str(wanted.raw.get("distributions", {}).get("gunicorn", "0")).split(".")[0]
+    if major.isdigit() and int(major) >= 25:
+        argv.append("--no-control-socket")
+    return [*argv, wanted.contract["app"]]
+
+
+def grace(layout: Layout, generation: int) -> float:
+    """Tell how long a generation may take to finish its requests, in seconds."""
+    try:
+        wanted = releases.load(layout, load(layout, generation).version)
+    except AgentError:
+        return float(SERVER["graceful_timeout"] + MARGIN)
+    return float({**SERVER, **wanted.contract.get("server", {})}["graceful_timeout"] + MARGIN)
+
+
+def died(key: str, words: str) -> NotServing:
+    """Say that a generation ended while it should have come up; `words` are the last lines of its log."""
+    return NotServing(
+        "died", f"generation {key.rpartition('-')[2]} died while starting", expected="a running gunicorn",
+        got="no process", detail=words, hint="its last lines say why",
+    )  # fmt: skip
+
+
+def wait(
+    layout: Layout,
+    key: str,
+    wanted: Manifest,
+    check: str,
+    deadline: float,
+    *,
+    check_alive: Callable[[], None],
+    tail: Callable[[], str],
+    say: Say,
+) -> health.Answer:
+    """Wait until a generation answers 200 to its `live` or `ready` check; `check_alive` raises when it is gone.
+
+    Raises: NotServing died, not-ready, timeout.
+    """
+    settings = wanted.contract.get("health", {})
+    url = settings.get(check, "/livez" if check == "live" else "/readyz")
+    try:
+        return health.wait(
+            layout.run_file(key, "sock"), url, settings.get("host", "localhost"), deadline, check_alive, say
+        )
+    except NotServing as error:
+        error.fields.setdefault("detail", tail())
+        raise
+
+
+def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:
+    """Describe the living generations, and whether each says that it is ready; trials are left out."""
+    found = []
+    for process in running:
+        if not process.key.isdigit():
+            continue
+        wanted = ask(process.key)
+        status = None
+        if wanted:
+            settings = wanted.contract.get("health", {})
+            path, host = layout.run_file(process.key, "sock"), settings.get("host", "localhost")
+            status = health.ask(path, settings.get("ready", "/readyz"), host, 1.0).status
+        found.append(
+            {
+                "generation": process.generation,
+                "pid": process.pid,
+                "workers": len(proc.children(process.pid)),
+                "since": process.since,
+                "ready": status == 200 if status is not None else None,
+                "status": status,
+                "listen": process.listen,
+            }
+        )
+    return found

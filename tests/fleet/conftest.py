@@ -1,0 +1,5 @@
+"""Machines, shared by the tests of one worker."""
+
+from tests.support.machine import fleet, installed, real_release, server, serving
+
+__all__ = ["fleet", "installed", "real_release", "server", "serving"]

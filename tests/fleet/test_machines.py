@@ -1,0 +1,96 @@
+"""Machines come, go and leave nothing, however their maker ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.fleet import machines, processes
+from deploy.fleet.base import obstacle
+from deploy.fleet.machines import CGROUPS, Fleet
+from deploy.fleet.network import Network
+from tests.deploy.agent.kit import eventually
+from tests.support.repository import ROOT
+
+
+def traces(fleet: Path, network: Network) -> list[str]:
+    """What is left of a fleet."""
+    found = [line for line in Path("/proc/mounts").read_text().splitlines() if f"{fleet}/" in line]
+    found += [str(path) for path in (fleet, Path(f"/sys/class/net/{network.bridge}")) if path.exists()]
+    found += [str(group) for group in CGROUPS.glob(f"*/slipway-s{network.number}-*")]
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+    return found + [line for line in tables.splitlines() if line.endswith(f" {network.table}")]
+
+
+def test_several_machines_see_each_other_and_the_host(fleet: Fleet) -> None:
+    """Each with a name, an address, an identity and a host key of its own."""
+    one, two = fleet.add("a"), fleet.add("b")
+    assert one.run("hostname").stdout == "a\n"
+    assert two.run(f"timeout 2 bash -c '</dev/tcp/{one.address}/22'").returncode == 0
+    for path in ("/etc/machine-id", "/etc/ssh/ssh_host_ed25519_key.pub"):
+        assert one.run(f"cat {path}").stdout != two.run(f"cat {path}").stdout
+
+
+def test_a_reset_forgets_everything_in_under_two_seconds(fleet: Fleet) -> None:
+    machine = fleet.add("c")
+    machine.run("touch /etc/kept")
+    machine.freeze()
+    machine.boot()
+    machine.run("rm /etc/kept; touch /etc/litter")
+    began = time.monotonic()
+    machine.reset()
+    assert time.monotonic() - began < 4, "two seconds where nothing else runs; tests share two cores"
+    assert machine.run("ls /etc/kept /etc/litter", check=False).stdout == "/etc/kept\n"
+
+
+def test_power_off_kills_everything_at_once(fleet: Fleet) -> None:
+    """And what was written stays, as on a disk."""
+    machine = fleet.add("d")
+    machine.run("echo written >/root/note; systemd-run --quiet sleep 4711")
+    known = processes.identity(machine.pid)
+    assert known
+    machine.power_off()
+    assert not processes.alive(known)
+    sleeping = subprocess.run(["pgrep", "-f", "^/?.*sleep 4711$"], capture_output=True, text=True, check=False)
+    assert sleeping.stdout == ""
+    machine.boot()
+    assert machine.run("cat /root/note").stdout == "written\n"
+
+
+def test_a_killed_fleet_is_cleared_away_by_the_next(tmp_path: Path) -> None:
+    """kill -9 of whoever made the machines: whoever comes next finds and removes them, and only them."""
+    if obstacle():
+        pytest.skip(str(obstacle()))
+    code = (
+        "import sys, time; from pathlib import Path; from deploy.fleet import machines\n"
+        "with machines.fleet(print, 'lost', fleets=Path(sys.argv[1])) as fleet:\n"
+        "    print('up', fleet.network.number, flush=True); time.sleep(600)"
+    )
+    maker = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    with maker:
+        assert maker.stdout is not None
+        number = next(int(line.split()[1]) for line in maker.stdout if line.startswith("up "))
+        os.kill(maker.pid, signal.SIGKILL)
+    network = Network(number)
+    assert traces(tmp_path / str(number), network)
+    assert machines.sweep(tmp_path) == [number]
+    assert eventually(lambda: not traces(tmp_path / str(number), network)), traces(tmp_path / str(number), network)
+
+
+def test_a_name_that_does_not_fit_is_refused(fleet: Fleet) -> None:
+    with pytest.raises(machines.MachineError, match="too long"):
+        fleet.add("a-very-long-name")
+
+
+def test_what_fails_inside_says_so(fleet: Fleet) -> None:
+    machine = fleet.add("e")
+    with pytest.raises(machines.MachineError) as caught:
+        machine.run("echo the reason >&2; exit 3")
+    assert "ended with 3" in str(caught.value)
+    assert caught.value.problems == ("the reason",)
