@@ -217,7 +217,6 @@ def test_haproxy_of_compose_keeps_the_rules_of_the_fleet() -> None:
 
 def test_compose_gives_requests_in_flight_the_time_that_the_contract_gives_them() -> None:
     document = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    assert document["name"] == CONTRACT.name
     services = document["services"]
     assert set(services) == {"migrate", "seed", "web1", "web2", "lb"}
     for name in ("web1", "web2"):
