@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.agent import manifest as agent_manifest
-from deploy.agent.supervisors import process
+from deploy.agent.supervisors import serving
 from deploy.artifacts import ReleaseTree, image_layers
 from deploy.artifacts.image import FILES
 from deploy.artifacts.image_layers import Entry, Parts
@@ -129,6 +129,5 @@ def test_any_other_word_goes_to_the_command_line_of_the_app(files: list[dict[str
 
 
 def test_gunicorn_gets_what_the_agent_gives_it(release: ReleaseTree) -> None:
-    builder = getattr(process, "gunicorn", None) or process.serving.gunicorn  # type: ignore[attr-defined]
-    on_server = builder(agent_manifest.parse(release.manifest.text.encode()), "python", "gazetteer")
+    on_server = serving.gunicorn(agent_manifest.parse(release.manifest.text.encode()), "python", "gazetteer")
     assert list(image_layers.gunicorn(json.loads(release.manifest.text))) == on_server[3:]
