@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format release wheel rpm repo image agent bench lock clean operator packager dev
+.PHONY: help demo run test lint format release wheel rpm repo image agent artifacts key sign verify-reproducible bench lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -12,7 +12,7 @@ export PYTHON
 help: ## print this
 	@awk 'BEGIN { FS = ":.*## " } \
 	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	    /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	    /^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ See it work
 demo: operator ## build, set up `local`, deploy, and roll a second release out under traffic
@@ -41,6 +41,15 @@ image: operator ## the image: the release tree on a base; BASE=IMAGE, or Debian'
 agent: operator ## releasectl, the one program that runs on every server
 	@$(VENV)/python -m deploy.artifacts.agent dist/releasectl
 
+artifacts: operator ## all of these with checksums, bill of materials, provenance and signatures; WITHOUT=rpm,image
+	@$(VENV)/python -m deploy.artifacts.supply artifacts --without "$(WITHOUT)"
+
+key: operator ## a key to sign releases with; only its public half enters the repository
+	@$(VENV)/python -m deploy.artifacts.supply key
+
+sign: operator ## sign what was built, with that key
+	@$(VENV)/python -m deploy.artifacts.supply sign
+
 ##@ Check
 test: dev ## lint, types and every test, on real gunicorn, HAProxy and sockets
 	@packaging/check.sh lint
@@ -51,6 +60,9 @@ lint: dev ## formatting, lint, import rules and types only
 
 format: dev ## mend formatting and what the linter can mend
 	@$(VENV)/ruff check --fix --quiet . ; $(VENV)/ruff format --quiet .
+
+verify-reproducible: operator ## build the commit twice, as differently as possible, and compare every byte
+	@$(VENV)/python -m deploy.artifacts.supply verify-reproducible --without "$(WITHOUT)"
 
 bench: operator ## time a cold deploy, a one-line change and a deploy of nothing, phase by phase
 	@$(VENV)/python bench/deploy.py

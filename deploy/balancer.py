@@ -81,6 +81,7 @@ class Balancer:
                 proven=row.get("status") in ("UP", "DRAIN"),  # "UP 1/2": not every check that it takes has passed
                 sessions=int(row.get("scur") or 0) + int(row.get("qcur") or 0),
                 check=row.get("check_status", "").lstrip("* "),
+                address=f"{state['srv_addr']}:{state['srv_port']}",
             )
         return found
 
@@ -102,6 +103,13 @@ class Balancer:
         if answer:
             raise BalancerError(f"load balancer: could not set {name} to {state}: {answer}")
 
+    def set_address(self, name: str, address: str) -> None:
+        """Send a server's requests elsewhere. HAProxy answers a change, and no change, with a sentence."""
+        host, _, port = address.rpartition(":")
+        answer = self._send(f"set server {self.backend}/{name} addr {host} port {port}").strip()
+        if self.server(name).address != address:
+            raise BalancerError(f"load balancer: could not send {name}'s requests to {address}: {answer}")
+
     def wait_until(self, name: str, is_so: Callable[[Server], bool], timeout: float) -> Server | None:
         """Look again and again until `is_so`, at most `timeout` seconds; None when it never was."""
         deadline = time.monotonic() + timeout
@@ -121,8 +129,14 @@ class Balancer:
 
     def pid(self) -> int:
         """Tell HAProxy's process id."""
-        rows = dict(line.split(": ", 1) for line in self._send("show info").splitlines() if ": " in line)
-        return int(rows["Pid"])
+        return int(self._info()["Pid"])
+
+    def description(self) -> str:
+        """Tell the description in the configuration that runs."""
+        return self._info().get("description", "")
+
+    def _info(self) -> dict[str, str]:
+        return dict(line.split(": ", 1) for line in self._send("show info").splitlines() if ": " in line)
 
     def save_state(self) -> str:
         """Return the state of all servers, for `load-server-state-from-file`."""

@@ -44,7 +44,7 @@ def main() -> int:
     say(f"\nFrom a checkout to a served, rolled-out release in {time.monotonic() - begun:.0f} s: {settings.url}")
     say(f"  fab status:{ENVIRONMENT}     what runs where\n  fab rollback:{ENVIRONMENT}   back to the release before")
     say(f"  fab logs:{ENVIRONMENT}       what it logs\n  fab destroy:{ENVIRONMENT}    stop and remove it")
-    return Exit.FAILED_UNCHANGED if summary.failed else Exit.OK
+    return Exit.OK if summary and not summary.failed else Exit.FAILED_UNCHANGED
 
 
 def _build(ref: str | None) -> str:

@@ -16,6 +16,15 @@ from deploy.toml_position import Document, load
 
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "deploy" / "environments"
+# Variables that are not the application's to set, as patterns, and why. The agent refuses its own once more.
+RESERVED = (
+    ("HOME|RELEASE_VERSION|RELEASE_GENERATION", "the agent sets it"),
+    ("PATH|PYTHON(HOME|PATH|STARTUP|EXECUTABLE)|LD_.*", "it would run other code than the release's"),
+    (
+        "GUNICORN_CMD_ARGS|LISTEN_.*|NOTIFY_SOCKET",
+        "it would change how the release is served; see [tool.slipway.server]",
+    ),
+)
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
@@ -43,6 +52,11 @@ Address = Annotated[str, BeforeValidator(_address)]
 Variable = Annotated[
     str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v)
 ]
+
+
+def reserved(name: str) -> str:
+    """Say why a variable can't have this name; empty when it can."""
+    return next((reason for pattern, reason in RESERVED if re.fullmatch(pattern, name)), "")
 
 
 class HostEntry(TomlModel):
@@ -82,6 +96,7 @@ class EnvironmentFile(TomlModel):
 
     transport: Literal["local"]
     directory: Annotated[Path, Field(strict=False)]
+    signatures: Literal["required", "optional"] = "optional"
     hosts: dict[str, HostEntry] = Field(min_length=1)
     balancer: BalancerEntry
     rollout: RolloutEntry = RolloutEntry()
@@ -102,9 +117,13 @@ class EnvironmentFile(TomlModel):
     @field_validator("variables", mode="after")
     @classmethod
     def _variables(cls, variables: dict[str, str]) -> dict[str, str]:
-        for name in variables:
+        for name, value in variables.items():
             if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
                 raise ValueError(f"{name}: expected a variable's name in upper case, such as LOG_LEVEL")
+            if reason := reserved(name):
+                raise ValueError(f"{name}: expected another name: {reason}")
+            if "\0" in value:
+                raise ValueError(f"{name}: expected text without a NUL character")
         return variables
 
     @model_validator(mode="after")
@@ -115,6 +134,8 @@ class EnvironmentFile(TomlModel):
                 raise ValueError(f"{who} and {seen[listen]} both listen on {listen}: expected an address for each")
             seen[listen] = who
         for name in self.secrets:
+            if reason := reserved(name):
+                raise ValueError(f"secret {name}: expected another name: {reason}")
             if name in self.variables:
                 raise ValueError(f"{name} is both a variable and a secret: expected one of them")
         return self
@@ -171,4 +192,4 @@ def _checked(document: Document) -> tuple[Path, EnvironmentFile]:
     if file is None:
         count = f"{len(problems)} mistake{'s' * (len(problems) != 1)}"
         raise EnvironmentFileError(f"{document.path} has {count}; nothing was touched", problems=tuple(problems))
-    return ROOT / file.directory, file
+    return (ROOT / file.directory).resolve(), file

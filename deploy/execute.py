@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from deploy import sync
+from deploy.agents import AgentError
 from deploy.errors import SlipwayError
 from deploy.hosts import Hosts
-from deploy.lease import Lease
+from deploy.lease import Lease, LeaseLost
 from deploy.plan import Group, Kind, Lane, Plan, Step
 from deploy.report import Reporter
 from deploy.variables import Variables
@@ -31,6 +32,7 @@ class StepFailed(SlipwayError):
         super().__init__(error.message, hint=error.hint, problems=error.problems)
         self.step = step
         self.detail = getattr(error, "detail", "")
+        self.code = getattr(error, "code", "")
 
 
 class Interrupted(SlipwayError):
@@ -45,6 +47,7 @@ class Payload:
     manifest_text: str
     variables: Variables | None = None
     tree: Path | None = None
+    signature: str | None = None
 
 
 @dataclass
@@ -69,6 +72,8 @@ class Executor:
         """
         for group in self.plan.groups:
             self._group(group)
+            if self.lease.lost.is_set():
+                raise LeaseLost("another deployer has taken over")
             if self.halt.is_set():
                 raise Interrupted("stopped at your request")
 
@@ -80,7 +85,7 @@ class Executor:
 
     def _lane(self, lane: Lane) -> None:
         for step in lane:
-            if self.halt.is_set():
+            if self.halt.is_set() or self.lease.lost.is_set():
                 return
             try:
                 self._step(step)
@@ -114,13 +119,19 @@ class Executor:
             missing = agent.call("missing", hashes=sorted(files))["missing"]
             if missing:
                 sizes = [files[sha256][1] for sha256 in missing]
-                agent.request(
-                    "receive",
-                    {"encoding": "identity", "length": sync.length(sizes), "token": self.lease.tokens[step.host]},
-                    payload=sync.stream(tree, files, missing),
-                    silence=GRACE + sum(sizes) / 1e6,
-                )
-            self._agent(step, "assemble", manifest=self.payload.manifest_text)
+                try:
+                    agent.request(
+                        "receive",
+                        {"encoding": "identity", "length": sync.length(sizes), "token": self.lease.tokens[step.host]},
+                        payload=sync.stream(tree, files, missing),
+                        silence=GRACE + sum(sizes) / 1e6,
+                    )
+                except AgentError as error:
+                    if error.code == "hash-mismatch":
+                        sync.expose_altered(tree, files, missing)
+                        error.hint = "make release puts the file in dist/ right"
+                    raise
+            self._agent(step, "assemble", manifest=self.payload.manifest_text, signature=self.payload.signature)
             self._agent(
                 step,
                 "prepare",
@@ -164,42 +175,49 @@ class Executor:
     def _drain(self, step: Step) -> str:
         timeout = self.hosts.environment.file.rollout.drain_timeout
         with self._in_ledger(step):
-            self.hosts.balancer.set_state(step.host, "drain")
+            self._set_state(step.host, "drain")
             if self.hosts.balancer.wait_until(step.host, lambda s: s.sessions == 0, timeout):
                 # Closes its idle connections too; gunicorn would wait 2 s for a last request on each (measured).
-                self.hosts.balancer.set_state(step.host, "maint")
+                self._set_state(step.host, "maint")
                 return "idle"
             left = self.hosts.balancer.server(step.host).sessions
         return f"{left} still in flight after {timeout:.0f} s; the old generation finishes them"
 
     def _switch(self, step: Step) -> str:
-        answer = self._agent(
-            step,
-            "activate",
-            in_ledger=True,
-            generation=self.plan.target.generation,
-            deadline=self._health["deadline"],
-            listen=self.hosts.environment.hosts[step.host].listen,
-        )
         self.switched.add(step.host)
+        try:
+            answer = self._agent(
+                step,
+                "activate",
+                in_ledger=True,
+                generation=self.plan.target.generation,
+                deadline=self._health["deadline"],
+                listen=self.hosts.environment.hosts[step.host].listen,
+            )
+        except AgentError:  # it says that all is as before; one that is gone says nothing
+            self.switched.discard(step.host)
+            raise
         seconds = answer["seconds"]
         return f"ready in {seconds['start'] + seconds['ready']:.1f} s, the old one gone in {seconds['stop']:.1f} s"
 
     def _ready(self, step: Step) -> str:
         with self._in_ledger(step):
-            if self.hosts.balancer.server(step.host).admin == "maint":
-                self.hosts.balancer.set_state(step.host, "drain")  # checked again, and still without users
-            server = self.hosts.balancer.wait_until(step.host, lambda s: s.up and s.proven, self._health["deadline"])
-            if server is None:
+            listen, server = self.hosts.environment.hosts[step.host].listen, self.hosts.balancer.server(step.host)
+            if server.address != listen:
+                self.hosts.balancer.set_address(step.host, listen)
+            if server.admin == "maint":
+                self._set_state(step.host, "drain")  # checked again, and still without users
+            found = self.hosts.balancer.wait_until(step.host, lambda s: s.up and s.proven, self._health["deadline"])
+            if found is None:
                 check = self.hosts.balancer.server(step.host).check
                 raise SlipwayError(
                     f"{step.host}: the load balancer's check of {self._health['ready']} says {check}, not 200"
                 )
-        return f"check says {server.check}"
+        return f"check says {found.check}"
 
     def _restore(self, step: Step) -> str:
         with self._in_ledger(step):
-            self.hosts.balancer.set_state(step.host, "ready")
+            self._set_state(step.host, "ready")
             self.hosts.balancer.wait_until(step.host, lambda s: s.up and s.admin == "ready", GRACE)
         return "in service"
 
@@ -209,6 +227,14 @@ class Executor:
         return f"{count(len(gone), 'release')} removed, {human(answer['bytes'])} freed" if gone else "nothing to remove"
 
     # How steps reach hosts and ledger.
+
+    def _set_state(self, host: str, state: str) -> None:
+        """Set a server's state at the load balancer, unless another deployer has taken over meanwhile.
+
+        HAProxy knows no fencing numbers, so the host's agent is asked right before.
+        """
+        self.hosts.agents[host].call("ledger", tail=1, token=self.lease.tokens[host])
+        self.hosts.balancer.set_state(host, state)
 
     @property
     def _health(self) -> Mapping[str, Any]:
@@ -241,7 +267,7 @@ class Executor:
         agent, entry, begun = self.hosts.agents[step.host], self._entry(step), time.monotonic()
 
         def append(phase: str, **more: Any) -> None:
-            agent.call("ledger", append=[{**entry, "phase": phase, **more}])
+            agent.call("ledger", append=[{**entry, "phase": phase, **more}], token=self.lease.tokens[step.host])
 
         append("begin")
         try:

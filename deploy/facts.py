@@ -15,6 +15,7 @@ class Release:
     digest: str
     complete: bool
     migrations: tuple[str, ...] = ()
+    signature: str | None = None  # its sha256; whose it is, and whether it is good, the agent checks when it matters
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Server:
     proven: bool = False  # and its latest check passed; after maint a server counts as up until one fails
     sessions: int = 0
     check: str = ""  # the last check's outcome: L7OK, L4CON, ...
+    address: str = ""  # where the balancer sends requests
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,19 @@ class Host:
     """One web host: what its agent answered, and what the load balancer says of it."""
 
     name: str
-    listen: str
+    listen: str  # the address it shall have
     releases: tuple[Release, ...] = ()
     generations: tuple[Generation, ...] = ()
     current: int | None = None
     processes: tuple[Process, ...] = ()
     server: Server | None = None
+    listening: str | None = None  # the address it has
+    unreadable: tuple[int, ...] = ()  # numbers of generations whose description is damaged
     platform: str = ""
     pythons: tuple[str, ...] = ()  # minor versions that are installed
     disk_free: int | None = None  # bytes where releases go
     deployer: str = ""  # who holds the lease
+    signers: str | None = None  # sha256 of the list of those whose signature counts; None: no signature is required
     problem: str = ""  # why nothing could be observed
     missing_files: int = 0  # what it lacks of the target's release
     missing_bytes: int = 0
@@ -100,9 +105,21 @@ class Host:
         """Whether users' requests reach this host now."""
         return self.serving and (self.server is None or (self.server.admin == "ready" and self.server.up))
 
+    @property
+    def moves(self) -> bool:
+        """Whether it listens on another address than it shall."""
+        return self.listening is not None and self.listening != self.listen
+
+    @property
+    def in_place(self) -> bool:
+        """Whether users' requests reach this host where it shall listen."""
+        found_at = self.server.address if self.server else ""
+        return self.in_service and not self.moves and found_at in ("", self.listen)
+
     def runs_only(self, number: int) -> bool:
-        """Whether generation `number`, and nothing else, runs and answers."""
-        return self.current == number and self.serving and all(p.generation == number for p in self.processes)
+        """Whether generation `number`, and nothing else, runs and answers, where it shall."""
+        alone = all(p.generation == number for p in self.processes)
+        return self.current == number and self.serving and alone and not self.moves
 
 
 def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: Server | None) -> Host:
@@ -111,7 +128,9 @@ def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: 
         name=name,
         listen=listen,
         releases=tuple(
-            Release(r["version"], r["digest"], r["complete"], tuple(r.get("migrations", ())))
+            Release(
+                r["version"], r["digest"], r["complete"], tuple(r.get("migrations", ())), signature=r.get("signature")
+            )
             for r in status["releases"]
         ),
         generations=tuple(
@@ -132,13 +151,21 @@ def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: 
             for p in status["processes"]
         ),
         server=server,
+        listening=status["listening"],
+        unreadable=tuple(status.get("unreadable", ())),
         platform=status["host"]["platform"],
         pythons=tuple(status["host"]["pythons"]),
         disk_free=status["host"]["disk_free"],
         deployer=_deployer(status.get("lease")),
+        signers=status.get("signers"),
     )
 
 
 def _deployer(lease: Mapping[str, Any] | None) -> str:
+    if lease and lease.get("problem"):
+        return f"nobody can tell: {lease['problem']}"
     owner = (lease or {}).get("owner")
-    return f"{owner['who']}@{owner['host']}, process {owner['pid']}, rollout {owner['rollout']}" if owner else ""
+    if not owner:
+        return ""
+    who, host, pid, rollout = (owner.get(key, "unknown") for key in ("who", "host", "pid", "rollout"))
+    return f"{who}@{host}, process {pid}, rollout {rollout}"

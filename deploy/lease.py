@@ -26,11 +26,21 @@ class LeaseHeld(SlipwayError):
     exit_code = Exit.LEASE_HELD
 
 
+class LeaseLost(SlipwayError):
+    """Another deployer has taken over: this one must not touch anything any more."""
+
+    exit_code = Exit.LEASE_HELD
+
+
+LOST = ("fenced", "lease-lost")  # what an agent answers to a deployer that was overtaken
+
+
 @dataclass(frozen=True)
 class Lease:
-    """A held lease: each host's fencing number."""
+    """A held lease: each host's fencing number, and whether a heartbeat found that it is another's by now."""
 
     tokens: dict[str, int]
+    lost: threading.Event
 
 
 def owner(rollout: str) -> dict[str, Any]:
@@ -53,7 +63,7 @@ def hold(hosts: Hosts, rollout: str) -> Iterator[Lease]:
     """
     ttl, me = hosts.environment.file.rollout.lease, owner(rollout)
     tokens: dict[str, int] = {}
-    done = threading.Event()
+    done, lost = threading.Event(), threading.Event()
 
     def heartbeat() -> None:
         # Sessions of its own: the others may be waiting for a switch. They open only when a rollout lasts so long.
@@ -64,8 +74,11 @@ def hold(hosts: Hosts, rollout: str) -> Iterator[Lease]:
                     if host not in sessions:
                         sessions[host] = hosts.agents[host].another()
                         stack.callback(sessions[host].close)
-                    with suppress(SlipwayError):  # a host that is gone fails its own step
+                    try:
                         sessions[host].call("lease", action="renew", owner=me, ttl=ttl, token=token)
+                    except SlipwayError as error:  # a host that is gone fails its own step
+                        if getattr(error, "code", "") in LOST:
+                            lost.set()
 
     try:
         for host, agent in hosts.agents.items():
@@ -75,12 +88,12 @@ def hold(hosts: Hosts, rollout: str) -> Iterator[Lease]:
                 if error.code != "lease-held":
                     raise
                 raise LeaseHeld(
-                    error.message, hint=f"wait until it is done; fab status:{hosts.environment.name} shows who it is"
+                    error.message, hint=f"wait until it is done; fab status:{hosts.environment.name} shows it"
                 ) from None
         beat = threading.Thread(target=heartbeat, daemon=True)
         beat.start()
         try:
-            yield Lease(tokens)
+            yield Lease(tokens, lost)
         finally:
             done.set()
             beat.join()

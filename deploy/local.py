@@ -5,32 +5,25 @@ Under the environment's directory: one directory a web host (its agent's root), 
 
 from __future__ import annotations
 
-import os
+import copy
 import shutil
-import signal
 import socket
-import subprocess
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment as Jinja
-from jinja2 import FileSystemLoader, StrictUndefined
-
 import deploy.artifacts.agent as zipapp
-from deploy import variables
-from deploy.agents import Agent, install
+from deploy import haproxy, signatures, variables
+from deploy import lease as leases
+from deploy.agents import Agent, AgentError, AgentGone, install
 from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.hosts import Hosts, connect
 
-TEMPLATES = Path(__file__).parent.parent / "salt" / "haproxy" / "files"
 MARKER = "slipway-environment"  # the file that says whose directory this is
-EMPTY_STATE = "1\n"  # the version of the format, and no server (management guide, "show servers state")
 STOP_TIMEOUT = 60.0  # seconds a generation gets to finish its requests before the environment is removed
 
 Say = Callable[[str], None]
@@ -47,14 +40,17 @@ def bootstrap(environment: Environment, contract: Contract, say: Say) -> bool:
     """
     said = _Counter(say)
     _claim(environment)
-    with connect(environment, contract.name) as hosts:
+    with connect(environment, contract.name) as hosts, _alone(hosts, "bootstrap"):
         _check_addresses(environment, hosts)
+        _check_running_signed(environment, hosts)
         for name in variables.generate_missing(environment):
             said(f"secret    {name} generated")
         _make_directories(environment, said)
         _install_agents(hosts, said)
+        _require_signatures(environment, hosts, said)
         _start_generations(hosts, said)
-        _balancer(environment, contract, hosts, said)
+        if done := haproxy.ensure(environment.directory / "lb", haproxy.render(environment, contract), hosts.balancer):
+            said(f"balancer  HAProxy {done}: {environment.url}")
         for host in _left_over(environment):  # the load balancer does not know it any more
             said(f"{host:<9} is no longer in {environment.path}: {_stop(hosts, host)}")
     return said.count > 0
@@ -62,18 +58,49 @@ def bootstrap(environment: Environment, contract: Contract, say: Say) -> bool:
 
 def destroy(environment: Environment, contract: Contract, say: Say) -> bool:
     """Stop every process of the environment and remove its directory, data included. Returns whether there was one."""
-    if not environment.directory.exists():
+    if not environment.directory.exists() or not any(environment.directory.iterdir()):
         return False
     _claim(environment)
-    with connect(environment, contract.name) as hosts:
-        _stop_balancer(hosts)
+    with connect(environment, contract.name) as hosts, _alone(hosts, "destroy"):
         there = [*(h for h in environment.web if (hosts.root(h) / "releasectl").is_file()), *_left_over(environment)]
         with ThreadPoolExecutor(len(there) or 1) as pool:
             for host, done in zip(there, pool.map(lambda h: _stop(hosts, h), there), strict=True):
                 say(f"{host:<9} {done}")
-    shutil.rmtree(environment.directory)
+        haproxy.stop(hosts.balancer)
+    _remove(environment.directory)
     say(f"directory {environment.directory} removed")
     return True
+
+
+@contextmanager
+def _alone(hosts: Hosts, what: str) -> Iterator[None]:
+    """Keep deployers away meanwhile; where no agent is, there is nothing to keep them from.
+
+    Raises: LeaseHeld.
+    """
+    there = {host: agent for host, agent in hosts.agents.items() if (hosts.root(host) / "releasectl").is_file()}
+    with ExitStack() as stack:
+        with suppress(AgentError, AgentGone):  # an agent that can't answer must not be what forbids to mend it
+            stack.enter_context(leases.hold(replace_agents(hosts, there), what))
+        yield
+
+
+def replace_agents(hosts: Hosts, agents: dict[str, Agent]) -> Hosts:
+    """Give the same hosts with fewer agents."""
+    fewer = copy.copy(hosts)
+    fewer.agents = agents
+    return fewer
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory and all in it; a mount point stays, empty."""
+    for entry in directory.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    with suppress(OSError):
+        directory.rmdir()
 
 
 @dataclass
@@ -90,11 +117,18 @@ def _claim(environment: Environment) -> None:
     """Make sure that the directory is this environment's own: `destroy` removes all of it."""
     directory, marker = environment.directory, environment.directory / MARKER
     if not directory.exists():
-        directory.mkdir(parents=True)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700)  # the database and everybody's API tokens are in it
     elif not marker.is_file() and any(directory.iterdir()):
         raise LocalError(
             f"{environment.name}: {directory} has other things in it (no {MARKER})",
             hint=f"name a directory that does not exist yet in {environment.path}",
+        )
+    owner = marker.read_text().strip() if marker.is_file() else ""
+    if owner not in ("", environment.name):
+        raise LocalError(
+            f"{environment.name}: {directory} is the directory of the environment {owner}",
+            hint=f"name another directory in {environment.path}",
         )
     marker.write_text(f"{environment.name}\n")
 
@@ -142,6 +176,49 @@ def _install_agents(hosts: Hosts, say: Say) -> None:
             say(f"agent     {host}: releasectl installed")
 
 
+def _check_running_signed(environment: Environment, hosts: Hosts) -> None:
+    """Before a host goes by another list of signers: what serves there must be good by it, or no way leads back to it.
+
+    Raises: LocalError.
+    """
+    content = signatures.wanted(environment)
+    problems = []
+    for host, agent in hosts.agents.items() if content is not None else ():
+        signers = hosts.root(host) / "allowed_signers"
+        if not (hosts.root(host) / "releasectl").is_file() or (signers.is_file() and signers.read_bytes() == content):
+            continue
+        status = agent.call("status")
+        for generation in (g for g in status["generations"] if g["number"] == status["current"]):
+            there = agent.call("manifest", version=generation["version"])
+            text, signature = there["manifest"], there.get("signature")
+            if problem := signatures.problem(environment, generation["version"], text, signature):
+                problems.append(f"{host}: serves generation {generation['number']}: {problem}")
+    if problems:
+        raise LocalError(
+            f"{environment.name}: signatures can't be required yet: what serves has none that counts",
+            problems=tuple(problems),
+            hint=f"make sign, fab deploy:{environment.name}, then bootstrap again",
+        )
+
+
+def _require_signatures(environment: Environment, hosts: Hosts, say: Say) -> None:
+    """Give the hosts the list of those whose signature counts, or take it away."""
+    content = signatures.wanted(environment)
+    for host in hosts.agents:
+        path = hosts.root(host) / "allowed_signers"
+        there = path.read_bytes() if path.is_file() else None
+        if there == content:
+            continue
+        if content is None:
+            path.unlink()
+            say(f"signers   {host}: signatures are no longer required")
+        else:
+            aside = path.with_name(".allowed_signers.new")
+            aside.write_bytes(content)
+            aside.rename(path)
+            say(f"signers   {host}: releases must be signed by one of {signatures.SIGNERS.name}")
+
+
 def _left_over(environment: Environment) -> list[str]:
     """Find hosts that were taken out of the environment file and still have something to stop."""
     agents = environment.directory.glob("*/releasectl")
@@ -167,65 +244,3 @@ def _start_generations(hosts: Hosts, say: Say) -> None:
         if current is not None and not any(p["generation"] == current for p in status["processes"]):
             agent.request("start", {"listen": hosts.environment.hosts[host].listen}, silence=STOP_TIMEOUT)
             say(f"{host:<9} generation {current} started")
-
-
-def _balancer(environment: Environment, contract: Contract, hosts: Hosts, say: Say) -> None:
-    directory = environment.directory / "lb"
-    config, text = directory / "haproxy.cfg", render(environment, contract)
-    changed = not config.is_file() or config.read_text() != text
-    running = hosts.balancer.answers()
-    if running and not changed:
-        return
-    # What was drained before a reload stays drained; a fresh start begins with all servers ready.
-    (directory / "run" / "server-state").write_text(hosts.balancer.save_state() if running else EMPTY_STATE)
-    candidate = directory / "haproxy.cfg.new"
-    candidate.write_text(text)
-    haproxy(directory, "-c", "-f", candidate.name)  # a bad file is refused; the live one stays
-    candidate.rename(config)
-    takeover = []
-    if running:
-        takeover = ["-x", "run/admin.sock", "-sf", str(hosts.balancer.pid())]
-    haproxy(directory, "-D", "-f", config.name, "-p", "run/haproxy.pid", *takeover)
-    _wait(hosts.balancer.answers, "HAProxy does not answer on its runtime socket")
-    say(f"balancer  HAProxy {'reloaded' if running else 'started'}: {environment.url}")
-
-
-def render(environment: Environment, contract: Contract) -> str:
-    # Not HTML, so nothing to escape.
-    jinja = Jinja(  # noqa: S701
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    return jinja.get_template("haproxy.cfg.jinja").render(
-        name=contract.name,
-        listen=environment.file.balancer.listen,
-        servers=[{"name": name, "address": host.listen} for name, host in environment.web.items()],
-        health=contract.health,
-        sockets="run",  # relative to HAProxy's directory: a socket's path may have 107 bytes (unix(7))
-        user="",
-        max_request=environment.file.balancer.max_request,
-    )
-
-
-def haproxy(directory: Path, *arguments: str) -> None:
-    program = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        raise LocalError("haproxy is not installed", hint="as root: apt-get install haproxy")
-    done = subprocess.run([program, *arguments], cwd=directory, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise LocalError("haproxy refuses", problems=tuple((done.stderr or done.stdout).strip().splitlines()[-8:]))
-
-
-def _stop_balancer(hosts: Hosts) -> None:
-    if hosts.balancer.answers():
-        pid = hosts.balancer.pid()
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        _wait(lambda: not Path(f"/proc/{pid}").exists(), f"HAProxy (pid {pid}) does not end")
-
-
-def _wait(is_so: Callable[[], bool], otherwise: str, timeout: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise LocalError(otherwise)
-        time.sleep(0.02)

@@ -73,6 +73,7 @@ class Target:
     migrations: tuple[str, ...] = ()  # revisions that the release knows, oldest first
     contract_migrations: frozenset[str] = frozenset()
     seed: bool = False  # the application has reference data to load
+    signature: str | None = None  # sha256 of the release's signature, when it has one
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -124,7 +125,7 @@ def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
     trial_ready = Group(
         "trial", tuple((Step(Kind.TRIAL, h.name, "before it sees a user", check="ready"),) for h in untried)
     )
-    database = _database(hosts, target, pending) if untried else None
+    database = _database(hosts, target, pending) if turns else None
     groups: list[Group | None] = [stage]
     groups += [trial_live, database] if database and pending else [database]
     groups += [trial_ready, *turns]
@@ -136,20 +137,31 @@ def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
 
 
 def number_generation(hosts: Iterable[Host], identity: tuple[str, str]) -> int:
-    """Choose the number of the generation with `identity`: the one it has, or the next free one of the environment."""
+    """Choose the number of the generation with `identity`: that of the running or of the newest one, or the next free.
+
+    Any other old number is not used again, so that "the generation before" always is the one that ran before. A number
+    that means different things on two hosts, or can't be read on one, is spoilt: someone's hand, or a bad disk.
+    """
+    hosts = list(hosts)
     generations = [g for h in hosts for g in h.generations]
-    same = [g.number for g in generations if g.identity == identity]
-    # A number whose generations differ between hosts is spoilt (someone's hand): leave it.
-    whole = [n for n in same if all(g.identity == identity for g in generations if g.number == n)]
-    return max(whole) if whole else max((g.number for g in generations), default=0) + 1
+    unreadable = {number for h in hosts for number in h.unreadable}
+    newest = max([*(g.number for g in generations), *unreadable], default=0)
+    for number in (running_generation(hosts), newest):
+        found = {g.identity for g in generations if g.number == number}
+        if number and number not in unreadable and found == {identity}:
+            return number
+    return newest + 1
 
 
 def rollback_candidates(hosts: Sequence[Host]) -> list[Generation]:
-    """List what the environment can go back to, newest first: activated on every host, and older than what runs."""
-    running = running_generation(hosts)
-    if running is None or not hosts:
+    """List what the environment can go back to, what ran last first: activated on every host, and older than what runs.
+
+    A host that runs nothing yet has nothing to go back to, and is left out.
+    """
+    running, run = running_generation(hosts), [h for h in hosts if h.current is not None]
+    if running is None:
         return []
-    first, *others = hosts
+    first, *others = run
     return sorted(
         (
             g
@@ -160,7 +172,7 @@ def rollback_candidates(hosts: Sequence[Host]) -> list[Generation]:
                 (o := h.generation(g.number)) and o.activated is not None and o.identity == g.identity for h in others
             )
         ),
-        key=lambda g: -g.number,
+        key=lambda g: -(g.activated or 0.0),
     )
 
 
@@ -169,7 +181,16 @@ def running_generation(hosts: Iterable[Host]) -> int | None:
     return max((h.current for h in hosts if h.current is not None), default=None)
 
 
-def pending_migrations(hosts: Iterable[Host], target: Target) -> tuple[str, ...]:
+def pending_migrations(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
+    """List the target's revisions that `migrate` has to look at, oldest first: the new ones.
+
+    All of them when something ran and nothing is ready now: then the database itself may be gone.
+    """
+    ran, serves = any(h.current is not None for h in hosts), any(h.serving for h in hosts)
+    return target.migrations if ran and not serves else new_migrations(hosts, target)
+
+
+def new_migrations(hosts: Iterable[Host], target: Target) -> tuple[str, ...]:
     """List the target's revisions that no generation has brought to the database yet, oldest first.
 
     A generation that migrated the database, or was ready once, shows that the schema has its release's revisions.
@@ -197,7 +218,7 @@ def _problems(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
         generation = host.generation(target.generation)
         if generation and generation.identity != target.identity:
             problems.append(f"{host.name} has a generation {target.generation} with other content")
-    contract = [r for r in pending_migrations(hosts, target) if r in target.contract_migrations]
+    contract = [r for r in new_migrations(hosts, target) if r in target.contract_migrations]
     if contract and running_generation(hosts) is not None:
         problems.append(
             f"migration {', '.join(contract)} is a contract migration: the running release still needs the old shape, "
@@ -214,6 +235,8 @@ def _stage(hosts: Sequence[Host], target: Target) -> Group:
             lanes.append((Step(Kind.STAGE, host.name, why, files=host.missing_files, bytes=host.missing_bytes),))
         elif host.generation(target.generation) is None:
             lanes.append((Step(Kind.STAGE, host.name, "release is here; the variables are new"),))
+        elif target.signature and getattr(host.release(target.version), "signature", None) != target.signature:
+            lanes.append((Step(Kind.STAGE, host.name, "release is here; its signature is new"),))
     return Group("stage", tuple(lanes))
 
 
@@ -227,15 +250,16 @@ def _database(hosts: Sequence[Host], target: Target, pending: tuple[str, ...]) -
     first = hosts[0].name
     lane: list[Step] = []
     if pending:
-        lane.append(Step(Kind.MIGRATE, first, f"revisions {', '.join(pending)}"))
-    if target.seed and not any(g.activated is not None for h in hosts for g in h.generations):
-        lane.append(Step(Kind.SEED, first, "the environment is empty"))
+        lane.append(Step(Kind.MIGRATE, first, f"revision{'s' * (len(pending) != 1)} {', '.join(pending)}"))
+    ran = any(h.current is not None for h in hosts)
+    if target.seed and not any(h.serving for h in hosts):
+        lane.append(Step(Kind.SEED, first, "nothing is ready: is it there?" if ran else "the environment is empty"))
     return Group("database", (tuple(lane),)) if lane else None
 
 
 def _turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]:
     """Take each host that is not at the target in turn, in batches that leave the floor in service."""
-    todo = [h for h in hosts if not (h.runs_only(target.generation) and h.in_service)]
+    todo = [h for h in hosts if not (h.runs_only(target.generation) and h.in_place)]
     if not any(h.in_service for h in hosts):
         return [Group("start", tuple(_turn(h, target, drain=False) for h in todo))] if todo else []
     # A host without users risks nothing, so it goes first: the best canary, and capacity for those that follow.
@@ -273,11 +297,13 @@ def _turn(host: Host, target: Target, *, drain: bool) -> Lane:
     running = host.generation(host.current)
     why = f"{running.version} -> {target.version}" if running and host.serving else f"start {target.version}"
     if running and host.serving and running.version == target.version:
-        why = (
-            "the same release, new variables"
-            if running.number != target.generation
-            else "an older generation still runs"
-        )
+        why = "the same release"
+        if running.number != target.generation:
+            why += ", new variables"
+        elif any(p.generation != target.generation for p in host.processes):
+            why += "; an older generation still runs"
+    if host.moves:
+        why = f"{why}; moves from {host.listening} to {host.listen}"
     if host.runs_only(target.generation):
         steps = [Step(Kind.READY, host.name, "runs the generation already")]
         if host.server and host.server.admin != "ready":

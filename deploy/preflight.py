@@ -14,14 +14,14 @@ from deploy.facts import Host
 from deploy.variables import Variables
 
 CHECK_TIMEOUT = 30.0  # seconds
-SPARE = 50_000_000  # bytes that stay free on a host's disk
+SPARE = 150_000_000  # bytes that stay free on a host's disk: logs, ledger, a database that grows
 
 
 class PreflightFailed(SlipwayError):
     """Something must be mended first; nothing was touched."""
 
 
-def host_problems(hosts: Sequence[Host], manifest: Mapping[str, Any]) -> list[str]:
+def host_problems(hosts: Sequence[Host], manifest: Mapping[str, Any], *, shared_disk: bool = False) -> list[str]:
     """List what forbids this release on these hosts."""
     problems = []
     for host in hosts:
@@ -34,7 +34,8 @@ def host_problems(hosts: Sequence[Host], manifest: Mapping[str, Any]) -> list[st
             problems.append(
                 f"{host.name}: expected {manifest['interpreter']} (Python {manifest['python']}), it has {got}"
             )
-        needed = host.missing_bytes + SPARE
+        # The hosts of the embedded environment are directories of one disk.
+        needed = (sum(h.missing_bytes for h in hosts) if shared_disk else host.missing_bytes) + SPARE
         if host.disk_free is not None and host.disk_free < needed:
             problems.append(
                 f"{host.name}: expected {needed / 1e6:,.0f} MB of free disk, it has {host.disk_free / 1e6:,.0f} MB"

@@ -19,6 +19,7 @@ import time
 import urllib.parse
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,10 +152,10 @@ class Prober:
         self._process.stdin.flush()
         self._process.stdout.readline()  # "probing": the clients run
 
-    def stop(self) -> Summary:
-        """Ask the clients to finish their requests, and tell what they counted."""
+    def stop(self) -> Summary | None:
+        """Ask the clients to finish their requests, and tell what they counted; None when someone killed the prober."""
         out, _ = self._process.communicate(timeout=TIMEOUT + 5)
-        return Summary(**json.loads(out))
+        return Summary(**json.loads(out)) if self._process.returncode == 0 else None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -177,7 +178,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop.set()
     for client in clients:
         client.join(TIMEOUT + 1)
-    print(json.dumps(asdict(summarise([c.tally for c in clients]))))  # noqa: T201
+    with suppress(BrokenPipeError):  # whoever asked was killed
+        print(json.dumps(asdict(summarise([c.tally for c in clients]))), flush=True)  # noqa: T201
     return 0
 
 

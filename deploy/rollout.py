@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import secrets
 import signal
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deploy import lease as leases
+from deploy import signatures
 from deploy import variables as vars_
 from deploy.artifacts import ReleaseTree
 from deploy.contract import Contract
@@ -23,7 +26,7 @@ from deploy.errors import Exit, SlipwayError
 from deploy.execute import Executor, Payload
 from deploy.facts import Host
 from deploy.hosts import Hosts, connect
-from deploy.lease import Lease
+from deploy.lease import Lease, LeaseLost
 from deploy.plan import (
     Kind,
     Plan,
@@ -86,12 +89,20 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     observed = hosts.measure(observed, manifest, release.digest)
     identity = (release.digest, wanted.digest)
     target = _target(manifest, release.digest, wanted.digest, number_generation(observed, identity))
+    target = replace(target, signature=_digest(release.signature))
     plan = plan_rollout(observed, target, _policy(hosts.environment))
-    problems = [*plan.problems, *host_problems(observed, manifest)]
+    problems = [
+        *plan.problems,
+        *host_problems(observed, manifest, shared_disk=hosts.environment.file.transport == "local"),
+    ]
+    problems += signatures.host_problems(hosts.environment, observed)
+    if unsigned := signatures.problem(hosts.environment, release.version, release.manifest.text, release.signature):
+        problems.append(unsigned)
     if not all(h.generation(target.generation) for h in observed):  # else this very pair was checked before
         problems += variable_problems(release.path, manifest, wanted)
     _refuse(hosts.environment, problems)
-    return Rollout(tuple(observed), plan, Payload(manifest, release.manifest.text, wanted, release.path))
+    payload = Payload(manifest, release.manifest.text, wanted, release.path, release.signature)
+    return Rollout(tuple(observed), plan, payload)
 
 
 def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
@@ -101,6 +112,7 @@ def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
     """
     observed = hosts.observe()
     _refuse(hosts.environment, [h.problem for h in observed if h.problem])
+    observed = [h for h in observed if h.current is not None] or observed  # a new host has nothing to go back to
     candidates = rollback_candidates(observed)
     chosen = next((g for g in candidates if to in (None, g.number)), None)
     if chosen is None:
@@ -112,7 +124,8 @@ def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
     payload = _from_hosts(hosts, observed, chosen.number)
     target = _target(payload.manifest, chosen.digest, chosen.env_digest, chosen.number)
     plan = plan_rollout(observed, target, _policy(hosts.environment))
-    _refuse(hosts.environment, plan.problems)
+    unsigned = signatures.problem(hosts.environment, chosen.version, payload.manifest_text, payload.signature)
+    _refuse(hosts.environment, [*plan.problems, *([f"generation {chosen.number}: {unsigned}"] if unsigned else [])])
     return Rollout(tuple(observed), plan, payload)
 
 
@@ -140,18 +153,20 @@ def _carry_out(
 
 def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayError, outcome: Outcome) -> None:
     """After a failure, bring the hosts back to what they ran, in the same careful way, and say what came of it."""
-    step = getattr(error, "step", None)
-    said = error.message.removeprefix(f"{step.host}: ").removeprefix(f"{step.kind}: ") if step else error.message
-    failed = f"failed at {step.kind} on {step.host}: {said}" if step else said
-    previous = Counter(h.current for h in rollout.before if h.current is not None and h.serving).most_common(1)
+    failed = _what_failed(error)
     outcome.hint = error.hint
-    outcome.problems = (*error.problems, *_schema_note(executor))
+    if executor.lease.lost.is_set() or getattr(error, "code", "") in leases.LOST or isinstance(error, LeaseLost):
+        outcome.exit, outcome.message = Exit.LEASE_HELD, f"{failed}; another deployer has taken over: this one lets go"
+        outcome.hint = f"fab status:{hosts.environment.name} shows what runs"
+        return
+    outcome.problems = (*error.problems, *_schema_note(rollout, executor))
     if not executor.touched & {Kind.DRAIN, Kind.SWITCH}:
         outcome.exit, outcome.message = Exit.FAILED_UNCHANGED, f"{failed}; nothing changed: {_running(hosts)}"
         return
+    previous = Counter(h.current for h in rollout.before if h.current is not None and h.serving).most_common(1)
     try:
         if previous:
-            _return_to(hosts, executor, previous[0][0])
+            _go_back(hosts, executor, previous[0][0])
     except SlipwayError as again:
         outcome.exit = Exit.MIXED
         outcome.message = f"{failed}; going back failed too: {again.message}"
@@ -166,20 +181,43 @@ def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayE
     outcome.message = f"{failed}; {done}: {_running(hosts)}"
 
 
+def _what_failed(error: SlipwayError) -> str:
+    step = getattr(error, "step", None)
+    if not step:
+        return error.message
+    said = error.message.removeprefix(f"{step.host}: ").removeprefix(f"{step.kind}: ")
+    return f"failed at {step.kind} on {step.host}: {said}"
+
+
+def _go_back(hosts: Hosts, executor: Executor, generation: int) -> None:
+    """Return to a generation; once more when the first look was at processes that were just dying."""
+    try:
+        _return_to(hosts, executor, generation)
+    except SlipwayError as error:
+        if getattr(error, "code", "") in leases.LOST:
+            raise
+        executor.reporter.note(f"{error.message}; looking again")
+        _return_to(hosts, executor, generation)
+
+
 def _return_to(hosts: Hosts, executor: Executor, generation: int) -> None:
     observed = hosts.observe()
-    payload = _from_hosts(hosts, observed, generation)
-    known = next(g for h in observed if (g := h.generation(generation)))
+    there = [h for h in observed if h.generation(generation)]
+    for newcomer in (h for h in observed if h not in there and h.name in executor.switched):
+        # It ran nothing before, so it runs nothing again; the load balancer's check finds it down.
+        executor.reporter.note(f"{newcomer.name} has no generation {generation}: its processes are stopped")
+        hosts.agents[newcomer.name].request("stop", {"generation": executor.plan.target.generation}, silence=120.0)
+    payload = _from_hosts(hosts, there, generation)
+    known = next(g for h in there if (g := h.generation(generation)))
     target = _target(payload.manifest, known.digest, known.env_digest, generation)
-    plan = plan_rollout(observed, target, _policy(hosts.environment))
+    plan = plan_rollout(there, target, _policy(hosts.environment))
     _refuse(hosts.environment, plan.problems)
-    executor.reporter.note(f"going back to {target.version}, generation {generation}")
-    back = replace(executor, plan=plan, payload=payload, switched=set(), touched=set(), halt=type(executor.halt)())
-    back.run()
+    executor.reporter.note(f"going back to {target.version}, generation {generation}; this can't be stopped")
+    replace(executor, plan=plan, payload=payload, switched=set(), touched=set(), halt=threading.Event()).run()
 
 
-def _schema_note(executor: Executor) -> tuple[str, ...]:
-    if Kind.MIGRATE not in executor.touched:
+def _schema_note(rollout: Rollout, executor: Executor) -> tuple[str, ...]:
+    if Kind.MIGRATE not in executor.touched or not any(h.serving for h in rollout.before):
         return ()
     return ("the schema may have the new release's expand migrations; the running release works with them",)
 
@@ -214,10 +252,16 @@ def _journal(hosts: Hosts, executor: Executor, outcome: Outcome) -> Iterator[Non
     def append(**more: Any) -> None:
         hosts.each(lambda host, agent: agent.call("ledger", append=[{**entry, "host": host, **more}]))
 
-    append(phase="begin", steps=[[s.kind, s.host] for s in executor.plan.steps])
+    try:
+        append(phase="begin", steps=[[s.kind, s.host] for s in executor.plan.steps])
+    except SlipwayError as error:
+        raise PreflightFailed(f"{error.message}; nothing was touched", hint=error.hint) from error
     yield
     phase = "end" if outcome.exit is Exit.OK else "failed"
-    append(phase=phase, exit=int(outcome.exit), seconds=outcome.seconds, detail=outcome.message)
+    try:
+        append(phase=phase, exit=int(outcome.exit), seconds=outcome.seconds, detail=outcome.message)
+    except SlipwayError as error:
+        outcome.problems = (*outcome.problems, f"the ledger lacks the end of this rollout: {error.message}")
 
 
 @contextmanager
@@ -243,8 +287,9 @@ def _signals(executor: Executor) -> Iterator[None]:
 def _from_hosts(hosts: Hosts, observed: Sequence[Host], generation: int) -> Payload:
     """Ask a host that has a generation for its release's manifest."""
     host, known = next((h, g) for h in observed if (g := h.generation(generation)))
-    text = hosts.agents[host.name].call("manifest", version=known.version)["manifest"]
-    return Payload(json.loads(text), text)
+    answer = hosts.agents[host.name].call("manifest", version=known.version)
+    text = answer["manifest"]
+    return Payload(json.loads(text), text, signature=answer.get("signature"))
 
 
 def _target(manifest: Mapping[str, Any], digest: str, env_digest: str, generation: int) -> Target:
@@ -258,6 +303,10 @@ def _target(manifest: Mapping[str, Any], digest: str, env_digest: str, generatio
         contract_migrations=frozenset(m["revision"] for m in migrations if m["kind"] == "contract"),
         seed="seed" in manifest["contract"]["commands"],
     )
+
+
+def _digest(signature: str | None) -> str | None:
+    return hashlib.sha256(signature.encode()).hexdigest() if signature else None
 
 
 def _policy(environment: Environment) -> Policy:
@@ -292,7 +341,10 @@ def _serving(hosts: Hosts, plan: Plan) -> str:
 
 
 def _running(hosts: Hosts) -> str:
-    observed = hosts.observe()
+    try:
+        observed = hosts.observe()
+    except SlipwayError as error:
+        return f"what runs can't be seen ({error.message})"
     serving = [
         f"{h.name} serves generation {h.current}" if h.in_service else f"{h.name} does not serve" for h in observed
     ]

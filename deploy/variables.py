@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.secret import Secret
 from deploy.toml_model import nearest
+
+PLACEHOLDER = re.compile(r"\{([a-z]+)\}")  # nothing else in braces is touched: a value may be JSON
 
 
 class VariablesError(SlipwayError):
@@ -47,10 +49,9 @@ def wanted(environment: Environment) -> Variables:
     known = {"directory": str(environment.directory), "environment": environment.name}
     plain, problems = {}, []
     for name, value in environment.file.variables.items():
-        fields = [field for _, field, _, _ in string.Formatter().parse(value) if field is not None]
-        unknown = [field for field in fields if field not in known]
+        unknown = [field for field in PLACEHOLDER.findall(value) if field not in known]
         problems += [f"{name}: unknown placeholder {{{f}}}{nearest(f, list(known))}" for f in unknown]
-        plain[name] = value if unknown else value.format(**known)
+        plain[name] = PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), value)
     found = {name: _read(secret_path(environment, name)) for name in environment.file.secrets}
     missing = [name for name, secret in found.items() if secret is None]
     problems += [f"{name}: this secret does not exist yet" for name in missing]
@@ -91,4 +92,6 @@ def _read(path: Path) -> Secret | None:
         text = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise VariablesError(f"secret {path}: expected a text file that you can read; {error}") from None
     return Secret(text) if text else None

@@ -94,8 +94,8 @@ install_venv() {
     if is_installed; then return 0; fi
     echo "slipway: installing $lock into .venv"
     rm -f .venv/slipway-lock
-    [ -x .venv/bin/pip ] || "$PYTHON" -m venv --clear .venv || fail "could not create .venv; remove it and try again"
-    [ -x .venv/bin/uv ] || .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r packaging/locks/uv.txt
+    [ -x .venv/bin/python ] || "$PYTHON" -m venv --clear .venv || fail "could not create .venv; remove it and try again"
+    [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r packaging/locks/uv.txt
     .venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python "$lock"
     stamp "$group" >.venv/slipway-lock
 }

@@ -81,7 +81,9 @@ def seed() -> None:
     try:
         done = seeding.seed(engine, dataset.fingerprint(), dataset.read, SystemClock().now())
     except DBAPIError as error:
-        fail(f"db seed: {error.orig}; expected a database with an up-to-date schema. Type: {NAME} db upgrade")
+        missing = "no such table" in str(error.orig)
+        hint = f"; expected a database with an up-to-date schema. Type: {NAME} db upgrade" if missing else ""
+        fail(f"db seed: {error.orig}{hint}")
     finally:
         engine.dispose()
     if done is None:

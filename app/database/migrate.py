@@ -74,5 +74,6 @@ def _run_alembic(connection: Connection) -> None:
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(Path(app.migrations.__file__).parent))
+    # The configuration expands %(name)s.
+    config.set_main_option("script_location", str(Path(app.migrations.__file__).parent).replace("%", "%%"))
     command.upgrade(config, "head")

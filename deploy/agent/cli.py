@@ -194,6 +194,8 @@ def _dispatch(layout: Layout, channel: Channel, request: Mapping[str, Any]) -> d
     agent = Agent(layout, channel)
     if verb.name not in ("status", "missing"):
         layout.make()
+    if verb.fenced and settings["token"] is not None:
+        _refuse_overtaken(agent, settings["token"])
     with _writing(agent, verb, settings) if verb.writes else contextlib.nullcontext():
         if settings["ledger"] is None:
             return verb.carry_out(agent, **values)
@@ -207,11 +209,15 @@ def _writing(agent: Agent, verb: Verb, settings: Mapping[str, Any]) -> Iterator[
 
     with files.locked(agent.layout.lock, timeout=settings["lock_timeout"], what=verb.name):
         if settings["token"] is not None:
-            from deploy.agent import lease
-
-            lease.check_token(agent.layout, settings["token"])
+            _refuse_overtaken(agent, settings["token"])
         files.sweep(agent.layout.tmp)
         yield
+
+
+def _refuse_overtaken(agent: Agent, token: int) -> None:
+    from deploy.agent import lease
+
+    lease.check_token(agent.layout, token)
 
 
 def _recorded(agent: Agent, verb: Verb, values: dict[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

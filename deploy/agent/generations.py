@@ -182,7 +182,7 @@ def prepare(
 ) -> bool:
     """Make a generation aside and rename it into place; say whether it was not there yet.
 
-    Raises: AgentError bad-environment, no-release, tampered, generation-exists.
+    Raises: AgentError bad-environment, no-release, tampered, generation-exists, unsigned, bad-signature, no-verifier.
     """
     check_environment(variables, secrets)
     path = layout.generation(number)
@@ -202,6 +202,7 @@ def prepare(
             "tampered", f"release {version} has another manifest than asked for",
             expected=digest, got=found.digest, hint="`assemble` the release again",
         )  # fmt: skip
+    releases.require_signed(layout, found)
     aside = files.scratch(layout.tmp, "generation")
     _write(aside, path, number, wanted, variables, secrets)
     os.rename(aside, path)

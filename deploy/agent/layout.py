@@ -66,6 +66,19 @@ class Layout:
     def ledger(self) -> Path:
         return self.var / "ledger.jsonl"
 
+    @property
+    def etc(self) -> Path:
+        return self.base if self.name is None or self.var == self.base else Path("/etc") / self.name
+
+    @property
+    def allowed_signers(self) -> Path:
+        return self.etc / "allowed_signers"
+
+    @property
+    def verified(self) -> Path:
+        # Not under `var`: there the processes of the app may have a folder of their own.
+        return self.base / "verified.json"
+
     def release(self, version: str) -> Path:
         """Locate a release."""
         return self.releases / version
@@ -86,8 +99,8 @@ class Layout:
         """Create what is absent. `state` and `run` are for the processes' own user only: systemd makes its own."""
         for path in (self.base, self.var, self.store, self.releases, self.generations, self.tmp):
             path.mkdir(parents=True, exist_ok=True)
-        for path in (self.state, self.run):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.systemd:
             return
         self.log.mkdir(parents=True, exist_ok=True)
+        for path in (self.state, self.run):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)

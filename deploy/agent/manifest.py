@@ -12,6 +12,7 @@ from typing import Any
 from deploy.agent.errors import AgentError
 
 NAME = "manifest.json"
+SIGNATURE = "manifest.json.sig"  # beside it, and so in no list of files
 SCHEMA = 1
 INTERPRETER_LINK = "bin/python"
 MODES = {"0644": False, "0755": True}
@@ -136,8 +137,8 @@ def path_problem(path: Any) -> str | None:
         return f"path {path!r} has control characters"
     if len(path.encode()) > 4000 or any(len(part.encode()) > 255 for part in path.split("/")):
         return f"path {path[:60]!r}... is too long"
-    if path == NAME:
-        return f"path {NAME!r} is the manifest's own"
+    if path in (NAME, SIGNATURE):
+        return f"path {path!r} is the manifest's own"
     return None
 
 

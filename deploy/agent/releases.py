@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.agent import files, host, manifest, store
+from deploy.agent import files, host, manifest, signature, store
 from deploy.agent.errors import AgentError, Incomplete
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import File, Manifest
+
+OWN = (manifest.NAME, manifest.SIGNATURE)  # what is in a release and not in its manifest
 
 
 def load(layout: Layout, version: str) -> Manifest:
@@ -52,7 +54,8 @@ def walk(root: str) -> dict[str, os.DirEntry[str]]:
 def look(layout: Layout, wanted: Manifest) -> list[str]:
     """List the paths of a release that are absent, extra or touched, without reading a byte of them."""
     found = walk(str(layout.release(wanted.version)))
-    found.pop(manifest.NAME, None)
+    for name in OWN:
+        found.pop(name, None)
     problems = [path for path in found if path not in wanted.files and path not in wanted.links]
     for path, file in wanted.files.items():
         entry = found.get(path)
@@ -63,6 +66,14 @@ def look(layout: Layout, wanted: Manifest) -> list[str]:
         if entry is None or not entry.is_symlink() or os.readlink(entry.path) != target:
             problems.append(path)
     return sorted(problems)
+
+
+def require_signed(layout: Layout, wanted: Manifest) -> None:
+    """Insist that a release that lies here is signed, where that is required; asked before, it costs a look.
+
+    Raises: AgentError unsigned, bad-signature, no-verifier.
+    """
+    signature.require(layout, wanted, signature.read(layout, wanted.version))
 
 
 def require_complete(layout: Layout, version: str, digest: str) -> Manifest:
@@ -103,18 +114,23 @@ def plan_repair(wanted: Manifest, found: Mapping[str, object], right: Mapping[st
     return Plan(
         put=[path for path in wanted.files if found.get(path) != right[path]],
         link=[path for path in wanted.links if found.get(path) != right[path]],
-        remove=sorted(path for path in found if path not in right and path != manifest.NAME),
+        remove=sorted(path for path in found if path not in right and path not in OWN),
     )
 
 
-def assemble(layout: Layout, text: bytes, claimed: Mapping[str, set[str]]) -> dict[str, Any]:
+def assemble(layout: Layout, text: bytes, claimed: Mapping[str, set[str]], signed: str | None = None) -> dict[str, Any]:
     """Make or repair a release out of the store.
 
-    `claimed` maps versions to the digests that generations were made for.
+    `claimed` maps versions to the digests that generations were made for; `signed` is the signature of the manifest, by
+    default the one that lies here.
 
-    Raises: AgentError bad-manifest, wrong-platform, no-python, wrong-python, version-exists, incomplete.
+    Raises: AgentError bad-manifest, unsigned, bad-signature, no-verifier, wrong-platform, no-python, wrong-python,
+    version-exists, incomplete.
     """
     wanted = manifest.parse(text)
+    signature.check_form(signed)
+    there = _signature_here(layout, wanted)
+    by = signature.require(layout, wanted, signed or there)
     host.check(wanted)
     others = claimed.get(wanted.version, set()) - {wanted.digest}
     if others:
@@ -129,7 +145,22 @@ def assemble(layout: Layout, text: bytes, claimed: Mapping[str, set[str]]) -> di
         linked = _build(layout, wanted, path)
     else:
         repaired = _repair(layout, wanted, path)
-    return {"version": wanted.version, "digest": wanted.digest, "linked": linked, "repaired": repaired}
+    if signed and signed != there:
+        signature.put(layout, path, signed)
+        repaired += not linked
+    return {
+        "version": wanted.version, "digest": wanted.digest, "linked": linked, "repaired": repaired,
+        "signed_by": by["by"] if by else None,
+    }  # fmt: skip
+
+
+def _signature_here(layout: Layout, wanted: Manifest) -> str | None:
+    """Give the signature that lies here, if it is of this very manifest."""
+    try:
+        same = (layout.release(wanted.version) / manifest.NAME).read_bytes() == wanted.text
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return signature.read(layout, wanted.version) if same else None
 
 
 def _require(layout: Layout, wanted: Manifest) -> None:
@@ -191,6 +222,7 @@ def _repair(layout: Layout, wanted: Manifest, path: Path) -> int:
         os.symlink(wanted.links[name], aside)
         _replace(aside, f"{root}/{name}")
     if not same_text:
+        files.remove(path / manifest.SIGNATURE)  # it was of another manifest
         files.atomic_write(path / manifest.NAME, wanted.text, tmp=layout.tmp, mode=0o444)
     files.sync_filesystem(layout.base)
     return len(plan.put) + len(plan.link) + len(plan.remove) + (not same_text)

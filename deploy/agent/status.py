@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.agent import BUILD, VERSION, generations, host, lease, releases
+from deploy.agent import BUILD, VERSION, generations, host, lease, releases, signature
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
@@ -35,16 +35,19 @@ def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
         "host": host.facts(layout),
         "releases": [_release(layout, v, manifest_of(v)) for v in releases.versions(layout)] if with_releases else [],
         "generations": [generation.facts() for generation in known],
+        "unreadable": generations.unreadable(layout),
         "current": current,
         "processes": processes,
         "listening": supervisor.listening(),
         "lease": lease.show(layout),
+        "signers": signature.digest(signature.signers(layout)),
     }
 
 
 def _release(layout: Layout, version: str, wanted: Manifest | None) -> dict[str, Any]:
     if wanted is None:
-        return {"version": version, "digest": "", "commit": None, "complete": False, "problems": 1, "migrations": []}
+        unreadable: dict[str, Any] = {"digest": "", "commit": None, "complete": False, "problems": 1, "migrations": []}
+        return {"version": version, **unreadable, "signature": None}
     problems = len(releases.look(layout, wanted))
     return {
         "version": version,
@@ -52,5 +55,6 @@ def _release(layout: Layout, version: str, wanted: Manifest | None) -> dict[str,
         "commit": wanted.raw.get("commit"),
         "complete": problems == 0,
         "problems": problems,
+        "signature": signature.digest(signature.read(layout, version)),
         "migrations": [migration.get("revision") for migration in wanted.raw.get("migrations", [])],
     }

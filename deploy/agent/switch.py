@@ -12,7 +12,7 @@ from deploy.agent.layout import Layout
 from deploy.agent.supervisors import Supervisor, supervisor_of
 
 Say = Callable[[str], None]
-TRIAL_GRACE = 5.0  # seconds; nobody uses a trial
+TRIAL_GRACE = 0.3  # seconds: nobody uses a trial, and a worker takes up to a second to hear that it may leave
 
 
 def trial(layout: Layout, number: int, check: str, deadline: float, say: Say) -> dict[str, Any]:
@@ -22,6 +22,7 @@ def trial(layout: Layout, number: int, check: str, deadline: float, say: Say) ->
     """
     generation = generations.load(layout, number)
     wanted = releases.require_complete(layout, generation.version, generation.digest)
+    releases.require_signed(layout, wanted)
     supervisor = supervisor_of(layout)
     _stop_trials(supervisor, say)
     began = time.monotonic()
@@ -49,6 +50,8 @@ def activate(layout: Layout, number: int, deadline: float, listen: str, say: Say
     wanted = releases.require_complete(layout, generation.version, generation.digest)
     supervisor, key = supervisor_of(layout), str(number)
     previous = generations.current(layout)
+    if number != previous:  # what served already comes back after a reboot, whoever's key was taken off the list since
+        releases.require_signed(layout, wanted)
     before = {process.key: process for process in supervisor.running()}
     held = supervisor.listening()
     seconds = {"start": 0.0, "ready": 0.0, "stop": 0.0}

@@ -46,6 +46,7 @@ class Verb:
     carry_out: Callable[..., Result]
     arguments: tuple[Argument, ...] = ()
     writes: bool = False
+    fenced: bool = False  # takes no lock, and yet is not for a deployer that was overtaken
 
 
 def _status(agent: Agent, releases: bool) -> Result:
@@ -66,16 +67,17 @@ def _receive(agent: Agent, encoding: str, length: int) -> Result:
     return receive(agent.layout, agent.channel.payload(length), encoding)
 
 
-def _assemble(agent: Agent, manifest: str) -> Result:
+def _assemble(agent: Agent, manifest: str, signature: str | None) -> Result:
     from deploy.agent import generations, releases
 
-    return releases.assemble(agent.layout, manifest.encode(), generations.claimed(agent.layout))
+    return releases.assemble(agent.layout, manifest.encode(), generations.claimed(agent.layout), signature)
 
 
 def _manifest(agent: Agent, version: str) -> Result:
-    from deploy.agent import releases
+    from deploy.agent import releases, signature
 
-    return {"manifest": releases.load(agent.layout, version).text.decode()}
+    text = releases.load(agent.layout, version).text.decode()
+    return {"manifest": text, "signature": signature.read(agent.layout, version)}
 
 
 def _verify(agent: Agent, version: str | None, repair: bool) -> Result:
@@ -186,8 +188,8 @@ VERBS = {
             writes=True,
         ),
         Verb(
-            "assemble", "make or repair a release out of the store", _assemble, (Argument("manifest", a.TEXT),),
-            writes=True,
+            "assemble", "make or repair a release out of the store", _assemble,
+            (Argument("manifest", a.TEXT), Argument("signature", a.TEXT.or_null(), None)), writes=True,
         ),
         Verb("manifest", "the manifest of a release", _manifest, (Argument("version", a.VERSION),)),
         Verb(
@@ -228,7 +230,7 @@ VERBS = {
         ),
         Verb(
             "ledger", "append to, or read, the record of rollouts", _ledger,
-            (Argument("append", a.ENTRIES, []), Argument("tail", a.integer(), 200)),
+            (Argument("append", a.ENTRIES, []), Argument("tail", a.integer(), 200)), fenced=True,
         ),
         Verb(
             "lease", "the lock of one deployer at a time", _lease,

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from deploy.agent import generations, manifest, releases, store
+from deploy.agent import generations, manifest, releases, signature, store
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
@@ -79,13 +79,16 @@ def _verify(layout: Layout, version: str, claimed: set[str], repair: bool, diges
         wanted = releases.load(layout, version)
     except AgentError as error:
         problem = {"path": manifest.NAME, "expected": "a manifest", "got": error.message}
-        return {"version": version, "digest": "", "files": 0, "problems": [problem]}
+        return {"version": version, "digest": "", "files": 0, "problems": [problem], "signature": {"state": "unsigned"}}
     problems = _compare(layout, wanted, digests)
     if claimed and wanted.digest not in claimed:
         problems.insert(0, {"path": manifest.NAME, "expected": sorted(claimed)[0], "got": wanted.digest})
     elif problems and repair:
         _repair(layout, wanted, problems)
-    return {"version": version, "digest": wanted.digest, "files": len(wanted.files), "problems": problems}
+    return {
+        "version": version, "digest": wanted.digest, "files": len(wanted.files), "problems": problems,
+        "signature": signature.describe(layout, wanted),
+    }  # fmt: skip
 
 
 def _compare(layout: Layout, wanted: Manifest, digests: Digests) -> list[dict[str, Any]]:

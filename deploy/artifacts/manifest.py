@@ -14,6 +14,7 @@ from deploy.contract import Contract
 
 SCHEMA = 1
 FILE = "manifest.json"
+SIGNATURE = f"{FILE}.sig"
 NO_COMMIT = "0" * 40  # git's own way to say "none": a source tarball
 
 

@@ -50,6 +50,14 @@ class ReleaseTree:
     built: bool = False  # False: it was there already
     seconds: float = 0.0
 
+    @property
+    def signature(self) -> str | None:
+        """Answer the signature of the manifest, when somebody signed it."""
+        try:
+            return (self.path / manifest.SIGNATURE).read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:
+            return None
+
 
 def build_release(
     source: Path, ref: str | None = None, out: Path = Path("dist"), cache: Cache | None = None

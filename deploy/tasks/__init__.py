@@ -50,6 +50,10 @@ def help_for_typing(namespace: Collection) -> None:
     if len(sys.argv) == 1:
         sys.argv.append("--list")
         os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606  (invoke has read its arguments already)
+    if sys.argv[1] in {name.partition(":")[0] for name in known}:
+        complete = ", ".join(name for name in known if name.startswith(f"{sys.argv[1]}:"))
+        print(f"slipway: {sys.argv[1]}: expected an environment\n  -> {complete}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2)
     for word in sys.argv[1:]:
         if ":" in word and "/" not in word and not word.startswith("-") and word not in known:
             print(f"slipway: {_unknown(word, known)}", file=sys.stderr)  # noqa: T201

@@ -46,11 +46,15 @@ def leave_on_error() -> Iterator[None]:
     except SlipwayError as error:
         print(typeable(f"slipway: {error.report()}"), file=sys.stderr)  # noqa: T201
         raise SystemExit(int(error.exit_code)) from None
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # `fab logs:local | head`
+            sys.stderr.close()
+            raise SystemExit(0) from None
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"slipway: {where}{error.strerror or error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(int(Exit.USAGE)) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except BrokenPipeError:  # `fab logs:local | head`
-        sys.stderr.close()
-        raise SystemExit(0) from None
 
 
 @cache

@@ -40,13 +40,16 @@ def deploy(c: Any, environment: str, version: str = "", json: bool = False) -> N
     _report(lambda reporter: rollout.deploy(settings, contract, release, reporter), as_json=json)
 
 
-def rollback(c: Any, environment: str, to: int = 0, json: bool = False) -> None:
+def rollback(c: Any, environment: str, to: str = "", json: bool = False) -> None:
     """Bring ENV back to the generation before, or to another: code and variables together."""
     from deploy import rollout
+    from deploy.errors import SlipwayError
     from deploy.tasks import common
 
+    if to and not to.isdigit():
+        raise SlipwayError(f"--to: expected the number of a generation, got {to!r}", hint=f"fab releases:{environment}")
     settings, contract = common.open_environment(environment)
-    _report(lambda reporter: rollout.rollback(settings, contract, to or None, reporter), as_json=json)
+    _report(lambda reporter: rollout.rollback(settings, contract, int(to) if to else None, reporter), as_json=json)
 
 
 plan.help = {"version": VERSION_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]

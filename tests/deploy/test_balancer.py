@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import pytest
 
 from deploy.balancer import Balancer, BalancerError, unix_sender
 from deploy.environment import BalancerEntry, Environment, EnvironmentFile, HostEntry
-from deploy.local import haproxy, render
+from deploy.haproxy import HaproxyError, ensure, render
 from tests.support.contracts import minimal
 from tests.support.ports import free_ports
 
@@ -79,10 +81,8 @@ def balancer(environment: Environment) -> Iterator[Balancer]:
     """Start HAProxy with the rendered configuration."""
     directory = environment.directory / "lb"
     (directory / "run").mkdir(parents=True)
-    (directory / "run" / "server-state").write_text("1\n")
-    (directory / "haproxy.cfg").write_text(render(environment, minimal()))
-    haproxy(directory, "-D", "-f", "haproxy.cfg", "-p", "run/haproxy.pid")
     found = Balancer(minimal().name, unix_sender(directory / "run" / "admin.sock"))
+    assert ensure(directory, render(environment, minimal()), found) == "started"
     assert found.wait_until("web1", lambda s: s.up, 5)
     assert found.wait_until("web2", lambda s: s.up, 5)
     yield found
@@ -174,15 +174,56 @@ def test_no_haproxy_is_an_error_that_names_the_socket(tmp_path: Path) -> None:
         gone.servers()
 
 
+def reloaded(environment: Environment, **balancer: object) -> Environment:
+    """Give the same environment with another `[balancer]`."""
+    entry = environment.file.balancer.model_copy(update=balancer)
+    return replace(environment, file=environment.file.model_copy(update={"balancer": entry}))
+
+
+def test_the_same_configuration_again_is_nothing_to_do(balancer: Balancer, environment: Environment) -> None:
+    before = balancer.pid()
+    assert ensure(environment.directory / "lb", render(environment, minimal()), balancer) == ""
+    assert balancer.pid() == before
+
+
 def test_a_reload_keeps_drained_servers_drained_and_the_listening_socket_open(
     balancer: Balancer, environment: Environment
 ) -> None:
-    directory = environment.directory / "lb"
     balancer.set_state("web1", "drain")
     old = balancer.pid()
-    (directory / "run" / "server-state").write_text(balancer.save_state())
-    haproxy(directory, "-D", "-f", "haproxy.cfg", "-p", "run/haproxy.pid", "-x", "run/admin.sock", "-sf", str(old))
+    changed = render(reloaded(environment, max_request=61), minimal())
+    assert ensure(environment.directory / "lb", changed, balancer) == "reloaded"
     assert balancer.wait_until("web2", lambda s: s.up, 5)
     assert balancer.pid() != old
     assert balancer.server("web1").admin == "drain"
     assert {get(environment) for _ in range(6)} == {"web2"}
+
+
+def test_a_reload_that_fails_leaves_all_as_it_was_and_is_tried_again(
+    balancer: Balancer, environment: Environment
+) -> None:
+    directory, old = environment.directory / "lb", balancer.pid()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = render(reloaded(environment, listen=f"127.0.0.1:{other.getsockname()[1]}"), minimal())
+        for _ in range(2):
+            with pytest.raises(HaproxyError, match="refuses"):
+                ensure(directory, taken, balancer)
+        assert balancer.pid() == old
+        assert {get(environment) for _ in range(6)} == {"web1", "web2"}
+
+
+def test_a_server_keeps_its_address_over_a_reload_until_it_is_told_another(
+    balancer: Balancer, environment: Environment, servers: dict[str, ThreadingHTTPServer]
+) -> None:
+    old = environment.hosts["web1"].listen
+    (port,) = free_ports(1)
+    moved = environment.hosts["web1"].model_copy(update={"listen": f"127.0.0.1:{port}"})
+    file = environment.file.model_copy(update={"hosts": {**environment.hosts, "web1": moved}})
+    ensure(environment.directory / "lb", render(replace(environment, file=file), minimal()), balancer)
+    assert balancer.server("web1").address == old
+    balancer.set_address("web1", moved.listen)
+    assert balancer.server("web1").address == moved.listen
+    balancer.set_address("web1", old)
+    assert balancer.wait_until("web1", lambda s: s.up and s.proven, 5)

@@ -194,15 +194,51 @@ def test_batches_have_the_asked_size_as_far_as_the_floor_allows(
 
 def test_a_generation_keeps_its_number_and_a_new_one_gets_the_next() -> None:
     hosts = [serving("web1", generations=(OLD, NEW)), serving("web2")]
-    assert number_generation(hosts, NEW.identity) == 2
-    assert number_generation(hosts, OLD.identity) == 1
+    assert number_generation(hosts, NEW.identity) == 2, "the newest"
+    assert number_generation(hosts, OLD.identity) == 1, "the running one"
     assert number_generation(hosts, ("d3", "e1")) == 3
+    later = [replace(h, generations=(OLD, NEW, replace(NEW, number=3, digest="d3")), current=3) for h in hosts]
+    assert number_generation(later, OLD.identity) == 4, (
+        "so that the one before the running one is the one that ran before"
+    )
     assert number_generation([], ("d3", "e1")) == 1
 
 
 def test_a_number_that_means_different_things_on_two_hosts_is_not_used_again() -> None:
     hosts = [serving("web1", generations=(OLD, NEW)), serving("web2", generations=(OLD, replace(NEW, digest="dX")))]
     assert number_generation(hosts, NEW.identity) == 3
+
+
+def test_a_number_that_can_not_be_read_on_a_host_is_not_used_again() -> None:
+    hosts = [serving("web1", generations=(OLD,), unreadable=(2,)), serving("web2", generations=(OLD, NEW))]
+    assert number_generation(hosts, NEW.identity) == 3
+
+
+def test_going_back_leads_to_what_ran_last_before() -> None:
+    again = replace(NEW, number=2, activated=50.0)  # gone back to, after 3
+    third = replace(OLD, number=3, digest="d3", activated=30.0)
+    fourth = replace(OLD, number=4, digest="d4", activated=60.0)
+    hosts = [serving("web1", fourth, generations=(OLD, again, third, fourth)), replace(EMPTY, name="web2")]
+    assert [g.number for g in rollback_candidates(hosts)] == [2, 3, 1]
+
+
+def test_a_host_that_moves_is_drained_and_found_again_at_its_new_address() -> None:
+    done = replace(NEW, activated=1.0)
+    hosts = [serving(n, done, R2, listen="new:1", listening="old:1") for n in ("web1", "web2")]
+    plan = plan_rollout(hosts, TARGET, Policy())
+    assert [k for k, h in kinds(plan) if h == "web1"] == ["drain", "switch", "ready", "restore", "prune"]
+    assert "moves from old:1 to new:1" in next(s.why for s in plan.steps if s.kind is Kind.SWITCH)
+    moved = [replace(h, listening="new:1") for h in hosts]
+    assert plan_rollout(moved, TARGET, Policy()).is_empty
+    lost = [replace(h, server=Server(h.name, "ready", up=True, address="old:1")) for h in moved]
+    assert [k for k, h in kinds(plan_rollout(lost, TARGET, Policy())) if h == "web1"] == ["ready", "prune"]
+
+
+def test_when_nothing_is_ready_the_database_is_looked_at() -> None:
+    done = replace(NEW, activated=1.0, migrated=True)
+    down = [serving(n, done, R2, processes=(Process(2, 1, ready=False),)) for n in ("web1", "web2")]
+    plan = plan_rollout(down, replace(TARGET, seed=True), Policy())
+    assert [k for k, h in kinds(plan) if h == "web1"] == ["migrate", "seed", "switch", "ready", "prune"]
 
 
 def test_one_can_go_back_to_what_was_ready_on_every_host() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ def test_a_host_that_fits_has_no_problem() -> None:
     assert host_problems([FINE], MANIFEST) == []
 
 
+def test_hosts_on_one_disk_need_room_for_all_of_them() -> None:
+    hosts = [replace(FINE, name=n, missing_bytes=10**8, disk_free=3 * 10**8) for n in ("web1", "web2")]
+    assert host_problems(hosts, MANIFEST) == []
+    assert host_problems(hosts, MANIFEST, shared_disk=True)[0].startswith("web1: expected 350 MB")
+
+
 def test_every_problem_of_every_host_is_reported() -> None:
     hosts = [
         Host("web1", "", platform="linux-aarch64", pythons=("3.11",), disk_free=10**10),
@@ -34,7 +41,7 @@ def test_every_problem_of_every_host_is_reported() -> None:
     assert host_problems(hosts, MANIFEST) == [
         "web1: the release is built for linux-x86_64, the host is linux-aarch64",
         "web2: expected /usr/bin/python3.11 (Python 3.11), it has 3.9",
-        "web3: expected 250 MB of free disk, it has 1 MB",
+        "web3: expected 350 MB of free disk, it has 1 MB",
     ]
 
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,10 +128,11 @@ def make_root(folder: Path, system: Path) -> Root:
     return root
 
 
-def make_system(folder: Path) -> Path:
+def make_system(folder: Path, more: Iterable[str] = ()) -> Path:
     """Build the package that provides what a server has."""
     spec = folder / "system.spec"
-    spec.write_text(SYSTEM)
+    provides = "".join(f"Provides: {name}\n" for name in sorted(more))
+    spec.write_text(SYSTEM.replace("%description", f"{provides}%description"))
     command = ["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {folder}", spec]
     subprocess.run(command, check=True, capture_output=True)
     return next(folder.rglob("system-*.rpm"))

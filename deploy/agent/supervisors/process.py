@@ -90,10 +90,9 @@ class ProcessSupervisor:
 
         Raises: NotServing died, not-ready, timeout.
         """
-        offset = spawn.recorded(self._layout, key).log_offset
 
-        def tail() -> str:
-            return self.tail(key, offset)
+        def tail() -> str:  # asked late: the child itself records where its words begin
+            return self.tail(key, spawn.recorded(self._layout, key).log_offset)
 
         def check_alive() -> None:
             if not self.is_running(key):

@@ -97,7 +97,8 @@ def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Ma
                 "pid": process.pid,
                 "workers": len(proc.children(process.pid)),
                 "since": process.since,
-                "ready": status == 200 if status is not None else None,
+                # Workers of a killed master still answer for a second, and then they are gone.
+                "ready": status == 200 and proc.start_time(process.pid) is not None if status is not None else None,
                 "status": status,
                 "listen": process.listen,
             }

@@ -90,10 +90,16 @@ def test_an_acquire_needs_an_owner(layout: Layout) -> None:
 
 
 def test_a_damaged_lease(layout: Layout) -> None:
-    """It is an error that names the file."""
-    layout.lease.write_text("{")
-    with pytest.raises(AgentFailure, match=r"lease\.json"):
-        call(layout, "lease", action="show")
+    """It is free, whoever held it is fenced, and nobody has to mend a file at night."""
+    held = call(layout, "lease", action="acquire", owner=owner(), ttl=60)["lease"]["token"]
+    for damage in ("{", "[]", '{"owner": "abc", "token": 1, "expires": 9e9}', '{"owner": {"who": "x"}}'):
+        layout.lease.write_text(damage)
+        assert call(layout, "lease", action="show")["held"] is False
+        with pytest.raises(AgentFailure, match="lease-lost"):
+            call(layout, "lease", action="renew", token=held, ttl=60)
+        with pytest.raises(AgentFailure, match="fenced"):
+            call(layout, "ledger", append=[], token=held)
+    assert call(layout, "lease", action="acquire", owner=owner(who="bob"), ttl=60)["lease"]["token"] > held
 
 
 def alive(_: object) -> bool:

@@ -33,7 +33,13 @@ def problems(layout: Layout, release: Release) -> list[str]:
 
 def test_a_release_is_hard_links_into_the_store(layout: Layout) -> None:
     """Files share the store's inodes, with the modes of the manifest less the write bits."""
-    assert stage(layout, SMALL) == {"version": "1.0", "digest": SMALL.digest, "linked": 3, "repaired": 0}
+    assert stage(layout, SMALL) == {
+        "version": "1.0",
+        "digest": SMALL.digest,
+        "linked": 3,
+        "repaired": 0,
+        "signed_by": None,
+    }
     path = layout.release("1.0")
     assert {name: (path / name).read_bytes() for name in SMALL.files} == SMALL.files
     assert (path / "bin/tool").stat().st_mode & 0o7777 == 0o555
@@ -48,7 +54,13 @@ def test_a_second_time_there_is_nothing_to_do(layout: Layout) -> None:
     """Nothing is linked, repaired or written."""
     stage(layout, SMALL)
     before = {str(path): path.lstat().st_ctime_ns for path in layout.release("1.0").rglob("*")}
-    assert stage(layout, SMALL) == {"version": "1.0", "digest": SMALL.digest, "linked": 0, "repaired": 0}
+    assert stage(layout, SMALL) == {
+        "version": "1.0",
+        "digest": SMALL.digest,
+        "linked": 0,
+        "repaired": 0,
+        "signed_by": None,
+    }
     assert {str(path): path.lstat().st_ctime_ns for path in layout.release("1.0").rglob("*")} == before
 
 

@@ -1,0 +1,120 @@
+"""HAProxy as a process of the embedded environment: its configuration, start, reload and end.
+
+On a server Salt and systemd do this, with the same template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from jinja2 import Environment as Jinja
+from jinja2 import FileSystemLoader, StrictUndefined
+
+from deploy.balancer import Balancer
+from deploy.contract import Contract
+from deploy.environment import Environment
+from deploy.errors import SlipwayError
+
+TEMPLATES = Path(__file__).parent.parent / "salt" / "haproxy" / "files"
+EMPTY_STATE = "1\n"  # the version of the format, and no server (management guide, "show servers state")
+CONFIG = "haproxy.cfg"
+
+
+class HaproxyError(SlipwayError):
+    """HAProxy can't be run as the environment wants it."""
+
+
+def render(environment: Environment, contract: Contract) -> str:
+    """Write the configuration. Its description has a digest of itself, so that HAProxy can be asked what it runs."""
+    # Not HTML, so nothing to escape.
+    jinja = Jinja(  # noqa: S701
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+
+    def filled(digest: str) -> str:
+        return jinja.get_template("haproxy.cfg.jinja").render(
+            name=contract.name,
+            digest=digest,
+            listen=environment.file.balancer.listen,
+            servers=[{"name": name, "address": host.listen} for name, host in environment.web.items()],
+            health=contract.health,
+            sockets="run",  # relative to HAProxy's directory: a socket's path may have 107 bytes (unix(7))
+            user="",
+            max_request=environment.file.balancer.max_request,
+        )
+
+    return filled(hashlib.sha256(filled("").encode()).hexdigest()[:16])
+
+
+def ensure(directory: Path, text: str, balancer: Balancer) -> str:
+    """See that HAProxy runs with this configuration; say what was done: started, reloaded, or nothing.
+
+    What was drained before a reload stays drained, and servers keep the address they have: a rollout moves them one by
+    one. A fresh start begins with all servers ready, at the addresses of the configuration.
+
+    Raises: HaproxyError, and what ran before goes on.
+    """
+    running = balancer.answers()
+    wanted = next(line.strip() for line in text.splitlines() if line.strip().startswith("description "))
+    if running and f"description {balancer.description()}" == wanted:
+        _write(directory / CONFIG, text)
+        return ""
+    candidate = f"{CONFIG}.new"
+    _write(directory / candidate, text)
+    _write(directory / "run" / "server-state", balancer.save_state() if running else EMPTY_STATE)
+    run(directory, "-c", "-f", candidate)
+    takeover = ["-x", "run/admin.sock", "-sf", str(balancer.pid())] if running else []
+    run(directory, "-D", "-f", candidate, "-p", "run/haproxy.pid", *takeover)
+    wait(
+        lambda: balancer.answers() and f"description {balancer.description()}" == wanted,
+        "HAProxy does not answer on its runtime socket",
+    )
+    (directory / candidate).rename(directory / CONFIG)
+    return "reloaded" if running else "started"
+
+
+def stop(balancer: Balancer) -> None:
+    """End HAProxy, when it runs."""
+    if balancer.answers():
+        pid = balancer.pid()
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        wait(lambda: not Path(f"/proc/{pid}").exists(), f"HAProxy (pid {pid}) does not end")
+
+
+def run(directory: Path, *arguments: str) -> None:
+    """Run HAProxy in its directory.
+
+    Raises: HaproxyError with its last words.
+    """
+    program = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        raise HaproxyError("haproxy is not installed", hint="as root: apt-get install haproxy")
+    done = subprocess.run([program, *arguments], cwd=directory, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise HaproxyError("haproxy refuses", problems=tuple((done.stderr or done.stdout).strip().splitlines()[-8:]))
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text() != text:
+        path.write_text(text)
+
+
+def wait(is_so: Callable[[], bool], otherwise: str, timeout: float = 10.0) -> None:
+    """Wait until something is so.
+
+    Raises: HaproxyError.
+    """
+    deadline = time.monotonic() + timeout
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise HaproxyError(otherwise)
+        time.sleep(0.02)
