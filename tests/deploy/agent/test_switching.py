@@ -291,7 +291,8 @@ def test_a_killed_trial_is_cleared_away(agent: Caller, real_release: Release) ->
         assert process.stdin is not None
         process.stdin.write(request)
         process.stdin.flush()
-        left = eventually(lambda: proc.holders(agent.root / "run/trial-1.alive"))
+        alive = agent.root / "run/trial-1.alive"  # the agent itself has it open for a moment
+        left = eventually(lambda: [pid for pid in proc.holders(alive) if pid != process.pid])
         process.kill()
     assert proc.start_time(left[0]) is not None
     agent("trial", generation=2, deadline=10)
