@@ -69,6 +69,7 @@ def _write(path: Path, reference: str, contract: Contract, release: ReleaseTree,
         config = image_config.config(contract, release.manifest, base, ids)
         aside = Path(scratch, "image.tar")
         image_archive.write(aside, reference, config, (*base.layers, *ours), made_of)
+        aside.chmod(0o644)  # whatever the umask
         aside.rename(path)
 
 
