@@ -171,8 +171,6 @@ class Machine:
         self.run("systemctl poweroff", check=False)
         end = time.monotonic() + timeout
         while processes.alive(known) and time.monotonic() < end:
-            with suppress(ChildProcessError):
-                os.waitpid(int(known.split()[1]), os.WNOHANG)
             time.sleep(0.02)
         self.power_off()
 
@@ -312,8 +310,6 @@ def _kill_members(group: Path) -> int:
     for pid in members:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)  # nspawn may be a child of ours
     return len(members)
 
 

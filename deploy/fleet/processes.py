@@ -39,13 +39,13 @@ def init_of(nspawn: int) -> int | None:
 def kill(known: str, patience: float = 10.0) -> bool:
     """Kill a process that is still the one meant, and wait until it is gone; say whether it is."""
     end = time.monotonic() + patience
+    pid = int(known.split()[1])
     while alive(known):
-        pid = int(known.split()[1])
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)  # it may be a child of ours
         if time.monotonic() > end:
             return False
         time.sleep(0.01)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # a child of ours would stay as a zombie for as long as we live
     return True

@@ -59,6 +59,12 @@ def test_power_off_kills_everything_at_once(fleet: Fleet) -> None:
     assert not processes.alive(known)
     sleeping = subprocess.run(["pgrep", "-f", "^/?.*sleep 4711$"], capture_output=True, text=True, check=False)
     assert sleeping.stdout == ""
+    assert (
+        "Z"
+        not in subprocess.run(
+            ["ps", "-o", "stat=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False
+        ).stdout
+    ), "a zombie stays"
     machine.boot()
     assert machine.run("cat /root/note").stdout == "written\n"
 
