@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format release wheel rpm repo image agent artifacts key sign verify-reproducible bench lock clean operator packager dev
+.PHONY: help demo run test lint format release wheel rpm repo image agent artifacts key sign verify-reproducible bench bench-packaging lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -66,6 +66,9 @@ verify-reproducible: operator ## build the commit twice, as differently as possi
 
 bench: operator ## time a cold deploy, a one-line change and a deploy of nothing, phase by phase
 	@$(VENV)/python bench/deploy.py
+
+bench-packaging: operator ## time wheel and release tree, and `python -m build` and venv + pip beside them
+	@$(VENV)/python bench/packaging.py
 
 ##@ Look after
 lock: operator ## write packaging/locks anew; UPGRADE=1 takes newer versions
