@@ -62,11 +62,11 @@ def destroy(environment: Environment, contract: Contract, say: Say) -> bool:
         return False
     _claim(environment)
     with connect(environment, contract.name) as hosts, _alone(hosts, "destroy"):
+        haproxy.stop(hosts.balancer)  # first: gunicorn waits 2 s for each idle connection of its
         there = [*(h for h in environment.web if (hosts.root(h) / "releasectl").is_file()), *_left_over(environment)]
         with ThreadPoolExecutor(len(there) or 1) as pool:
             for host, done in zip(there, pool.map(lambda h: _stop(hosts, h), there), strict=True):
                 say(f"{host:<9} {done}")
-        haproxy.stop(hosts.balancer)
     _remove(environment.directory)
     say(f"directory {environment.directory} removed")
     return True

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from app.errors import Conflict, NotAuthenticated
-from app.logs.context import user_id
+from app.logs.context import request_context, user_id
 from app.web.dispatch import dispatch, parse_body
 from app.web.messages import Request
 from app.web.problems import BadRequest
@@ -48,6 +48,13 @@ class Resource:
     """A component of the request that knows whether it was closed."""
 
     closed = False
+
+
+@pytest.fixture(autouse=True)
+def _inside_a_request() -> Iterator[None]:
+    """Dispatch marks log lines with the user: leave the marks of each test with it."""
+    with request_context("test"):
+        yield
 
 
 @pytest.fixture
@@ -132,11 +139,9 @@ def test_only_those_signed_in_get_in(components: svcs.Registry, authorization: s
 
 
 def test_log_lines_know_who_is_signed_in(components: svcs.Registry) -> None:
-    before = user_id.set(None)
     request = replace(GET, path={"number": "1"}, authorization="Bearer right")
     dispatch(route(permission=Permission.SIGNED_IN), request, components)
     assert user_id.get() == 7
-    user_id.reset(before)
 
 
 def test_authentication_comes_before_validation(components: svcs.Registry) -> None:
