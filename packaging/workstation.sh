@@ -94,7 +94,7 @@ install_venv() {
     if is_installed; then return 0; fi
     echo "slipway: installing $lock into .venv"
     rm -f .venv/slipway-lock
-    [ -x .venv/bin/python ] || "$PYTHON" -m venv --clear .venv || fail "could not create .venv; remove it and try again"
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || "$PYTHON" -m venv --clear .venv || fail "could not create .venv; remove it and try again"
     [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r packaging/locks/uv.txt
     .venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python "$lock"
     stamp "$group" >.venv/slipway-lock
