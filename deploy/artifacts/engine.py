@@ -171,7 +171,7 @@ def _stop(state: Path) -> None:
     while _lives(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     with contextlib.suppress(ChildProcessError):  # somebody else's child
-        os.waitpid(pid, os.WNOHANG)
+        os.waitpid(pid, 0)  # its first thread is gone; the others follow at once
 
 
 def _lives(pid: int) -> bool:
