@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
 
 from deploy.errors import SlipwayError
@@ -161,15 +160,3 @@ class Agent:
         process.stdout.close()
         if self._stderr:
             self._stderr.close()
-
-
-def install(path: Path, zipapp: bytes) -> bool:
-    """Put the agent's zipapp in place when it is not these bytes already; say whether it was written."""
-    if path.is_file() and path.read_bytes() == zipapp:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(zipapp)
-    aside.chmod(0o755)
-    aside.rename(path)
-    return True

@@ -17,7 +17,7 @@ from pathlib import Path
 import deploy.artifacts.agent as zipapp
 from deploy import haproxy, signatures, variables
 from deploy import lease as leases
-from deploy.agents import Agent, AgentError, AgentGone, install
+from deploy.agents import Agent, AgentError, AgentGone
 from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
@@ -169,9 +169,8 @@ def _make_directories(environment: Environment, say: Say) -> None:
 
 
 def _install_agents(hosts: Hosts, say: Say) -> None:
-    content = zipapp.build()
     for host, agent in hosts.agents.items():
-        if install(hosts.root(host) / "releasectl", content):
+        if zipapp.write(hosts.root(host) / "releasectl"):
             agent.close()  # a session that was open runs the old one
             say(f"agent     {host}: releasectl installed")
 

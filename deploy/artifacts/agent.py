@@ -64,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(words) != 1 or words[0].startswith("-"):
         sys.stderr.write("usage: python -m deploy.artifacts.agent OUT\n")
         return 2
-    write(Path(words[0]))
+    written = write(Path(words[0]))
+    sys.stdout.write(f"agent    {words[0]}{'' if written else ', already there'}\n")
     return 0
 
 

@@ -1,0 +1,93 @@
+"""A session with an agent: answers, events, errors, silence, and an agent that goes away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import deploy.artifacts.agent as zipapp
+from deploy.agents import Agent, AgentError, AgentGone
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    """Open a session with the real agent, on a server of its own."""
+    zipapp.write(tmp_path / "releasectl")
+    made = Agent("web1", [sys.executable, "-I", str(tmp_path / "releasectl"), "--root", str(tmp_path), "session"])
+    yield made
+    made.close()
+
+
+def scripted(script: str) -> Agent:
+    """Make an agent out of a few lines of Python."""
+    return Agent("web1", [sys.executable, "-c", script])
+
+
+def test_one_session_answers_many_requests(agent: Agent) -> None:
+    first = agent.call("status")
+    assert first["current"] is None
+    entry = {"rollout": "r1", "kind": "stage", "phase": "begin", "host": "web1"}
+    agent.call("ledger", append=[entry])
+    assert agent.call("ledger", tail=5)["entries"][0]["rollout"] == "r1"
+    with closing(agent.another()) as other:
+        assert other.call("ledger", tail=5)["entries"][0]["rollout"] == "r1"
+
+
+def test_an_error_names_host_verb_what_was_expected_and_what_to_do(agent: Agent) -> None:
+    with pytest.raises(AgentError) as raised:
+        agent.call("trial", generation=7)
+    assert raised.value.code == "no-generation"
+    assert raised.value.message.startswith("web1: trial: there is no generation 7 here")
+    assert raised.value.hint
+    with pytest.raises(AgentError, match="there is no verb 'nonsense'"):
+        agent.call("nonsense")
+
+
+def test_events_come_while_a_verb_is_at_work() -> None:
+    script = """
+import sys
+sys.stdin.readline()
+print('{"id": 1, "event": "line", "text": "a"}', flush=True)
+print('{"id": 1, "event": "line", "text": "b"}', flush=True)
+print('{"id": 1, "ok": true, "result": {"lines": 2}}', flush=True)
+"""
+    agent, seen = scripted(script), []
+    assert agent.request("logs", {}, on_event=lambda event: seen.append(event["text"])) == {"lines": 2}
+    assert seen == ["a", "b"]
+    agent.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("raise SystemExit('no such interpreter')", "no such interpreter"),
+        ("import sys; sys.stdin.readline(); print('Welcome to this server!')", "which is no JSON"),
+        ("import sys; sys.stdin.readline()", "it ended"),
+    ],
+)
+def test_an_agent_that_does_not_answer_is_an_error_with_its_last_words(script: str, says: str) -> None:
+    with pytest.raises(AgentGone, match=says):
+        scripted(script).call("status")
+
+
+def test_silence_has_an_end() -> None:
+    begun = time.monotonic()
+    with pytest.raises(AgentGone, match="no answer for 0 s"):
+        scripted("import time; time.sleep(60)").request("status", {}, silence=0.3)
+    assert time.monotonic() - begun < 20
+
+
+def test_a_killed_agent_is_noticed_at_once_and_the_next_call_starts_another(agent: Agent) -> None:
+    agent.call("status")
+    assert agent._process
+    os.kill(agent._process.pid, signal.SIGKILL)
+    with pytest.raises(AgentGone):
+        agent.call("status")
+    assert agent.call("status")["current"] is None
