@@ -17,6 +17,6 @@ lint() {
 case ${1:-} in
     lint) lint ;;
     # More workers than processors: whole rollouts spend half their time waiting for a drain, a boot, a dying process.
-    test) shift; exec $bin/pytest -n "${WORKERS:-$(($(nproc) * 2))}" --dist loadfile --no-loadscope-reorder "$@" ;;
+    test) shift; exec $bin/pytest -n "${WORKERS:-$(($(nproc) * 3 / 2))}" --dist loadfile --no-loadscope-reorder "$@" ;;
     *) echo "usage: packaging/check.sh lint|test [ARG...]" >&2; exit 2 ;;
 esac
