@@ -46,14 +46,27 @@ def wanted(environment: Environment) -> Variables:
 
     Raises: VariablesError naming every unknown placeholder and every missing secret.
     """
+    return _together(environment, environment.file.variables, {name: name for name in environment.file.secrets})
+
+
+def for_migrate(environment: Environment) -> Variables:
+    """Put together what the migrate command gets on top of that, and instead: the role that owns the schema.
+
+    Raises: VariablesError.
+    """
+    return _together(environment, environment.file.migrate.variables, environment.file.migrate.secrets)
+
+
+def _together(environment: Environment, written: Mapping[str, str], secret: Mapping[str, str]) -> Variables:
+    """Fill in placeholders and read secrets, given as variable to name of the secret."""
     known = {"directory": str(environment.directory), "environment": environment.name}
     plain, problems = {}, []
-    for name, value in environment.file.variables.items():
+    for name, value in written.items():
         unknown = [field for field in PLACEHOLDER.findall(value) if field not in known]
         problems += [f"{name}: unknown placeholder {{{f}}}{nearest(f, list(known))}" for f in unknown]
         plain[name] = PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), value)
-    found = {name: _read(secret_path(environment, name)) for name in environment.file.secrets}
-    missing = [name for name, secret in found.items() if secret is None]
+    found = {variable: _read(secret_path(environment, name)) for variable, name in secret.items()}
+    missing = [secret[variable] for variable, value in found.items() if value is None]
     problems += [f"{name}: this secret does not exist yet" for name in missing]
     if problems:
         raise VariablesError(

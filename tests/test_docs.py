@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from app.settings.table import variables
 from deploy import environment
 from deploy.contract import Slipway
-from deploy.environment import EnvironmentFile
+from deploy.environment_model import EnvironmentFile
 from deploy.errors import Exit
 from tests.support.repository import ROOT, fab_tasks, files, make_targets, named
 
@@ -93,7 +93,7 @@ def default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.default
-    if value is None or value == {}:
+    if value in (None, "") or value == {}:
         return "none"
     return f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from deploy.balancer import Balancer, BalancerError, unix_sender
-from deploy.environment import BalancerEntry, Environment, EnvironmentFile, HostEntry
+from deploy.environment import Environment
+from deploy.environment_model import BalancerEntry, EnvironmentFile, HostEntry
 from deploy.haproxy import HaproxyError, ensure, render
 from tests.support.contracts import minimal
 from tests.support.ports import free_ports

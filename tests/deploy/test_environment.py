@@ -72,6 +72,56 @@ def test_an_unknown_environment_suggests_the_nearest(tmp_path: Path) -> None:
         read("prodution", tmp_path)
 
 
+SERVERS = """
+transport = "ssh"
+[balancer]
+listen = "10.0.0.11:443"
+tls = "self-signed"
+[hosts.lb1]
+roles = ["lb"]
+address = "10.0.0.11"
+[hosts.web1]
+roles = ["web"]
+address = "10.0.0.21"
+[hosts.db1]
+roles = ["db"]
+address = "10.0.0.31"
+[variables]
+DATABASE_URL = "postgresql+psycopg://app@10.0.0.31/app"
+[migrate.variables]
+DATABASE_URL = "postgresql+psycopg://app_owner@10.0.0.31/app"
+[migrate.secrets]
+DATABASE_PASSWORD = "DATABASE_OWNER_PASSWORD"
+"""
+
+
+def test_servers_have_addresses_and_listen_on_them(tmp_path: Path) -> None:
+    environment = read("sample", write(tmp_path, SERVERS))
+    assert environment.remote
+    assert environment.url == "https://10.0.0.11"
+    assert environment.hosts["web1"].listen == "10.0.0.21:8000"
+    assert environment.hosts["db1"].listen == ""
+    assert environment.directory == ROOT / "var/sample"
+    assert list(environment.having("lb")) == ["lb1"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('address = "10.0.0.21"\n', "", "hosts.web1: expected address"),
+        ('"10.0.0.21"', '"web1.example"', "expected an IP address"),
+        ('roles = ["lb"]', 'roles = ["db"]', 'roles = ["lb"]'),
+        ('transport = "ssh"', 'transport = "local"', 'only with transport = "ssh"'),
+        ('"DATABASE_OWNER_PASSWORD"', '"A"\nDATABASE_URL = "B"', "DATABASE_URL is both a variable and a secret"),
+    ],
+)
+def test_what_does_not_fit_servers_is_named(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in SERVERS
+    with pytest.raises(EnvironmentFileError) as raised:
+        read("sample", write(tmp_path, SERVERS.replace(old, new)))
+    assert says in raised.value.report()
+
+
 @given(st.text(max_size=200))
 def test_no_text_at_all_makes_a_traceback(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     directory = tmp_path_factory.getbasetemp()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy import signatures
-from deploy.environment import Environment, EnvironmentFile
+from deploy.environment import Environment
+from deploy.environment_model import EnvironmentFile
 from deploy.facts import Generation, Host, Release
 from deploy.plan import Kind, Policy, Target, plan_rollout
 from deploy.signatures import SignersError

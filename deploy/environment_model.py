@@ -1,0 +1,202 @@
+"""What an environment file may say: its tables and keys, each checked, as pydantic models."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from deploy.toml_model import TomlModel
+
+# Variables that are not the application's to set, as patterns, and why. The agent refuses its own once more.
+RESERVED = (
+    ("HOME|RELEASE_VERSION|RELEASE_GENERATION", "the agent sets it"),
+    ("PATH|PYTHON(HOME|PATH|STARTUP|EXECUTABLE)|LD_.*", "it would run other code than the release's"),
+    (
+        "GUNICORN_CMD_ARGS|LISTEN_.*|NOTIFY_SOCKET",
+        "it would change how the release is served; see [tool.slipway.server]",
+    ),
+)
+NAME = re.compile(r"[a-z][a-z0-9-]*")
+PORT = 8000  # where a web host listens unless its entry says otherwise
+
+
+def _address(value: Any) -> Any:
+    if isinstance(value, str):
+        host, _, port = value.rpartition(":")
+        if host and port.isdigit() and 0 < int(port) < 65536:
+            return value
+    raise ValueError('expected "ADDRESS:PORT", such as "127.0.0.1:8100"')
+
+
+def _ip(value: Any) -> Any:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError('expected an IP address in quotes, such as "10.0.0.21"') from None
+
+
+def _batch(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    if isinstance(value, str) and (m := re.fullmatch(r"(\d+)%", value)) and 1 <= int(m[1]) <= 100:
+        return value
+    raise ValueError('expected a number of hosts such as 2, or a share such as "25%"')
+
+
+Address = Annotated[str, BeforeValidator(_address)]
+Ip = Annotated[str, BeforeValidator(_ip)]
+Variable = Annotated[
+    str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v)
+]
+Role = Literal["web", "worker", "db", "lb"]
+
+
+def reserved(name: str) -> str:
+    """Say why a variable can't have this name; empty when it can."""
+    return next((reason for pattern, reason in RESERVED if re.fullmatch(pattern, name)), "")
+
+
+def _checked(variables: dict[str, str]) -> dict[str, str]:
+    """Refuse names and values that no process could get."""
+    for name, value in variables.items():
+        if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
+            raise ValueError(f"{name}: expected a variable's name in upper case, such as LOG_LEVEL")
+        if reason := reserved(name):
+            raise ValueError(f"{name}: expected another name: {reason}")
+        if "\0" in value:
+            raise ValueError(f"{name}: expected text without a NUL character")
+    return variables
+
+
+class HostEntry(TomlModel):
+    """`[hosts.NAME]`: a server and what it is for."""
+
+    roles: frozenset[Role] = Field(min_length=1)
+    address: Ip = ""  # of the server itself; the hosts of `local` have none
+    listen: Address = ""  # of the application on it
+
+
+class SshEntry(TomlModel):
+    """`[ssh]`: how servers are reached. What is not said here is up to ssh and its ssh_config(5)."""
+
+    user: str = Field("deploy", min_length=1, description="who may call the agent, and nothing else, by sudo")
+    admin: str = Field("root", min_length=1, description="who sets servers up: root, or a user with sudo")
+    port: int = Field(22, ge=1, le=65535)
+    identity: Annotated[Path | None, Field(strict=False)] = None
+    known_hosts: Annotated[Path | None, Field(strict=False)] = None
+    config: Annotated[Path | None, Field(strict=False)] = None
+    connect_timeout: int = Field(10, ge=1, le=300, description="seconds")
+
+
+class BalancerEntry(TomlModel):
+    """`[balancer]`: where users come in."""
+
+    listen: Address
+    tls: Literal["off", "self-signed", "provided"] = "off"
+    names: tuple[str, ...] = ()
+    max_request: int = Field(60, ge=1, le=3600, description="seconds the longest request may take")
+
+
+class MigrateEntry(TomlModel):
+    """`[migrate]`: what the migrate command gets instead: the role that owns the schema."""
+
+    variables: dict[str, Variable] = Field(default={})
+    secrets: dict[str, str] = Field(default={})
+
+    _variables = field_validator("variables", mode="after")(_checked)
+
+
+class RolloutEntry(TomlModel):
+    """`[rollout]`: how carefully."""
+
+    canary: int = Field(1, ge=0)
+    batch: Annotated[int | str, BeforeValidator(_batch)] = 1
+    floor: int = Field(1, ge=0)
+    drain_timeout: float = Field(30, gt=0, le=3600, description="seconds")
+    keep: int = Field(5, ge=2, le=100, description="generations kept for a rollback")
+    lease: float = Field(30, ge=5, le=600, description="seconds a deployer may be silent before another may take over")
+
+
+class ProberEntry(TomlModel):
+    """`[prober]`: the requests that watch a rollout."""
+
+    clients: int = Field(2, ge=0, le=256)
+    rate: float = Field(20, gt=0, le=10000, description="requests a second, all clients together")
+
+
+class EnvironmentFile(TomlModel):
+    """One environment as written: hosts by role, rollout policy, plain variables, names of secrets."""
+
+    transport: Literal["local", "ssh"]
+    directory: Annotated[Path | None, Field(strict=False)] = None
+    artifact: Literal["tree", "rpm", "image"] = "tree"
+    signatures: Literal["required", "optional"] = "optional"
+    dirty: Literal["allowed", "refused"] = "allowed"
+    hosts: dict[str, HostEntry] = Field(min_length=1)
+    ssh: SshEntry = SshEntry()
+    balancer: BalancerEntry
+    rollout: RolloutEntry = RolloutEntry()
+    prober: ProberEntry = ProberEntry()
+    variables: dict[str, Variable] = Field(default={})
+    secrets: tuple[str, ...] = ()
+    secrets_command: str = ""
+    migrate: MigrateEntry = MigrateEntry()
+    pillar: dict[str, Any] = Field(default={})
+
+    _variables = field_validator("variables", mode="after")(_checked)
+
+    @field_validator("hosts")
+    @classmethod
+    def _names(cls, hosts: dict[str, HostEntry]) -> dict[str, HostEntry]:
+        for name in hosts:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"host {name!r}: expected lower-case letters, digits and dashes")
+        if not any("web" in host.roles for host in hosts.values()):
+            raise ValueError('expected at least one host with roles = ["web"]')
+        return hosts
+
+    @model_validator(mode="after")
+    def _fits_transport(self) -> EnvironmentFile:
+        for name, host in self.hosts.items():
+            if self.transport == "ssh" and not host.address:
+                raise ValueError(f'hosts.{name}: expected address = "IP", where ssh finds it')
+            if self.transport == "local" and host.address:
+                raise ValueError(f'hosts.{name}.address: expected only with transport = "ssh"')
+            if self.transport == "local" and not host.listen:
+                raise ValueError(f'hosts.{name}: expected listen = "ADDRESS:PORT"')
+        if self.transport == "local" and self.directory is None:
+            raise ValueError('expected directory = "var/NAME": where the environment lives')
+        if self.transport == "local" and self.balancer.tls != "off":
+            raise ValueError('balancer.tls: expected "off" where transport = "local"')
+        if self.transport == "ssh" and not any("lb" in host.roles for host in self.hosts.values()):
+            raise ValueError('expected a host with roles = ["lb"]')
+        if self.transport == "local" and self.artifact != "tree":
+            raise ValueError('artifact: expected "tree" where transport = "local"')
+        return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> EnvironmentFile:
+        seen: dict[str, str] = {}
+        for who, listen in [("balancer", self.balancer.listen), *((n, h.listen) for n, h in self.hosts.items())]:
+            if listen and listen in seen:
+                raise ValueError(f"{who} and {seen[listen]} both listen on {listen}: expected an address for each")
+            seen[listen] = who
+        return self
+
+    @model_validator(mode="after")
+    def _one_meaning_a_name(self) -> EnvironmentFile:
+        for name in self.secrets:
+            if reason := reserved(name):
+                raise ValueError(f"secret {name}: expected another name: {reason}")
+            if name in self.variables:
+                raise ValueError(f"{name} is both a variable and a secret: expected one of them")
+        for name in self.migrate.secrets:
+            if reason := reserved(name):
+                raise ValueError(f"migrate.secrets.{name}: expected another name: {reason}")
+            if name in self.migrate.variables:
+                raise ValueError(f"migrate: {name} is both a variable and a secret: expected one of them")
+        return self
