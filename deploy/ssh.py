@@ -1,7 +1,7 @@
 """Reach servers by OpenSSH: the words of a command that runs over there.
 
-OpenSSH itself, not a library: host keys are checked by its own rules, `ssh_config`, jump hosts, agents and hardware keys
-work as the operator is used to, and ControlMaster lets all sessions with a host share one connection (ssh_config(5)).
+OpenSSH itself, not a library: host keys are checked by its own rules; `ssh_config`, jump hosts, agents and hardware
+keys work as the operator is used to; and ControlMaster lets all sessions with a host share one connection.
 """
 
 from __future__ import annotations
