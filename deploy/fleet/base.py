@@ -14,7 +14,8 @@ from deploy.errors import SlipwayError
 
 SUITE = "bookworm"
 PACKAGES = (
-    "ca-certificates", "curl", "dbus", "iproute2", "openssh-server", "procps", "python3", "systemd", "systemd-sysv",
+    "ca-certificates", "curl", "dbus", "iproute2", "openssh-server", "procps", "python3", "sudo", "systemd",
+    "systemd-sysv",
 )  # fmt: skip
 # Each machine gets a host key and an identity of its own: two that share one are one to ssh and to the journal.
 HOOKS = ('rm -f "$1"/etc/ssh/ssh_host_*', ': > "$1"/etc/machine-id', 'rm -f "$1"/etc/hostname')

@@ -19,8 +19,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.fleet import access as accesses
 from deploy.fleet import processes
-from deploy.fleet.base import PATH, MachineError, Say, base, require
+from deploy.fleet.base import PATH, MachineError, Say, require
+from deploy.fleet.layers import lower
 from deploy.fleet.network import Network, do
 
 FLEETS = Path("/var/lib/slipway/fleets")
@@ -28,6 +30,7 @@ SLOTS = 200
 CGROUPS = Path("/sys/fs/cgroup")
 BOOT = 30.0  # seconds; half a second is usual
 KILL = 10.0  # seconds until killed processes must be gone
+HOST_KEY = "ssh_host_ed25519_key"
 READY = ("running", "degraded")
 
 
@@ -41,6 +44,7 @@ class Machine:
     network: Network
     address: str
     pid: int = 0  # of its first process, as seen from outside
+    admitted: list[str] = field(default_factory=list)  # public keys that let root in
     environment: dict[str, str] = field(default_factory=lambda: {"PATH": PATH, "LANG": "C.UTF-8"})
 
     @property
@@ -111,9 +115,36 @@ class Machine:
         shutil.copyfile("/etc/resolv.conf", etc / "resolv.conf")
         if not (etc / "machine-id").read_text(encoding="ascii").strip():
             (etc / "machine-id").write_text(f"{uuid.uuid4().hex}\n", encoding="ascii")
-        key = "/etc/ssh/ssh_host_ed25519_key"
-        if (etc / "ssh").is_dir() and not (self.root / key[1:]).exists():
-            do("chroot", str(self.root), "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+        self._lend_host_key()
+        for public in self.admitted:
+            self.admit(public)
+
+    def _lend_host_key(self) -> None:
+        """Give it its host key: the same one after each reset, so that nobody takes it for another machine."""
+        kept = self.folder / HOST_KEY
+        if not kept.with_suffix(".pub").exists():
+            kept.unlink(missing_ok=True)
+            do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{self.name}", "-f", str(kept))
+        target = self.root / "etc/ssh" / HOST_KEY
+        if target.parent.is_dir() and not target.exists():
+            for name, mode in ((HOST_KEY, 0o600), (f"{HOST_KEY}.pub", 0o644)):
+                self.push(kept.with_name(name), f"/etc/ssh/{name}", mode)
+
+    @property
+    def host_key(self) -> str:
+        """What its sshd proves to be: kind and key, as known_hosts has them."""
+        return " ".join((self.folder / f"{HOST_KEY}.pub").read_text(encoding="ascii").split()[:2])
+
+    def admit(self, public: str) -> None:
+        """Let the owner of a key in as root, now and after each reset."""
+        if public not in self.admitted:
+            self.admitted.append(public)
+        keys = self.root / "root/.ssh/authorized_keys"
+        if self.root.is_mount() and not (keys.exists() and public in keys.read_text(encoding="utf-8").splitlines()):
+            keys.parent.mkdir(mode=0o700, exist_ok=True)
+            with keys.open("a", encoding="ascii") as file:
+                file.write(f"{public}\n")
+            keys.chmod(0o600)
 
     def _cgroups(self) -> list[Path]:
         """Name its control groups: one in each hierarchy (v1, hybrid), or the one there is (v2)."""
@@ -174,7 +205,7 @@ class Machine:
             time.sleep(0.02)
         self.power_off()
 
-    def freeze(self) -> None:
+    def snapshot(self) -> None:
         """Shut it down and make what is on it now the state that `reset` comes back to."""
         self.shut_down()
         _unmount(self.root)
@@ -184,7 +215,7 @@ class Machine:
         self.lower = f"{layer}:{self.lower}"
 
     def reset(self) -> None:
-        """Forget everything that happened on it since it was made or frozen, and boot it anew."""
+        """Forget everything that happened on it since it was made or its last snapshot, and boot it anew."""
         self.power_off()
         _unmount(self.root)
         for name in ("upper", "work"):
@@ -198,33 +229,48 @@ class Fleet:
 
     folder: Path
     network: Network
-    lower: Path
+    lower: str  # what its machines lie on
     machines: dict[str, Machine] = field(default_factory=dict)
+    access: dict[Path, str] = field(default_factory=dict)  # directories that let in, and their public keys
 
-    def add(self, name: str) -> Machine:
-        """Boot one more machine."""
+    def add(self, name: str, address: int | None = None) -> Machine:
+        """Boot one more machine; `address` is its host number, the next free one unless told.
+
+        Raises: MachineError.
+        """
         if len(f"vb-s{self.network.number}-{name}") > 15:  # IFNAMSIZ, less the final NUL
             raise MachineError(f"{name!r} is too long for a machine's name: its network link may have 15 characters")
         folder = self.folder / "machines" / name
         folder.mkdir(parents=True, exist_ok=True)
-        address = self.network.address(2 + len(self.machines))
-        machine = Machine(name, folder, str(self.lower), self.network, address)
+        machine = Machine(name, folder, self.lower, self.network, self._place(name, address))
         self.machines[name] = machine
         machine.boot()
+        for directory in self.access:
+            accesses.write(self, directory)
         return machine
+
+    def _place(self, name: str, number: int | None) -> str:
+        """Choose an address that no other machine has."""
+        taken = {machine.address: machine.name for machine in self.machines.values() if machine.name != name}
+        for host in (number,) if number else range(2, 255):
+            address = self.network.address(host)
+            if address not in taken:
+                return address
+        where = f"{address} is {taken[address]}'s" if number else "all its addresses are taken"
+        raise MachineError(f"no address for {name} in {self.network.subnet}: {where}")
 
     def close(self) -> None:
         """Switch everything off and remove it."""
         _clear(self.folder, self.network)
 
 
-def take(say: Say, fleets: Path = FLEETS) -> Fleet:
-    """Take a free slot for as long as this process lives.
+def take(say: Say, fleets: Path = FLEETS, packages: tuple[str, ...] = (), cached: tuple[str, ...] = ()) -> Fleet:
+    """Take a free slot for as long as this process lives; its machines have `packages`, and `cached` ones at hand.
 
     Raises: MachineError.
     """
     require()
-    lower = base(say)
+    lying = lower(say, packages, cached)
     with _locked(fleets):
         sweep(fleets)
         for number in range(SLOTS):
@@ -238,15 +284,21 @@ def take(say: Say, fleets: Path = FLEETS) -> Fleet:
             except MachineError:
                 _clear(folder, network)
                 raise
-            return Fleet(folder, network, lower)
+            return Fleet(folder, network, lying)
     raise MachineError(f"all {SLOTS} places for fleets are taken", hint=f"look at {fleets}")
 
 
 @contextmanager
-def fleet(say: Say, *names: str, fleets: Path = FLEETS) -> Iterator[Fleet]:
-    """Give machines of these names, and remove them at the end."""
+def fleet(
+    say: Say, *names: str, fleets: Path = FLEETS, packages: tuple[str, ...] = (), cached: tuple[str, ...] = ()
+) -> Iterator[Fleet]:
+    """Give machines of these names, and remove them at the end.
+
+    `packages` are installed on all of them before they boot, `cached` ones can be installed without the network: both
+    are made once and kept, so that asking for the same ones again costs nothing.
+    """
     with ExitStack() as stack:
-        taken = take(say, fleets)
+        taken = take(say, fleets, packages, cached)
         stack.callback(taken.close)
         for name in names:
             taken.add(name)

@@ -40,7 +40,7 @@ def test_several_machines_see_each_other_and_the_host(fleet: Fleet) -> None:
 def test_a_reset_forgets_everything(fleet: Fleet) -> None:
     machine = fleet.add("c")
     machine.run("touch /etc/kept")
-    machine.freeze()
+    machine.snapshot()
     machine.boot()
     machine.run("rm /etc/kept; touch /etc/litter")
     machine.reset()

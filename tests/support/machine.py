@@ -44,7 +44,7 @@ def fleet() -> Iterator[Fleet]:
 def installed(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """A machine with agent and units on it, and nothing deployed."""
     machine = install(fleet.add("web1"), tmp_path_factory.mktemp("agent"))
-    machine.freeze()
+    machine.snapshot()
     return machine
 
 
