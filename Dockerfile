@@ -13,8 +13,8 @@ FROM ${BASE} AS parts
 ARG RELEASE
 COPY ${RELEASE}/ /release/
 COPY packaging/image/ /files/
-COPY deploy/artifacts/image_layers.py /
-RUN ["/release/bin/python", "-ISB", "/image_layers.py", "/release", "/files", "/parts"]
+COPY deploy/artifacts/image/layers.py /
+RUN ["/release/bin/python", "-ISB", "/layers.py", "/release", "/files", "/parts"]
 
 FROM ${BASE}
 ARG NAME

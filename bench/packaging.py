@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not this folder: this file would be taken for the distribution `packaging`
 
 from deploy import sync  # noqa: E402  (this script runs from anywhere)
-from deploy.artifacts import archive, build_release, cache, release  # noqa: E402
+from deploy.artifacts import build_release, cache, release  # noqa: E402
+from deploy.artifacts.supply import archive  # noqa: E402
 from deploy.artifacts.wheel import build_wheel  # noqa: E402
 
 PYTHON = "/usr/bin/python3.11"

@@ -1,31 +1,21 @@
 """`python -m deploy.artifacts wheel|release|rpm|repo`: what the targets of make of these names call."""
 
 import argparse
-import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from deploy.artifacts import cache, release, wheel
-from deploy.artifacts.wheelhouse import digest
-from deploy.errors import Exit, SlipwayError
+from deploy.artifacts.command import carry_out, shown
+from deploy.artifacts.files import digest
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Build, and say what was built, where it is and how long it took."""
     options = _parser().parse_args(arguments)
-    try:
-        fact = options.build(options)
-    except SlipwayError as error:
-        if options.json:
-            problems = {"message": error.message, "problems": list(error.problems), "hint": error.hint}
-            print(json.dumps({"ok": False, "error": problems}))  # noqa: T201
-        else:
-            print(f"slipway: {error.report()}", file=sys.stderr)  # noqa: T201
-        return int(error.exit_code)
-    print(json.dumps({"ok": True, **fact}) if options.json else _line(fact))  # noqa: T201
-    return int(Exit.OK)
+    return carry_out(lambda: options.build(options), _line, as_json=options.json)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,7 +57,7 @@ def _release(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "artifact": "release",
         "version": built.version,
-        "path": _shown(built.path),
+        "path": shown(built.path),
         "built": built.built,
         "files": len(sizes),
         "bytes": sum(sizes),
@@ -83,8 +73,8 @@ def _rpm(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "artifact": "rpm",
         "version": tree.version,
-        "path": _shown(packages[0].path),
-        "packages": [{"path": _shown(package.path), "sha256": package.sha256} for package in packages],
+        "path": shown(packages[0].path),
+        "packages": [{"path": shown(package.path), "sha256": package.sha256} for package in packages],
         "built": any(package.built for package in packages),
         "files": 1,
         "bytes": packages[0].path.stat().st_size,
@@ -94,14 +84,14 @@ def _rpm(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _repo(options: argparse.Namespace) -> dict[str, Any]:
-    from deploy.artifacts.repo import build_repo
+    from deploy.artifacts.rpm.repo import build_repo
 
     started = time.monotonic()
     built = _rpm(options)
     repository = build_repo(options.out)
     own = {
         "artifact": "repo",
-        "path": _shown(repository.path),
+        "path": shown(repository.path),
         "built": repository.built,
         "files": repository.packages,
         "bytes": sum(path.stat().st_size for path in repository.path.glob("*.rpm")),
@@ -111,7 +101,7 @@ def _repo(options: argparse.Namespace) -> dict[str, Any]:
     return {**built, **own}
 
 
-def _line(fact: dict[str, Any]) -> str:
+def _line(fact: Mapping[str, Any]) -> str:
     size = f"{fact['bytes'] / 1e6:.1f} MB" if fact["bytes"] >= 1e5 else f"{fact['bytes'] / 1e3:.1f} kB"
     count = f"{fact['files']} files, " if fact["files"] > 1 else ""
     done = "" if fact["built"] else "already there, "
@@ -121,12 +111,6 @@ def _line(fact: dict[str, Any]) -> str:
         + "".join(f"  {path}\n" for path in (fact["path"], *paths))
         + f"  {done}{count}{size}, sha256 {fact['sha256'][:12]}, {fact['seconds']:.2f} s"
     )
-
-
-def _shown(path: Path) -> str:
-    """Show a path as short as it can be typed."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 if __name__ == "__main__":

@@ -40,3 +40,9 @@ def write(root: Path, name: str, data: bytes, mode: int = 0o644) -> File:
     path.chmod(mode)
     os.utime(path, (MTIME, MTIME))
     return File(name, mode, len(data), hashlib.sha256(data).hexdigest())
+
+
+def digest(path: Path) -> str:
+    """Hash a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

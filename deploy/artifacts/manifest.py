@@ -9,7 +9,7 @@ from typing import Any
 from deploy.artifacts.files import File
 from deploy.artifacts.interpreter import Interpreter
 from deploy.artifacts.migrations import Migration
-from deploy.artifacts.version import Version
+from deploy.artifacts.source.version import Version
 from deploy.contract import Contract
 
 SCHEMA = 1

@@ -9,28 +9,18 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from deploy.artifacts import cache as caches
-from deploy.artifacts import (
-    floor,
-    importing,
-    interpreter,
-    lock,
-    manifest,
-    migrations,
-    sbom,
-    tree,
-    unpack,
-    wheel,
-    wheelhouse,
-)
-from deploy.artifacts import version as versions
+from deploy.artifacts import importing, interpreter, manifest, migrations, tree, wheel
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.interpreter import Interpreter
-from deploy.artifacts.lock import Pin
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.migrations import Migration
 from deploy.artifacts.output import writing
 from deploy.artifacts.source import Source, opened
-from deploy.artifacts.unpack import Unpacked
+from deploy.artifacts.source import version as versions
+from deploy.artifacts.supply import sbom
+from deploy.artifacts.wheels import floor, lock, unpack, wheelhouse
+from deploy.artifacts.wheels.lock import Pin
+from deploy.artifacts.wheels.unpack import Unpacked
 from deploy.contract import Contract
 from deploy.errors import SlipwayError
 

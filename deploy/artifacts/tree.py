@@ -19,7 +19,7 @@ from deploy.artifacts import manifest as manifests
 from deploy.artifacts.files import MTIME, File, intact, write
 from deploy.artifacts.interpreter import Interpreter
 from deploy.artifacts.manifest import Manifest
-from deploy.artifacts.unpack import Unpacked
+from deploy.artifacts.wheels.unpack import Unpacked
 from deploy.errors import SlipwayError
 
 

@@ -10,13 +10,14 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
-from deploy.artifacts import version as versions
 from deploy.artifacts.cache import Cache, key
-from deploy.artifacts.export import export
+from deploy.artifacts.files import digest
 from deploy.artifacts.output import writing
 from deploy.artifacts.source import Source, opened
-from deploy.artifacts.version import Version
-from deploy.artifacts.wheelhouse import Wheel, digest
+from deploy.artifacts.source import version as versions
+from deploy.artifacts.source.export import export
+from deploy.artifacts.source.version import Version
+from deploy.artifacts.wheels.wheelhouse import Wheel
 from deploy.errors import SlipwayError
 
 _BUILD = """

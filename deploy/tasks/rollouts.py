@@ -59,7 +59,7 @@ rollback.help = {"to": "number of a generation; `fab releases:ENV` lists them", 
 
 def _release(version: str) -> Any:
     from deploy import artifacts
-    from deploy.artifacts import version as versions
+    from deploy.artifacts.source import version as versions
     from deploy.tasks.common import ROOT
 
     return artifacts.find_release(ROOT / "dist", version or versions.current(ROOT).text)

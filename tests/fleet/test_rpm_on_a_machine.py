@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.artifacts.repo import build_repo
 from deploy.artifacts.rpm import build_rpms
+from deploy.artifacts.rpm.repo import build_repo
 from deploy.fleet.machines import Fleet, Machine
 from tests.support import rpms
 from tests.support.repository import ROOT

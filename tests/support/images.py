@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy import contract
-from deploy.artifacts import ReleaseTree, image, image_base
+from deploy.artifacts import ReleaseTree, image
 from deploy.artifacts import cache as caches
 from deploy.artifacts.image import Image
-from deploy.artifacts.image_base import Base
+from deploy.artifacts.image import base as bases
+from deploy.artifacts.image.base import Base
 from tests.support.releases import OUT, ROOT
 
 
@@ -23,7 +24,7 @@ def build(release: ReleaseTree, base: Base) -> Image:
 
 def base() -> Base:
     """Answer the base made of Debian's packages; made once, and kept per user."""
-    return image_base.made(contract.read(ROOT).python, caches.of_user())
+    return bases.made(contract.read(ROOT).python, caches.of_user())
 
 
 def imported(client: Any, base: Base) -> str:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from deploy.artifacts import ReleaseTree, build_release
 from deploy.artifacts.cache import key
-from deploy.artifacts.export import export
 from deploy.artifacts.source import opened
+from deploy.artifacts.source.export import export
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "var/test-releases"

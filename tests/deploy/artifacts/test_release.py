@@ -15,9 +15,9 @@ from deploy.artifacts import build_release, find_release
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.importing import ImportCheckError
 from deploy.artifacts.interpreter import Interpreter, InterpreterError
-from deploy.artifacts.lock import LockError
 from deploy.artifacts.release import ReleaseError
 from deploy.artifacts.tree import TreeError
+from deploy.artifacts.wheels.lock import LockError
 from tests.support.releases import git
 from tests.support.sample import Sample, lock_of, make_wheel
 

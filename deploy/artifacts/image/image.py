@@ -1,0 +1,85 @@
+"""The image of a release: a base, the dependencies, the app."""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.artifacts.cache import Cache, code_of, key
+from deploy.artifacts.image import archive, config, engine
+from deploy.artifacts.image import base as bases
+from deploy.artifacts.image.base import Base
+from deploy.artifacts.image.layers import split
+from deploy.artifacts.output import writing
+from deploy.artifacts.release import ReleaseTree, build_release
+from deploy.artifacts.source import opened
+from deploy.contract import Contract
+
+FILES = Path(__file__).resolve().parents[3] / "packaging/image"
+_MADE_BY = tuple(sorted([*Path(__file__).parent.glob("*.py"), *FILES.glob("*.in"), *FILES.glob("*.py")]))
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that lies in `dist/` as an archive."""
+
+    path: Path
+    reference: str
+    version: str
+    identity: str
+    layers: tuple[tuple[str, int], ...]  # sha256 and bytes: those of the base, then dependencies, then app
+    built: bool
+    seconds: float
+
+    def sizes(self) -> dict[str, int]:
+        """Say what each part of the image has in bytes."""
+        *base, dependencies, app = [size for _, size in self.layers]
+        return {"base": sum(base), "dependencies": dependencies, "app": app}
+
+
+def build_image(
+    source: Path, ref: str | None, out: Path, base: Base, contract: Contract, release: ReleaseTree | None = None
+) -> Image:
+    """Write the archive of an image into `out`, unless it is there already."""
+    started = time.monotonic()
+    release = release or build_release(source, ref, out)
+    path = out.resolve() / f"{release.path.name}.image.tar"
+    top = sorted(path for path in release.path.iterdir() if path.is_file())  # the manifest names all that lies deeper
+    wanted = key(code_of(*top), base.digest, base.name, code_of(*_MADE_BY), repr(contract))
+    reference = config.reference(release.manifest.data)
+    with writing(out):
+        built = archive.made_of(path) != wanted
+        if built:
+            _write(path, reference, contract, release, base, wanted)
+    identity, layers = archive.read(path)
+    return Image(path, reference, release.version, identity, tuple(layers), built, time.monotonic() - started)
+
+
+def _write(path: Path, reference: str, contract: Contract, release: ReleaseTree, base: Base, made_of: str) -> None:
+    parts = split(release.path, FILES)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
+        ours = [archive.write_layer(part, Path(scratch, str(index))) for index, part in enumerate(parts)]
+        ids = (f"sha256:{ours[0].sha256}", f"sha256:{ours[1].sha256}")
+        settings = config.config(contract, release.manifest, base, ids)
+        aside = Path(scratch, "image.tar")
+        archive.write(aside, reference, settings, (*base.layers, *ours), made_of)
+        aside.chmod(0o644)  # whatever the umask
+        aside.rename(path)
+
+
+def read_contract(source: Path, ref: str | None) -> Contract:
+    """Read the contract of what is built."""
+    with opened(source, ref) as state:
+        return state.contract
+
+
+@contextlib.contextmanager
+def base_of(reference: str | None, python: str, cache: Cache, *, anew: bool = False) -> Iterator[Base]:
+    """Give the image that BASE names, or the base made of Debian's packages."""
+    if not reference:
+        yield bases.made(python, cache, anew=anew)
+        return
+    with engine.running() as client, bases.of_engine(client, reference) as base:
+        yield base

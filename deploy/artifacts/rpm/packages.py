@@ -1,0 +1,222 @@
+"""Packages from a release: one of its own for each version, and two small ones for what versions share.
+
+`<name>-release-<version>` is the release tree; `<name>-host` is what a server needs beside it; `<name>` brings both.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.agent import store
+from deploy.artifacts import agent, release, units
+from deploy.artifacts import cache as caches
+from deploy.artifacts.cache import Cache
+from deploy.artifacts.files import MTIME, digest
+from deploy.artifacts.manifest import FILE as MANIFEST
+from deploy.artifacts.output import writing
+from deploy.artifacts.release import ReleaseTree
+from deploy.artifacts.rpm import needs, tools
+from deploy.artifacts.rpm import version as versions
+from deploy.artifacts.source import opened
+from deploy.contract import Contract
+
+# docs/decisions/0009-rpms-side-by-side.md has the measurements. One thread: their number is part of the header.
+PAYLOAD = "w5.zstdio"
+NO_LICENSE = "LicenseRef-Not-Stated"
+
+
+@dataclass(frozen=True)
+class Package:
+    """An rpm that lies in `dist/`."""
+
+    path: Path
+    sha256: str
+    built: bool  # False: it was there already
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A file of a package: its content, here or on disk, and its mode on a server."""
+
+    mode: int
+    source: Path | None = None
+    data: bytes = b""
+    link: str | None = None
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that the bytes of packages depend on, beside rpmbuild itself."""
+
+    spec: str
+    payload: Mapping[str, Payload]
+    epoch: int
+    arch: str
+
+    @property
+    def key(self) -> str:
+        """Name the packages by what they are made of."""
+        files = (
+            f"{place} {file.mode:o} {file.link or file.sha256 or hashlib.sha256(file.data).hexdigest()}"
+            for place, file in sorted(self.payload.items())
+        )
+        return caches.key(self.spec, str(self.epoch), self.arch, tools.version("rpmbuild"), *files)
+
+
+def build_rpms(
+    source: Path, ref: str | None = None, out: Path = Path("dist"), cache: Cache | None = None
+) -> tuple[ReleaseTree, list[Package], float]:
+    """Build the packages of `ref`, or of the working tree as it is; answer them, and the seconds it took."""
+    started = time.monotonic()
+    tools.require("rpmbuild")
+    cache = cache or caches.of_user()
+    tree = release.build_release(source, ref, out, cache)
+    with opened(source, ref) as state:
+        contract = state.contract
+    recipes = [release_recipe(contract, tree), host_recipe(contract, tree)]
+    with writing(out.resolve()):
+        packages = [package for recipe in recipes for package in _make(recipe, out.resolve(), cache)]
+    return tree, packages, time.monotonic() - started
+
+
+def release_recipe(contract: Contract, tree: ReleaseTree) -> Recipe:
+    """Describe the package of one version: the release tree, with the modes that the agent would give it."""
+    words = _words(contract, tree)
+    base = f"/opt/{contract.name}/releases/{tree.version}"
+    payload = {}
+    for entry in tree.manifest.data["files"]:
+        place = f"{base}/{entry['path']}"
+        if "link" in entry:
+            payload[place] = Payload(0o777, link=entry["link"])
+        else:
+            mode = store.mode_of(executable=bool(int(entry["mode"], 8) & 0o100))
+            payload[place] = Payload(mode, tree.path / entry["path"], sha256=entry["sha256"])
+    for path in (tree.path / MANIFEST, *sorted(tree.path.glob(f"{MANIFEST}.*"))):  # and its signature, when it has one
+        payload[f"{base}/{path.name}"] = Payload(store.PLAIN, path, sha256=digest(path))
+    words |= {"digest": tree.digest, "needs": needs.of_tree(tree.path)}
+    spec = units.fill("rpm/release.spec.in", words)
+    return Recipe(spec, payload, words["epoch"], tree.manifest.data["platform"].partition("-")[2])
+
+
+def host_recipe(contract: Contract, tree: ReleaseTree) -> Recipe:
+    """Describe what versions share, and the package that brings it together with this one."""
+    rendered = units.render(contract)
+    payload = {place: Payload(0o644, data=text.encode()) for place, text in rendered.items()}
+    words = _words(contract, tree)
+    programs = {"releasectl": agent.build(), "use-release": units.fill("rpm/use-release.in", words).encode()}
+    payload |= {f"/usr/lib/{contract.name}/{name}": Payload(0o755, data=data) for name, data in programs.items()}
+    places = sorted(place for place in payload if place.startswith("/usr/lib/"))
+    words["places"] = [f"%dir /usr/lib/{contract.name}", *places]
+    # In the package that stands for one version: a server that gets its releases by rollouts never has it.
+    words["first"] = f"/usr/lib/systemd/system/{contract.name}.service.d/first.conf"
+    payload[words["first"]] = Payload(0o644, data=units.fill("rpm/first.conf.in", words).encode())
+    return Recipe(units.fill("rpm/host.spec.in", words), payload, words["epoch"], "noarch")
+
+
+def _words(contract: Contract, tree: ReleaseTree) -> dict[str, Any]:
+    """Answer what the specs may say; `%` begins a macro there."""
+    license_ = contract.project.license
+    words = {
+        **units.words_of(contract),
+        "version": tree.version,
+        "rpm_version": versions.of(tree.version),
+        "license": license_ if isinstance(license_, str) else NO_LICENSE,
+        "packager": _packager(contract.project.authors),
+        "python": contract.python,
+        "interpreter": contract.interpreter,
+        "payload": PAYLOAD,
+    }
+    escaped = {name: value.replace("%", "%%") if isinstance(value, str) else value for name, value in words.items()}
+    return {**escaped, "epoch": int(tree.manifest.data["source_date_epoch"])}
+
+
+def _packager(authors: Any) -> str:
+    """Name the first author, as rpm writes a person; "" when there is none."""
+    first: dict[str, str] = authors[0] if authors else {}
+    email = f"<{first['email']}>" if "email" in first else ""
+    return f"{first.get('name', '')} {email}".strip()
+
+
+def _make(recipe: Recipe, out: Path, cache: Cache) -> list[Package]:
+    """Put packages into a folder, from the cache when they were built before."""
+    key = recipe.key
+    entry = cache.entry("rpm", key)
+    if entry is not None and not _whole(entry):
+        cache.drop("rpm", key)
+        entry = None
+    if entry is None:
+        with cache.adding("rpm", key) as scratch:
+            _build(recipe, scratch)
+        entry = cache.entry("rpm", key)
+        assert entry is not None
+    return [_put(path, out) for path in sorted(entry.glob("*.rpm"))]
+
+
+def _whole(entry: Path) -> bool:
+    """Say whether cached packages are as they were built: `dist/` has hard links to them."""
+    sums = dict(line.split(maxsplit=1) for line in (entry / "sums").read_text().splitlines())
+    paths = [entry / name for name in sums.values()]
+    return all(path.is_file() and digest(path) == sha256 for sha256, path in zip(sums, paths, strict=True))
+
+
+def _put(path: Path, out: Path) -> Package:
+    target = out / path.name
+    present = target.is_file() and target.samefile(path)
+    if not present:
+        aside = out / f".{path.name}.new"
+        aside.unlink(missing_ok=True)
+        try:
+            os.link(path, aside)
+        except OSError:  # another file system
+            present = target.is_file() and digest(target) == digest(path)
+            shutil.copy2(path, aside)
+        aside.rename(target)
+    return Package(target, digest(target), not present)
+
+
+def _build(recipe: Recipe, into: Path) -> None:
+    """Run rpmbuild on files that are laid out as on a server."""
+    with tempfile.TemporaryDirectory(prefix="slipway-rpm-") as folder:
+        top = Path(folder)
+        stage(recipe.payload, top / "staged")
+        (top / "package.spec").write_text(recipe.spec, encoding="utf-8")
+        places = {"_topdir": top, "_tmppath": top / "tmp", "_rpmdir": top / "made", "_dbpath": top / "db"}
+        names = {"staged": top / "staged", "_build_name_fmt": "%%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm"}
+        defines = [word for name, value in {**places, **names}.items() for word in ("--define", f"{name} {value}")]
+        target = [] if recipe.arch == "noarch" else ["--target", f"{recipe.arch}-linux"]
+        command = ["rpmbuild", "-bb", "--quiet", "--nodeps", *target, *defines, str(top / "package.spec")]
+        tools.run(command, top, SOURCE_DATE_EPOCH=str(recipe.epoch))
+        made = sorted((top / "made").glob("*.rpm"))
+        for path in made:
+            shutil.copyfile(path, into / path.name)
+            (into / path.name).chmod(0o644)
+            os.utime(into / path.name, (recipe.epoch, recipe.epoch))
+        (into / "sums").write_text("".join(f"{digest(path)} {path.name}\n" for path in made))
+
+
+def stage(payload: Mapping[str, Payload], root: Path) -> None:
+    """Lay out the files of a package: modes and times pinned, whatever umask and clock say."""
+    root.mkdir()
+    for place, file in sorted(payload.items()):
+        path = Path(f"{root}{place}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if file.link is not None:
+            path.symlink_to(file.link)
+            os.utime(path, (MTIME, MTIME), follow_symlinks=False)
+            continue
+        if file.source is not None:
+            shutil.copyfile(file.source, path)
+        else:
+            path.write_bytes(file.data)
+        path.chmod(file.mode)
+        os.utime(path, (MTIME, MTIME))
+    for directory, _, _ in os.walk(root, topdown=False):
+        Path(directory).chmod(0o755)
+        os.utime(directory, (MTIME, MTIME))
