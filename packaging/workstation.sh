@@ -46,6 +46,8 @@ missing_for_machines() {
     command -v mmdebstrap >/dev/null || echo mmdebstrap
     PATH=$PATH:/usr/sbin command -v nft >/dev/null || echo nftables
     PATH=$PATH:/usr/sbin command -v ip >/dev/null || echo iproute2
+    PATH=$PATH:/usr/sbin command -v mkfs.ext4 >/dev/null || echo e2fsprogs
+    command -v ssh-keygen >/dev/null || echo openssh-client
 }
 
 # The tests of rpms install them into roots of their own, which only root can; others skip them.

@@ -19,7 +19,10 @@ PACKAGES = (
 )  # fmt: skip
 # Each machine gets a host key and an identity of its own: two that share one are one to ssh and to the journal.
 HOOKS = ('rm -f "$1"/etc/ssh/ssh_host_*', ': > "$1"/etc/machine-id', 'rm -f "$1"/etc/hostname')
-PROGRAMS = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "nft": "nftables", "ip": "iproute2"}
+PROGRAMS = {
+    "systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "nft": "nftables", "ip": "iproute2",
+    "mkfs.ext4": "e2fsprogs", "ssh-keygen": "openssh-client",
+}  # fmt: skip
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 KIND = "machine-bases"
 
