@@ -1,6 +1,7 @@
 """What `fab` offers: the tasks of deploy/tasks, for each environment file. `fab --list` shows them."""
 
-from deploy.tasks import collection, help_for_typing
+from deploy.tasks import GROUPS, collection
+from deploy.tasks.typed import understand
 
 namespace = collection()
-help_for_typing(namespace)
+understand(namespace, GROUPS)

@@ -26,6 +26,8 @@ missing_packages() {
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     command -v git >/dev/null || echo git
     PATH=$PATH:/usr/sbin:/usr/local/sbin command -v haproxy >/dev/null || echo haproxy
+    [ "$group" = dev ] && [ "$(id -u)" = 0 ] || return 0
+    for shell in zsh fish; do command -v $shell >/dev/null || echo $shell; done # their completion is checked by them
 }
 
 # Only root can start an engine; without one the image is built all the same, and so are the tests that need none.

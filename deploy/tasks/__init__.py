@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,18 +18,14 @@ from deploy.tasks import logs, rollouts, run, setup, status, verify
 
 ENVIRONMENTS = Path(__file__).parent.parent / "environments"
 
-TASKS: tuple[Callable[..., Any], ...] = (
-    setup.bootstrap,
-    rollouts.plan,
-    rollouts.deploy,
-    rollouts.rollback,
-    status.status,
-    status.releases,
-    logs.logs,
-    verify.verify,
-    run.run,
-    setup.destroy,
-)
+# What `fab` offers for each environment, by what one wants to do. `fab --list` shows it in this order.
+GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "Roll out": (rollouts.plan, rollouts.deploy, rollouts.rollback),
+    "Look": (status.status, status.releases, logs.logs, verify.verify),
+    "Act on it": (run.run,),
+    "Set up, take away": (setup.bootstrap, setup.destroy),
+}
+TASKS: tuple[Callable[..., Any], ...] = tuple(function for group in GROUPS.values() for function in group)
 
 
 def collection(environments: Path = ENVIRONMENTS) -> Collection:
@@ -42,36 +36,6 @@ def collection(environments: Path = ENVIRONMENTS) -> Collection:
         for function in TASKS:
             namespace.add_task(_task(function, path.stem))
     return namespace
-
-
-def help_for_typing(namespace: Collection) -> None:
-    """List the tasks for `fab` alone; for a task of this form that does not exist, leave with the nearest name."""
-    known = sorted(namespace.task_names)
-    if len(sys.argv) == 1:
-        sys.argv.append("--list")
-        os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606  (invoke has read its arguments already)
-    if sys.argv[1] in {name.partition(":")[0] for name in known}:
-        complete = ", ".join(name for name in known if name.startswith(f"{sys.argv[1]}:"))
-        print(f"slipway: {sys.argv[1]}: expected an environment\n  -> {complete}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(2)
-    for word in sys.argv[1:]:
-        if ":" in word and "/" not in word and not word.startswith("-") and word not in known:
-            print(f"slipway: {_unknown(word, known)}", file=sys.stderr)  # noqa: T201
-            raise SystemExit(2)
-        if word == "--" or word.startswith("run:"):
-            return
-
-
-def _unknown(word: str, known: list[str]) -> str:
-    import difflib
-
-    task, _, environment = word.partition(":")
-    tasks, environments = sorted({k.partition(":")[0] for k in known}), sorted({k.partition(":")[2] for k in known})
-    message = f'unknown environment "{environment}"' if task in tasks else f'unknown task "{task}"'
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if close:
-        return f"{message}\n  -> did you mean {close[0]}?"
-    return f"{message}\n  -> environments: {', '.join(environments)}; tasks: {', '.join(tasks)}"
 
 
 def _task(function: Callable[..., Any], environment: str) -> Task[Any]:

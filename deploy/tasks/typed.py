@@ -1,0 +1,114 @@
+"""What was typed: the list for `fab` alone, Fabric 1's arguments, and the nearest name for one that does not exist."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from invoke.collection import Collection
+
+WIDTH = 12  # of the tasks' names in the list
+
+Groups = Mapping[str, Sequence[Callable[..., Any]]]
+
+
+def understand(namespace: Collection, groups: Groups) -> None:
+    """Answer what needs no task, put Fabric 1's form into today's, and leave where a name is wrong."""
+    words = sys.argv[1:]
+    if not words or words in (["--list"], ["-l"]):
+        with suppress(BrokenPipeError):  # fab --list | head
+            print(listing(namespace, groups), flush=True)  # noqa: T201
+        sys.stdout = None
+        raise SystemExit(0)
+    known = sorted(namespace.task_names)
+    try:
+        expanded = expand(words, known)
+        check(expanded, known)
+    except ValueError as error:
+        print(f"slipway: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+    if expanded != words:
+        _replace_unparsed(words, expanded)
+
+
+def listing(namespace: Collection, groups: Groups) -> str:
+    """Write what there is: environments once, tasks by group, a line each."""
+    environments = sorted({name.partition(":")[2] for name in namespace.task_names if ":" in name})
+    example = f"fab status:{environments[0] if environments else 'staging'}"
+    lines = [f"fab TASK:ENV, such as `{example}`; ENV is one of: {', '.join(environments) or 'none yet'}"]
+    for title, functions in groups.items():
+        lines += ["", title]
+        lines += [f"  {f.__name__:<{WIDTH}} {_sentence(f.__doc__)}" for f in functions]
+    others = [name for name in sorted(namespace.task_names) if ":" not in name]
+    if others:
+        lines += ["", "Without an environment"]
+        lines += [f"  {name:<{WIDTH}} {_sentence(namespace[name].__doc__)}" for name in others]
+    return "\n".join([*lines, "", "fab --help TASK:ENV says which options a task has."])
+
+
+def _sentence(docstring: str | None) -> str:
+    return (docstring or "").strip().partition("\n")[0]
+
+
+def expand(words: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Turn Fabric 1's `deploy:staging,version=1.4.0,json` into `deploy:staging --version 1.4.0 --json`.
+
+    A comma that belongs to a value is written `\\,`, as Fabric 1 had it.
+
+    Raises: ValueError for an argument without a name: tasks have options only.
+    """
+    expanded: list[str] = []
+    for word in words:
+        name, *arguments = word.replace("\\,", "\0").split(",")
+        if not arguments or name not in known:
+            expanded.append(word)
+            continue
+        expanded.append(name)
+        for argument in arguments:
+            option, equals, value = argument.replace("\0", ",").partition("=")
+            if not option.replace("-", "").replace("_", "").isalpha():
+                raise ValueError(f"{word}: expected name=value after the comma, such as {name},version=1.4.0")
+            expanded.append(f"--{option.replace('_', '-')}")
+            if equals and value.lower() not in ("true", "yes"):
+                expanded.append(value)
+    return expanded
+
+
+def check(words: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse a task of this form that does not exist.
+
+    Raises: ValueError with the nearest name.
+    """
+    if words[0] in {name.partition(":")[0] for name in known if ":" in name}:
+        complete = ", ".join(name for name in known if name.startswith(f"{words[0]}:"))
+        raise ValueError(f"{words[0]}: expected an environment\n  -> {complete}")
+    for word in words:
+        if ":" in word and "/" not in word and not word.startswith("-") and word not in known:
+            raise ValueError(_unknown(word, known))
+        if word == "--" or word.startswith("run:"):
+            return
+
+
+def _unknown(word: str, known: Sequence[str]) -> str:
+    import difflib
+
+    task, _, environment = word.partition(":")
+    both = [name for name in known if ":" in name]
+    tasks, environments = sorted({k.partition(":")[0] for k in both}), sorted({k.partition(":")[2] for k in both})
+    message = f'unknown environment "{environment}"' if task in tasks else f'unknown task "{task}"'
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"{message}\n  -> did you mean {close[0]}?"
+    return f"{message}\n  -> environments: {', '.join(environments)}; tasks: {', '.join(tasks)}"
+
+
+def _replace_unparsed(words: Sequence[str], expanded: Sequence[str]) -> None:
+    """Give Invoke other words than were typed: it has split off its own options already, and not read the tasks yet."""
+    from fabric.main import program
+
+    unparsed = list(program.core.unparsed)
+    if unparsed and list(words[-len(unparsed) :]) == unparsed:
+        kept = len(words) - len(unparsed)
+        program.core.unparsed[:] = expanded[kept:]
