@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format release wheel rpm repo image agent artifacts key sign verify-reproducible bench bench-packaging lock clean operator packager dev
+.PHONY: help demo run test lint format release wheel rpm repo image agent artifacts key sign verify-reproducible audit bench bench-packaging lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -62,7 +62,11 @@ format: dev ## mend formatting and what the linter can mend
 	@$(VENV)/ruff check --fix --quiet . ; $(VENV)/ruff format --quiet .
 
 verify-reproducible: operator ## build the commit twice, as differently as possible, and compare every byte
+	@packaging/workstation.sh proof
 	@$(VENV)/python -m deploy.artifacts.supply verify-reproducible --without "$(WITHOUT)"
+
+audit: dev ## look for known vulnerabilities of all that is locked; IGNORE=ID,ID, STRICT=1
+	@$(VENV)/python -m deploy.artifacts.supply audit --ignore "$(IGNORE)" $(if $(STRICT),--strict)
 
 bench: operator ## time a cold deploy, a one-line change and a deploy of nothing, phase by phase
 	@$(VENV)/python bench/deploy.py

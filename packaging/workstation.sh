@@ -4,11 +4,12 @@
 #   packaging/workstation.sh dev        that and the tools of `make test` and `make lint`
 #   packaging/workstation.sh image      a Docker engine and what makes the base of images, and no .venv
 #   packaging/workstation.sh machines   what boots machines for tests, and no .venv
+#   packaging/workstation.sh proof      another clock for `make verify-reproducible`, and no .venv
 #   packaging/workstation.sh rpm        rpmbuild and createrepo_c, and no .venv
 #   packaging/workstation.sh rpm-tests  that, dnf and rpmlint, and no .venv
 set -eu
 cd "$(dirname "$0")/.."
-group=${1:?usage: packaging/workstation.sh operator|dev|image|machines|rpm|rpm-tests}
+group=${1:?usage: packaging/workstation.sh operator|dev|image|machines|proof|rpm|rpm-tests}
 PYTHON=${PYTHON:-/usr/bin/python3.11} # the interpreter of the servers (contract: python), not whatever PATH has first
 lock=packaging/locks/$group.txt
 
@@ -20,7 +21,8 @@ fail() {
 missing_packages() {
     case $group in dev | image) missing_for_images ;; esac
     case $group in dev | machines) missing_for_machines ;; esac
-    [ "$group" != machines ] || return 0
+    case $group in dev | proof) missing_for_proofs ;; esac
+    case $group in machines | proof) return 0 ;; esac
     case $group in dev | rpm*) missing_for_rpms ;; esac
     case $group in image | rpm*) return 0 ;; esac
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
@@ -50,6 +52,12 @@ missing_for_machines() {
     PATH=$PATH:/usr/sbin command -v ip >/dev/null || echo iproute2
     PATH=$PATH:/usr/sbin command -v mkfs.ext4 >/dev/null || echo e2fsprogs
     command -v ssh-keygen >/dev/null || echo openssh-client
+}
+
+# Two builds are compared, the second with a clock that is ahead; those who can't install that do without.
+missing_for_proofs() {
+    [ "$(id -u)" = 0 ] || return 0
+    command -v faketime >/dev/null || echo faketime
 }
 
 # The tests of rpms install them into roots of their own, which only root can; others skip them.
@@ -107,4 +115,4 @@ install_venv() {
 [ -x "$PYTHON" ] || fail "$PYTHON is missing: Slipway builds for the interpreter that the contract names" \
     "install it (Debian 12: apt-get install python3), or name another: make PYTHON=/path/to/python3.11 ..."
 install_packages
-case $group in image | machines | rpm*) ;; *) install_venv ;; esac
+case $group in image | machines | proof | rpm*) ;; *) install_venv ;; esac

@@ -1,4 +1,4 @@
-"""`python -m deploy.artifacts.supply COMMAND`: what `make artifacts`, `key`, `sign` and `verify-reproducible` call."""
+"""`python -m deploy.artifacts.supply COMMAND`: what make's targets of these names call."""
 
 import argparse
 import sys
@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
         ("key", _key, "a key to sign releases with"),
         ("sign", _sign, "the signatures of what was built"),
         ("verify-reproducible", _verify, "a second build elsewhere, and compare"),
+        ("audit", _audit, "a look for known vulnerabilities of what is locked"),
     ):
         kind = kinds.add_parser(name, help=text, description=f"Make {text}.")
         kind.set_defaults(act=act)
@@ -32,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
         kind.add_argument("--out", type=Path, default=Path("dist"), help="folder to write to (default: dist)")
         kind.add_argument("--ref", help="commit, tag or branch (default: the working tree as it is)")
         kind.add_argument("--without", default="", help="artifacts to leave out, comma-separated")
+        kind.add_argument("--ignore", default="", help="vulnerabilities that do no harm here, comma-separated")
+        kind.add_argument("--strict", action="store_true", help="fail when nothing could be asked")
         kind.add_argument("--unsigned", action="store_true", help="sign nothing, also when there is a key")
         kind.add_argument("--who", help="whose key it is (default: git's user.email)")
         kind.add_argument("--json", action="store_true", help="print one JSON object")
@@ -80,6 +83,17 @@ def _verify(options: argparse.Namespace) -> dict[str, Any]:
 
     found = reproducible.verify(options.source, options.ref, without=_words(options.without))
     return {"compared": found.compared, "differences": found.how, "lines": found.lines()}
+
+
+def _audit(options: argparse.Namespace) -> dict[str, Any]:
+    from deploy.artifacts.supply import audit
+
+    root = options.source.resolve()
+    locks = audit.locks_of(root, contracts.read(root).lock)
+    found = audit.audit(root, locks, _words(options.ignore))
+    if found.source is None and options.strict:
+        raise audit.AuditError(found.lines()[0], hint=f"connect this machine, or set {audit.VARIABLE} to a mirror")
+    return {"source": found.source, "packages": found.packages, "unknown": found.unknown, "lines": found.lines()}
 
 
 if __name__ == "__main__":

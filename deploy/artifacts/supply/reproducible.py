@@ -157,6 +157,9 @@ def _fill_cache(cache: Path) -> None:
     for kind in warm.iterdir() if warm.is_dir() else ():
         if kind.name.startswith(_DOWNLOADED):
             shutil.copytree(kind, cache / kind.name)
+    stamp = cache / "swept"
+    stamp.touch()
+    os.utime(stamp, (2**33, 2**33))  # by a clock that is ahead, everything in it is old
 
 
 def _own(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Two builds of one commit are compared, and what differs is named."""
 
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,8 @@ def test_the_same_commit_gives_the_same_bytes(sample: Sample) -> None:
     proof = reproducible.verify(sample.root, None, WITHOUT)
     assert proof.compared > 20
     assert {"umask", "time zone", "cache (cold)", "order of files"} <= set(proof.how)
+    # packaging/workstation.sh installs it where that may be done.
+    assert "clock" in proof.how or os.geteuid() != 0
     assert "uncommitted changes" in proof.left_out
     assert "dirty" not in proof.version
 
