@@ -1,4 +1,4 @@
-"""Vulnerabilities of what is locked are found by pip-audit itself, in a database on this machine; none is no finding."""
+"""Vulnerabilities of what is locked are found by pip-audit itself, in a database here; no database is no finding."""
 
 import json
 import threading
@@ -44,7 +44,7 @@ class Database(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:  # noqa: N802 - as the base class has it
+    def do_POST(self) -> None:
         query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         package = (query["package"]["name"], query["version"])
         assert isinstance(self.server, Database)
