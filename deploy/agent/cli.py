@@ -192,7 +192,9 @@ def _dispatch(layout: Layout, channel: Channel, request: Mapping[str, Any]) -> d
     values = arguments.check(verb.name, (*verb.arguments, *common), given)
     settings = {argument.name: values.pop(argument.name) for argument in common}
     agent = Agent(layout, channel)
-    if verb.name not in ("status", "missing"):
+    if verb.bare:
+        layout.var.mkdir(parents=True, exist_ok=True)
+    elif verb.name not in ("status", "missing"):
         layout.make()
     if verb.fenced and settings["token"] is not None:
         _refuse_overtaken(agent, settings["token"])

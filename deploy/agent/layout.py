@@ -71,6 +71,16 @@ class Layout:
         return self.base if self.name is None or self.var == self.base else Path("/etc") / self.name
 
     @property
+    def balancer(self) -> Path:
+        """Locate HAProxy's runtime socket."""
+        return Path("/run/haproxy/admin.sock") if self.systemd else self.run / "admin.sock"
+
+    @property
+    def balancer_config(self) -> Path:
+        """Locate HAProxy's configuration."""
+        return Path("/etc/haproxy/haproxy.cfg") if self.systemd else self.base / "haproxy.cfg"
+
+    @property
     def allowed_signers(self) -> Path:
         return self.etc / "allowed_signers"
 

@@ -13,7 +13,7 @@ from deploy.agent.errors import AgentError, BadRequest
 from deploy.agent.layout import Layout
 from deploy.agent.supervisors import proc
 
-OWNER = ("who", "host", "pid", "boot", "start", "rollout")
+OWNER = ("who", "host", "pid", "boot", "start", "rollout")  # or "why" it is locked, without a process
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,21 @@ def acquire(lease: Lease, owner: Mapping[str, Any], ttl: float, now: float, is_g
         if lease.owner == owner:
             return Lease(owner, lease.token, now + ttl)
         assert lease.owner is not None
-        who, host, pid, rollout = (lease.owner.get(key, "unknown") for key in ("who", "host", "pid", "rollout"))
         raise AgentError(
-            "lease-held", f"{who} on {host} is deploying (process {pid}, rollout {rollout})",
+            "lease-held", describe(lease.owner),
             holder=dict(lease.owner), token=lease.token, expires=lease.expires,
             expected="a free lease", got=f"held for another {lease.expires - now:.0f} s unless renewed",
             hint="wait, or, if that deployer is dead for sure, unlock",
         )  # fmt: skip
     return Lease(owner, lease.token + 1, now + ttl)
+
+
+def describe(owner: Mapping[str, Any]) -> str:
+    """Say who holds a lease: a deployer, or a person who wants none."""
+    who, host, pid, rollout = (owner.get(key, "unknown") for key in ("who", "host", "pid", "rollout"))
+    if "why" in owner:
+        return f"{who} on {host} has locked it: {owner['why']}"
+    return f"{who} on {host} is deploying (process {pid}, rollout {rollout})"
 
 
 def renew(lease: Lease, token: int | None, ttl: float, now: float) -> Lease:

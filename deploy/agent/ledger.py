@@ -70,13 +70,14 @@ def append(layout: Layout, entries: Iterable[Mapping[str, Any]]) -> list[dict[st
     return full
 
 
-def tail(layout: Layout, count: int) -> list[dict[str, Any]]:
-    """Read the newest entries, oldest first; torn lines are left out."""
+def tail(layout: Layout, count: int, kind: str | None = None) -> list[dict[str, Any]]:
+    """Read the newest entries, of one kind when it is named, oldest first; torn lines are left out."""
     if count <= 0:
         return []
     try:
         with layout.ledger.open("rb") as file:
-            lines = _last_lines(file.fileno(), count)
+            # Entries of one kind are few among the others: the whole of a ledger is read in milliseconds.
+            lines = _last_lines(file.fileno(), count) if kind is None else file.read().split(b"\n")
     except FileNotFoundError:
         return []
     found = []
@@ -85,7 +86,7 @@ def tail(layout: Layout, count: int) -> list[dict[str, Any]]:
             entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict):
+        if isinstance(entry, dict) and kind in (None, entry.get("kind")):
             found.append(entry)
     return found[-count:]
 

@@ -39,6 +39,7 @@ def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
         "current": current,
         "processes": processes,
         "listening": supervisor.listening(),
+        "lacking": supervisor.lacking(),
         "lease": lease.show(layout),
         "signers": signature.digest(signature.signers(layout)),
     }

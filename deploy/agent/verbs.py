@@ -47,6 +47,7 @@ class Verb:
     arguments: tuple[Argument, ...] = ()
     writes: bool = False
     fenced: bool = False  # takes no lock, and yet is not for a deployer that was overtaken
+    bare: bool = False  # needs no directories for releases: this host may serve none
 
 
 def _status(agent: Agent, releases: bool) -> Result:
@@ -151,11 +152,17 @@ def _logs(agent: Agent, lines: int, generation: int | None, follow: bool) -> Res
     return {"lines": logs(agent.layout, lines, generation, follow, line, agent.left)}
 
 
-def _ledger(agent: Agent, append: list[Mapping[str, Any]], tail: int) -> Result:
+def _ledger(agent: Agent, append: list[Mapping[str, Any]], tail: int, kind: str | None) -> Result:
     from deploy.agent import ledger
 
     entries = ledger.append(agent.layout, append)
-    return {"entries": entries if append else ledger.tail(agent.layout, tail)}
+    return {"entries": entries if append else ledger.tail(agent.layout, tail, kind)}
+
+
+def _balancer(agent: Agent, commands: list[str], save: bool, token: int | None) -> Result:
+    from deploy.agent.balancer import balancer
+
+    return {"answers": balancer(agent.layout, commands, save, token)}
 
 
 def _lease(agent: Agent, action: str, owner: Mapping[str, Any] | None, ttl: float, token: int | None) -> Result:
@@ -170,7 +177,7 @@ DEADLINE = Argument("deadline", a.SECONDS, 30)
 LISTEN = Argument("listen", a.TEXT)
 TIMEOUT = Argument("timeout", a.SECONDS.or_null(), None)
 
-# Any request may have these; `lease` has a `token` of its own.
+# Any request may have these; `lease` and `balancer` have a `token` of their own.
 COMMON = (
     Argument("ledger", a.ANYTHING.or_null(), None),
     Argument("token", a.integer(0).or_null(), None),
@@ -230,13 +237,22 @@ VERBS = {
         ),
         Verb(
             "ledger", "append to, or read, the record of rollouts", _ledger,
-            (Argument("append", a.ENTRIES, []), Argument("tail", a.integer(), 200)), fenced=True,
+            (Argument("append", a.ENTRIES, []), Argument("tail", a.integer(), 200),
+             Argument("kind", a.TEXT.or_null(), None)),
+            fenced=True, bare=True,
         ),
         Verb(
             "lease", "the lock of one deployer at a time", _lease,
             (Argument("action", a.one_of("acquire", "renew", "release", "show")),
              Argument("owner", a.ANYTHING.or_null(), None), Argument("ttl", a.SECONDS, 60),
              Argument("token", a.integer(0).or_null(), None)),
+            bare=True,
+        ),
+        Verb(
+            "balancer", "look at, drain and restore servers of the load balancer on this host", _balancer,
+            (Argument("commands", a.WORDS), Argument("save", a.FLAG, False),
+             Argument("token", a.integer(0).or_null(), None)),
+            bare=True,
         ),
     )
 }  # fmt: skip

@@ -28,6 +28,14 @@ def render(contract: Contract) -> dict[str, str]:
     return {place.format(name=contract.name): fill(template, words) for template, place in FILES.items()}
 
 
+def sudoers(contract: Contract, user: str = "deploy") -> dict[str, str]:
+    """Answer what lets `user` call the agent as root, by its place. No package has it: the site says who deploys.
+
+    Its mode is 0440, and `visudo -c` reads it before sudo does: a mistake there locks everybody out.
+    """
+    return {f"/etc/sudoers.d/{contract.name}": fill("sudoers.d/app.in", {"name": contract.name, "user": user})}
+
+
 def words_of(contract: Contract) -> dict[str, Any]:
     """Answer what templates may say: nothing that pyproject.toml doesn't."""
     project, server = contract.project, contract.server

@@ -74,6 +74,9 @@ class Supervisor(Protocol):
     def stop(self, keys: Iterable[str], say: Say, timeout: float | None = None) -> float:
         """Ask processes to finish and leave, all at once, then wait, then kill; give the seconds it took."""
 
+    def lacking(self) -> list[str]:
+        """Name what has to be on the host before a generation can start, and is not."""
+
     def running(self) -> list[Running]:
         """List the generations, and trials, that have living processes."""
 

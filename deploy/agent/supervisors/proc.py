@@ -59,8 +59,12 @@ def _living(field: int, value: int) -> list[int]:
 
 
 def boot_id() -> str:
-    """Identify this boot of this machine."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    """Identify this boot of this machine.
+
+    Containers of one kernel share its id, and not their process numbers: the namespace of those belongs to it.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
 
 
 def command(pid: int) -> str:

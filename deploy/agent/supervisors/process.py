@@ -71,6 +71,10 @@ class ProcessSupervisor:
         """Tell the address that is held."""
         return listener.address_of(self._layout)
 
+    def lacking(self) -> list[str]:
+        """Name nothing: all it takes is in the release."""
+        return []
+
     def running(self) -> list[Running]:
         """List the generations, and trials, that have living processes."""
         found = []

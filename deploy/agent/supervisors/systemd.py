@@ -34,6 +34,7 @@ TELL = 5.0  # seconds between two words to the operator while generations finish
 START_PATIENCE = 10.0  # seconds
 KILLS = 10  # attempts, one a second
 CONFIGURATION = Path("/etc/systemd/system")
+UNITS = str(CONFIGURATION), "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"
 COMMAND_STOP = "TimeoutStopSec", "5"  # seconds a given-up command gets, as without systemd (commands.GRACE)
 
 
@@ -120,6 +121,11 @@ class SystemdSupervisor:
                 "port-in-use", f"{wanted} is in use by {holder}", expected=f"{wanted} free", got=holder,
                 hint="stop that process, or give this environment another port", detail=error.message,
             ) from None  # fmt: skip
+
+    def lacking(self) -> list[str]:
+        """Name the units that nobody has installed."""
+        units = self._socket, f"{self._name}@.service", self._umbrella
+        return [unit for unit in units if not any(os.path.exists(f"{folder}/{unit}") for folder in UNITS)]
 
     def keep(self, shared: Shared, address: str) -> None:
         """See that the umbrella is up: as long as it is, traffic makes the socket start nothing."""

@@ -63,6 +63,7 @@ def test_the_lease_of_a_dead_process_of_this_machine_is_free(layout: Layout) -> 
     assert call(layout, "lease", action="acquire", owner=owner(who="bob"), ttl=60)["lease"]["token"] == 2
     assert lease.owner_is_gone(dead)
     assert not lease.owner_is_gone({**dead, "boot": "another"})
+    assert not lease.owner_is_gone({**dead, "boot": f"{proc.boot_id()}1"}), "a container has other process numbers"
     assert lease.owner_is_gone({**owner(), "start": 1})
 
 
@@ -81,6 +82,13 @@ def test_an_overtaken_deployer_is_fenced(layout: Layout) -> None:
                 call(layout, "lease", action=action, token=1)
         else:
             assert call(layout, "lease", action=action, token=1)["held"] is True
+
+
+def test_a_person_may_hold_it_without_a_process(layout: Layout) -> None:
+    """Whoever comes is told why; it ends with its time."""
+    call(layout, "lease", action="acquire", owner={"who": "ada", "host": "desk", "why": "a demo"}, ttl=60)
+    with pytest.raises(AgentFailure, match="ada on desk has locked it: a demo"):
+        call(layout, "lease", action="acquire", owner=owner(), ttl=60)
 
 
 def test_an_acquire_needs_an_owner(layout: Layout) -> None:

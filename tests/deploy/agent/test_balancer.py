@@ -1,0 +1,148 @@
+"""The verb `balancer`: what may be said to HAProxy's runtime socket, what outlives a reload, and who is overtaken."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.agent.balancer import changes
+from deploy.agent.errors import BadRequest
+from deploy.agent.layout import Layout
+from tests.deploy.agent.kit import AgentFailure, call, eventually
+
+LOOKS = [
+    "show info", "show stat", "show stat -1 4 -1", "show stat 3 4 7", "show servers state", "show servers state shop",
+]  # fmt: skip
+CHANGES = [
+    "set server shop/web1 state drain", "set server shop/web-1.x state maint", "set server shop/web1 state ready",
+    "set server shop/web1 addr 10.0.0.21 port 8000", "set server shop/web1 addr fd00::21 port 8000",
+]  # fmt: skip
+FORBIDDEN = [
+    "", "help", "show env", "show sess", "show info\nshutdown sessions server shop/web1",
+    "show info; disable frontend x",
+    "show servers state other", "set server other/web1 state ready", "set server shop/web1 weight 0",
+    "set server shop/web1 state ready;expert-mode on", "set server shop/web1 state ready\n", "disable server shop/web1",
+    "set server shop/web1/x state ready", "set server shop/ state ready", "set server shop/web1 addr host port 80",
+    "set server shop/web1 addr 10.0.0.21 port 8000 check", "SHOW INFO", "show  info", " show info", "<<\nshow info",
+    "set server shopX/web1 state ready", "set server shop/w\u00e9b state ready", "set server shop/web1 state stopped",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", LOOKS)
+def test_looks_are_allowed(command: str) -> None:
+    assert changes(command, "shop") is False
+
+
+@pytest.mark.parametrize("command", CHANGES)
+def test_changes_of_the_own_backend_are_allowed(command: str) -> None:
+    assert changes(command, "shop") is True
+
+
+@pytest.mark.parametrize("command", FORBIDDEN)
+def test_nothing_else_is(command: str) -> None:
+    with pytest.raises(BadRequest, match="runtime socket"):
+        changes(command, "shop")
+
+
+def test_a_name_is_no_pattern() -> None:
+    with pytest.raises(BadRequest):
+        changes("set server shopXa/web1 state ready", "shop.a")
+
+
+CONFIG = """
+global
+    stats socket unix@run/admin.sock level admin
+    server-state-file server-state
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 1s
+    timeout server 1s
+    load-server-state-from-file global
+frontend shop
+    bind unix@run/front.sock
+    default_backend shop
+backend shop
+    server web1 127.0.0.1:9 disabled
+    server web2 127.0.0.1:9
+"""
+HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Layout]:
+    """Start a load balancer: HAProxy with a backend of the project's name."""
+    assert HAPROXY, "haproxy is not installed"
+    layout = Layout.under(tmp_path, "shop")
+    layout.run.mkdir()
+    layout.balancer_config.write_text(CONFIG)
+    (tmp_path / "server-state").write_text("1\n")
+    with subprocess.Popen([HAPROXY, "-db", "-q", "-f", "haproxy.cfg"], cwd=tmp_path) as process:
+        try:
+            eventually(layout.balancer.exists)
+            yield layout
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def state(text: str, server: str) -> int:
+    """Read srv_admin_state of a server: 0 is ready, 1 is forced maintenance, 8 is forced drain."""
+    found = re.search(rf" shop \d+ {server} \S+ \d+ (\d+) ", f" {text}")
+    assert found, text
+    return int(found[1])
+
+
+def ask(layout: Layout) -> str:
+    """Look at the servers."""
+    (answer,) = call(layout, "balancer", commands=["show servers state shop"])["answers"]
+    return str(answer)
+
+
+def test_one_request_carries_many_commands(host: Layout) -> None:
+    info, stat = call(host, "balancer", commands=["show info", "show stat -1 4 -1"])["answers"]
+    assert info.startswith("Name: HAProxy")
+    assert "web2" in stat
+    assert not host.store.exists(), "a load balancer needs no directories for releases"
+
+
+def test_one_forbidden_command_forbids_all(host: Layout) -> None:
+    with pytest.raises(AgentFailure) as caught:
+        call(host, "balancer", commands=["set server shop/web2 state drain", "show env"])
+    assert caught.value.code == "forbidden-command"
+    assert state(ask(host), "web2") == 0
+
+
+def test_what_is_saved_is_what_a_reload_reads(host: Layout, tmp_path: Path) -> None:
+    """The place is the one that HAProxy's own configuration names."""
+    call(host, "balancer", commands=["set server shop/web2 state maint"], save=True)
+    assert state((tmp_path / "server-state").read_text(), "web2") & 1
+    host.balancer_config.write_text(CONFIG.replace("server-state-file", "# server-state-file"))
+    with pytest.raises(AgentFailure) as caught:
+        call(host, "balancer", commands=["show info"], save=True)
+    assert caught.value.code == "no-state-file"
+
+
+def test_an_overtaken_deployer_changes_nothing(host: Layout) -> None:
+    for who in ("ada", "bob"):
+        call(host, "lease", action="acquire", owner={"who": who}, ttl=0)
+    with pytest.raises(AgentFailure) as caught:
+        call(host, "balancer", commands=["set server shop/web2 state drain"], token=1)
+    assert caught.value.code == "fenced"
+    assert state(ask(host), "web2") == 0
+    call(host, "balancer", commands=["set server shop/web2 state drain"], token=2)
+    assert state(ask(host), "web2") == 8
+    call(host, "balancer", commands=["show info"], token=1)  # looking is for everybody
+
+
+def test_no_haproxy_is_an_error_that_says_what_to_look_at(tmp_path: Path) -> None:
+    with pytest.raises(AgentFailure) as caught:
+        call(Layout.under(tmp_path, "shop"), "balancer", commands=["show info"])
+    assert caught.value.code == "no-balancer"
+    assert os.fspath(tmp_path) in str(caught.value.error["message"])
