@@ -1,6 +1,6 @@
 """Speak to the HAProxy of this host: a few commands, and about the project's own backend only.
 
-Whoever may call the agent must not be able to do anything else at HAProxy's runtime socket, which has no rights to give.
+HAProxy's runtime socket has no rights to give, and whoever may call the agent must not be able to do anything else there.
 """
 
 from __future__ import annotations
