@@ -1,6 +1,6 @@
 """Speak to the HAProxy of this host: a few commands, and about the project's own backend only.
 
-HAProxy's runtime socket has no rights to give, and whoever may call the agent must not be able to do anything else there.
+HAProxy's runtime socket has no rights to give, and whoever may call the agent must be able to do nothing else there.
 """
 
 from __future__ import annotations
