@@ -8,6 +8,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from deploy.fleet.base import PATH
+
 
 def identity(pid: int) -> str | None:
     """Name a living process for good: boot, number, start time; None when it is gone, or but a zombie."""
@@ -41,15 +43,33 @@ def alive(known: str) -> bool:
     return len(words) == 3 and identity(int(words[1])) == " ".join(words)
 
 
-def init_of(nspawn: int) -> int | None:
-    """Find a machine's first process: the child of systemd-nspawn that is number 1 in a namespace of its own."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        for child in Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text(encoding="ascii").split():
-            for line in Path(f"/proc/{child}/status").read_text(encoding="utf-8", errors="replace").splitlines():
-                words = line.split()
-                if words[0] == "NSpid:" and len(words) > 2 and words[-1] == "1":
-                    return int(child)
+def spawn(command: list[str], output: Path) -> int:
+    """Start a program that outlives this one, in a session of its own; what it says is added to a file."""
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    return os.posix_spawn(command[0], command, {"PATH": PATH}, file_actions=actions, setsid=True)
+
+
+def init_of(keeper: int) -> int | None:
+    """Find a machine's first process: number 1 of a namespace of its own, below systemd-nspawn, below its keeper."""
+    for nspawn in _children(keeper):
+        for child in _children(nspawn):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                status = Path(f"/proc/{child}/status").read_text(encoding="utf-8", errors="replace")
+                numbers = status.partition("NSpid:")[2].partition("\n")[0].split()
+                if len(numbers) > 1 and numbers[-1] == "1":
+                    return child
     return None
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def kill(known: str, patience: float = 10.0) -> bool:

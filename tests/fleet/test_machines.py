@@ -13,7 +13,8 @@ import pytest
 
 from deploy.fleet import machines, processes
 from deploy.fleet.base import obstacle
-from deploy.fleet.machines import CGROUPS, Fleet
+from deploy.fleet.cgroups import CGROUPS
+from deploy.fleet.machines import Fleet
 from deploy.fleet.network import Network
 from tests.deploy.agent.kit import eventually
 from tests.support.repository import ROOT
@@ -54,12 +55,12 @@ def test_power_off_kills_everything_at_once(fleet: Fleet) -> None:
     machine.run(f"echo written >/root/note; systemd-run --quiet sleep {length}")
     sleeping = ["pgrep", "-f", f"sleep {length}$"]
     assert eventually(lambda: subprocess.run(sleeping, capture_output=True, check=False).returncode == 0)
-    known, nspawn = processes.identity(machine.pid), (machine.folder / "nspawn").read_text().strip()
+    known, keeper = processes.identity(machine.pid), (machine.folder / "keeper").read_text().strip()
     assert known
     machine.power_off()
     assert not processes.alive(known)
     assert subprocess.run(sleeping, capture_output=True, check=False).returncode == 1
-    assert not processes.present(nspawn), "a zombie stays"
+    assert not processes.present(keeper), "a zombie stays"
     machine.boot()
     assert machine.run("cat /root/note").stdout == "written\n"
 
