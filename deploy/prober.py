@@ -44,6 +44,19 @@ class Tally:
     seconds: list[float] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
     connections: int = 0
+    ends: list[float] = field(default_factory=list)  # when each was answered, or lost: seconds since the epoch
+    lost: list[int] = field(default_factory=list)  # which of them failed, as positions in these lists
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What became of the requests that ended within a short time; `at` is its begin, in seconds since the epoch."""
+
+    at: float
+    requests: int
+    failed: int
+    p50: float  # milliseconds
+    p99: float
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,7 @@ class Summary:
     clients: int
     connections: int
     failures: dict[str, int]
+    timeline: tuple[Interval, ...] = ()
 
     def __str__(self) -> str:
         times = f"p50 {self.p50:.0f} ms, p99 {self.p99:.0f} ms, worst {self.worst:.0f} ms"
@@ -96,13 +110,18 @@ class Client(threading.Thread):
             answer = connection.getresponse()
             answer.read()
             if answer.status >= 400:
-                self.tally.failures[f"{request.method} {request.path}: status {answer.status}"] += 1
+                self._failed(request, f"status {answer.status}")
             if answer.will_close:
                 self._hang_up()
         except (OSError, http.client.HTTPException) as error:
-            self.tally.failures[f"{request.method} {request.path}: {type(error).__name__}"] += 1
+            self._failed(request, type(error).__name__)
             self._hang_up()
         self.tally.seconds.append(time.monotonic() - begun)
+        self.tally.ends.append(time.time())
+
+    def _failed(self, request: Request, how: str) -> None:
+        self.tally.failures[f"{request.method} {request.path}: {how}"] += 1
+        self.tally.lost.append(len(self.tally.seconds))
 
     def _dial(self) -> http.client.HTTPConnection:
         self._connection = http.client.HTTPConnection(self._address.netloc, timeout=TIMEOUT)
@@ -128,7 +147,41 @@ def summarise(tallies: Sequence[Tally]) -> Summary:
         clients=len(tallies),
         connections=sum(t.connections for t in tallies),
         failures=dict(failures),
+        timeline=intervals(tallies),
     )
+
+
+def intervals(tallies: Sequence[Tally], most: int = 240) -> tuple[Interval, ...]:
+    """Cut the time into at most `most` intervals of at least half a second; those without a request are left out."""
+    ended = sorted(
+        (end, seconds, i in lost)
+        for t in tallies
+        for lost in [set(t.lost)]
+        for i, (end, seconds) in enumerate(zip(t.ends, t.seconds, strict=False))
+    )
+    if not ended:
+        return ()
+    begin = ended[0][0]
+    width = max(0.5, (ended[-1][0] - begin) / most)
+    cut: dict[int, list[tuple[float, bool]]] = {}
+    for end, seconds, failed in ended:
+        cut.setdefault(int((end - begin) / width), []).append((seconds, failed))
+    return tuple(
+        Interval(
+            at=round(begin + number * width, 3),
+            requests=len(found),
+            failed=sum(failed for _, failed in found),
+            p50=_percentile(ordered, 0.50),
+            p99=_percentile(ordered, 0.99),
+        )
+        for number, found in cut.items()
+        for ordered in [sorted(seconds for seconds, _ in found)]
+    )
+
+
+def summary_from(data: Mapping[str, Any]) -> Summary:
+    """Read a summary back from its JSON."""
+    return Summary(**{**data, "timeline": tuple(Interval(**entry) for entry in data["timeline"])})
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:
@@ -155,7 +208,7 @@ class Prober:
     def stop(self) -> Summary | None:
         """Ask the clients to finish their requests, and tell what they counted; None when someone killed the prober."""
         out, _ = self._process.communicate(timeout=TIMEOUT + 5)
-        return Summary(**json.loads(out)) if self._process.returncode == 0 else None
+        return summary_from(json.loads(out)) if self._process.returncode == 0 else None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

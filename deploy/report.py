@@ -31,10 +31,14 @@ class Outcome:
     url: str = ""
     hint: str | None = None
     problems: tuple[str, ...] = ()
+    page: str = ""  # where the report lies
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as plain data."""
-        return {**asdict(self), "exit": int(self.exit), "outcome": self.exit.name.lower().replace("_", "-")}
+        """Give it as plain data; what went on second by second is in the report."""
+        data = asdict(self)
+        if data["prober"]:
+            del data["prober"]["timeline"]
+        return {**data, "exit": int(self.exit), "outcome": self.exit.name.lower().replace("_", "-")}
 
 
 class Reporter(Protocol):
@@ -106,6 +110,8 @@ class PlainReporter:
             self._print(f"  {problem}")
         if outcome.prober:
             self._print(f"prober: {outcome.prober}")
+        if outcome.page:
+            self._print(f"report: {outcome.page}")
         if outcome.hint:
             self._print(f"  -> {outcome.hint}")
 
@@ -202,20 +208,48 @@ class JsonReporter:
         """Nothing to tidy."""
 
 
-class Phases:
-    """Wraps a reporter and keeps how long each kind of step took at its slowest host."""
+@dataclass(frozen=True)
+class Record:
+    """A step that was done, with when it began and ended, in seconds since the epoch."""
+
+    step: Step
+    begun: float
+    ended: float
+    detail: str = ""
+    error: str = ""  # why it failed
+
+
+class Recorder:
+    """Wraps a reporter and keeps what was done when."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
-        self.seconds: dict[str, float] = {}
+        self.records: list[Record] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reporter, name)
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long each kind of step took at its slowest host."""
+        slowest: dict[str, float] = {}
+        for record in self.records:
+            if not record.error:
+                taken = record.ended - record.begun
+                slowest[record.step.kind] = round(max(taken, slowest.get(record.step.kind, 0.0)), 3)
+        return slowest
+
     def end(self, step: Step, seconds: float, detail: str) -> None:
         """Remember, then pass on."""
-        self.seconds[step.kind] = round(max(seconds, self.seconds.get(step.kind, 0.0)), 3)
+        now = time.time()
+        self.records.append(Record(step, now - seconds, now, detail))
         self._reporter.end(step, seconds, detail)
+
+    def failed(self, step: Step, seconds: float, error: SlipwayError) -> None:
+        """Remember, then pass on."""
+        now = time.time()
+        self.records.append(Record(step, now - seconds, now, error=error.message))
+        self._reporter.failed(step, seconds, error)
 
 
 def reporter(*, as_json: bool) -> Reporter:

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deploy import lease as leases
-from deploy import signatures
+from deploy import report_page, signatures
 from deploy import variables as vars_
 from deploy.artifacts import ReleaseTree
 from deploy.contract import Contract
-from deploy.environment import Environment
+from deploy.environment import ROOT, Environment
 from deploy.errors import Exit, SlipwayError
 from deploy.execute import Executor, Payload
 from deploy.facts import Host
@@ -39,7 +39,7 @@ from deploy.plan import (
 )
 from deploy.preflight import PreflightFailed, host_problems, variable_problems
 from deploy.prober import Prober
-from deploy.report import Outcome, Phases, Reporter
+from deploy.report import Outcome, Recorder, Reporter
 
 
 @dataclass(frozen=True)
@@ -138,17 +138,27 @@ def _carry_out(
         outcome.exit, outcome.message = Exit.NOTHING_TO_DO, f"nothing to do: {_serving(hosts, plan)}"
         return outcome
     reporter.plan(hosts.environment.name, plan)
-    phases = Phases(reporter)
-    executor = Executor(hosts, plan, rollout.payload, lease, phases, identifier, _by())
+    recorder = Recorder(reporter)
+    executor = Executor(hosts, plan, rollout.payload, lease, recorder, identifier, _by())
     with _probing(hosts, contract, rollout.before, outcome), _journal(hosts, executor, outcome), _signals(executor):
         try:
             executor.run()
             outcome.message = f"done: {_serving(hosts, plan)}"
         except SlipwayError as error:
             _recover(hosts, rollout, executor, error, outcome)
-        outcome.seconds, outcome.phases = round(time.monotonic() - begun, 3), phases.seconds
+        outcome.seconds, outcome.phases = round(time.monotonic() - begun, 3), recorder.seconds
     outcome.message = outcome.message.replace("done:", f"done in {outcome.seconds:.1f} s:")
+    _keep_report(identifier, plan, recorder, outcome)
     return outcome
+
+
+def _keep_report(identifier: str, plan: Plan, recorder: Recorder, outcome: Outcome) -> None:
+    """Write the report; a rollout is no worse for a disk that is full here."""
+    try:
+        page = report_page.write(identifier, plan, recorder.records, outcome)
+        outcome.page = str(page.relative_to(ROOT))
+    except OSError as error:
+        outcome.problems = (*outcome.problems, f"no report was written: {error.filename}: {error.strerror}")
 
 
 def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayError, outcome: Outcome) -> None:

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from deploy.prober import Prober, Tally, summarise
+from deploy.prober import Interval, Prober, Tally, intervals, summarise
 from tests.support.ports import free_ports
 
 
@@ -104,3 +104,20 @@ def test_the_summary_is_one_line() -> None:
     assert (summary.requests, summary.failed, summary.p50, summary.p99, summary.worst) == (100, 1, 1.0, 2000.0, 2000.0)
     assert str(summary) == "100 requests, 1 failed, p50 1 ms, p99 2000 ms, worst 2000 ms; 1 x GET /: status 503"
     assert str(summarise([])).startswith("0 requests, 0 failed")
+
+
+def test_time_is_cut_into_intervals_that_say_what_was_lost_when() -> None:
+    tally = Tally(seconds=[0.001, 0.002, 0.5, 0.003], ends=[100.0, 100.1, 100.7, 103.0], lost=[2])
+    assert intervals([tally]) == (
+        Interval(100.0, 2, 0, 2.0, 2.0),
+        Interval(100.5, 1, 1, 500.0, 500.0),
+        Interval(103.0, 1, 0, 3.0, 3.0),
+    )
+    assert intervals([]) == ()
+
+
+def test_a_long_rollout_has_no_more_intervals_than_asked_for() -> None:
+    tally = Tally(seconds=[0.001] * 5000, ends=[float(i) for i in range(5000)])
+    found = intervals([tally], most=50)
+    assert len(found) <= 51
+    assert sum(interval.requests for interval in found) == 5000

@@ -8,7 +8,7 @@ import json
 from deploy.errors import Exit, SlipwayError
 from deploy.plan import Group, Kind, Plan, Step, Target
 from deploy.prober import Summary
-from deploy.report import JsonReporter, Outcome, Phases, PlainReporter, plan_as_json, plan_as_text
+from deploy.report import JsonReporter, Outcome, PlainReporter, Recorder, plan_as_json, plan_as_text
 
 STAGE = Step(Kind.STAGE, "web1", "release is new here", files=1, bytes=1234)
 SWITCH = Step(Kind.SWITCH, "web1", "1.0 -> 2.0")
@@ -67,8 +67,13 @@ def test_a_machine_reads_an_object_a_line_and_the_outcome_last() -> None:
     assert events[-1]["prober"]["requests"] == 10
 
 
-def test_phases_keep_the_slowest_host() -> None:
-    phases = Phases(PlainReporter(io.StringIO()))
+def test_a_recorder_keeps_what_was_done_when_and_the_slowest_host_of_each_kind() -> None:
+    recorder = Recorder(PlainReporter(io.StringIO()))
     for seconds in (0.2, 0.7, 0.3):
-        phases.end(STAGE, seconds, "")
-    assert phases.seconds == {"stage": 0.7}
+        recorder.end(STAGE, seconds, "")
+    recorder.failed(SWITCH, 9.0, SlipwayError("it died"))
+    assert recorder.seconds == {"stage": 0.7}
+    assert [(r.step, round(r.ended - r.begun, 3), r.error) for r in recorder.records[2:]] == [
+        (STAGE, 0.3, ""),
+        (SWITCH, 9.0, "it died"),
+    ]

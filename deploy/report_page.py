@@ -1,0 +1,153 @@
+"""The report of a rollout as one page and as JSON: what was done on which host when, and what users met meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from deploy.environment import ROOT
+from deploy.plan import MEANING, Plan
+from deploy.prober import Interval
+from deploy.report import Outcome, Record, plan_as_json, plan_as_text
+
+TEMPLATES = Path(__file__).parent / "templates"
+REPORTS = ROOT / "var" / "reports"
+KEPT = 100  # reports of an environment
+WIDTH, LEFT, ROW, CHART = 960, 110, 26, 150  # pixels: the drawing, its names, a host's row, the latencies below
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A step as it is drawn."""
+
+    kind: str
+    x: float
+    width: float
+    title: str
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All that the page draws, in pixels."""
+
+    height: int
+    rows: tuple[tuple[str, int, tuple[Bar, ...]], ...]  # host, y, its steps
+    ticks: tuple[tuple[float, str], ...]
+    p50: str
+    p99: str
+    top: float  # milliseconds at the top of the latencies
+    base: int  # y of their bottom
+    failures: tuple[tuple[float, str], ...]
+
+
+def write(identifier: str, plan: Plan, records: Sequence[Record], outcome: Outcome, reports: Path = REPORTS) -> Path:
+    """Write `<reports>/<environment>/<rollout>.html` and `.json`; answer the page's path."""
+    folder = reports / outcome.environment
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / f"{identifier}.html"
+    for path, text in (
+        (page.with_suffix(".json"), json.dumps(as_json(identifier, plan, records, outcome), indent=1) + "\n"),
+        (page, render(identifier, plan, records, outcome)),
+    ):
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(text, encoding="utf-8")
+        aside.rename(path)
+    for old in sorted(folder.glob("*.html"))[:-KEPT]:
+        old.unlink()
+        old.with_suffix(".json").unlink(missing_ok=True)
+    return page
+
+
+def as_json(identifier: str, plan: Plan, records: Sequence[Record], outcome: Outcome) -> dict[str, Any]:
+    """Give everything that the page shows as plain data."""
+    return {
+        "rollout": identifier,
+        "outcome": outcome.as_json(),
+        "plan": plan_as_json(plan),
+        "steps": [asdict(record) for record in records],
+        "prober": asdict(outcome.prober) if outcome.prober else None,
+    }
+
+
+def render(identifier: str, plan: Plan, records: Sequence[Record], outcome: Outcome) -> str:
+    """Write the page: one file without scripts, which needs nothing from anywhere."""
+    jinja = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    timeline = outcome.prober.timeline if outcome.prober else ()
+    return jinja.get_template("report.html.jinja").render(
+        identifier=identifier,
+        outcome=outcome,
+        plan_text=plan_as_text(outcome.environment, plan),
+        records=records,
+        drawing=draw(records, timeline),
+        before=before(records, timeline),
+        meaning={str(kind): text for kind, text in MEANING.items()},
+        kinds=list(dict.fromkeys(str(record.step.kind) for record in records)),
+        began=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(min((r.begun for r in records), default=time.time()))),
+        width=WIDTH,
+        left=LEFT,
+    )
+
+
+def before(records: Sequence[Record], timeline: Sequence[Interval]) -> tuple[float, float] | None:
+    """Give p50 and p99 in milliseconds until the first host's turn began: what users knew before; None when unknown."""
+    turns = [record.begun for record in records if record.step.kind in ("drain", "switch")]
+    calm = [interval for interval in timeline if not turns or interval.at < min(turns)]
+    if not calm:
+        return None
+    return sorted(i.p50 for i in calm)[len(calm) // 2], max(i.p99 for i in calm)
+
+
+def draw(records: Sequence[Record], timeline: Sequence[Interval]) -> Drawing:
+    """Lay out steps and latencies over one axis of time."""
+    times = [*(r.begun for r in records), *(r.ended for r in records), *(i.at for i in timeline)]
+    begin, end = (min(times), max(times)) if times else (0.0, 1.0)
+    scale = (WIDTH - LEFT - 10) / max(end - begin, 0.1)
+
+    def x(at: float) -> float:
+        return round(LEFT + (at - begin) * scale, 1)
+
+    hosts = sorted({record.step.host for record in records})
+    rows = tuple(
+        (host, 20 + number * ROW, tuple(_bar(r, x, scale) for r in records if r.step.host == host))
+        for number, host in enumerate(hosts)
+    )
+    base = 20 + len(hosts) * ROW + CHART
+    top = max([1.0, *(i.p99 for i in timeline)])
+    every = _round_step((end - begin) / 8)
+    return Drawing(
+        height=base + 30,
+        rows=rows,
+        ticks=tuple((x(begin + n * every), f"{n * every:g} s") for n in range(int((end - begin) / every) + 1)),
+        p50=" ".join(f"{x(i.at)},{base - i.p50 / top * (CHART - 20):.1f}" for i in timeline),
+        p99=" ".join(f"{x(i.at)},{base - i.p99 / top * (CHART - 20):.1f}" for i in timeline),
+        top=top,
+        base=base,
+        failures=tuple((x(i.at), f"{i.failed} of {i.requests} failed") for i in timeline if i.failed),
+    )
+
+
+def _bar(record: Record, x: Any, scale: float) -> Bar:
+    seconds = record.ended - record.begun
+    said = f"FAILED: {record.error}" if record.error else record.detail
+    title = f"{record.step.kind} on {record.step.host}, {seconds:.2f} s: {said}"
+    return Bar(str(record.step.kind), x(record.begun), max(1.5, round(seconds * scale, 1)), title, bool(record.error))
+
+
+def _round_step(wanted: float) -> float:
+    """Give the smallest of 0.1, 0.2, 0.5, 1, 2, 5, ... seconds that is not below what is wanted."""
+    step = 0.1
+    while True:
+        for factor in (1, 2, 5):
+            if step * factor >= wanted:
+                return round(step * factor, 1)
+        step *= 10
