@@ -40,6 +40,7 @@ from deploy.plan import (
 from deploy.preflight import PreflightFailed, host_problems, variable_problems
 from deploy.prober import Prober
 from deploy.report import Outcome, Recorder, Reporter
+from deploy.saved_plan import SavedPlan
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,24 @@ class Rollout:
     payload: Payload
 
 
-def deploy(environment: Environment, contract: Contract, release: ReleaseTree, reporter: Reporter) -> Outcome:
-    """Bring an environment to a release and its wanted variables."""
+def deploy(
+    environment: Environment,
+    contract: Contract,
+    release: ReleaseTree,
+    reporter: Reporter,
+    announced: SavedPlan | None = None,
+) -> Outcome:
+    """Bring an environment to a release and its wanted variables; with a saved plan, by just that plan.
+
+    Raises: SavedPlanError when something that the plan rests on has moved.
+    """
     with connect(environment, contract.name) as hosts:
         hosts.require_bootstrap()
         identifier = _identifier()
         with leases.hold(hosts, identifier) as lease:
             decided = decide(hosts, release)
+            if announced:
+                announced.require(environment.name, decided.plan)
             return _carry_out(hosts, contract, decided, lease, identifier, reporter)
 
 

@@ -8,16 +8,19 @@ VERSION_HELP = "a version in dist/; by default the one of this checkout"
 JSON_HELP = "machine-readable output"
 
 
-def plan(c: Any, environment: str, version: str = "", json: bool = False) -> None:
+def plan(c: Any, environment: str, version: str = "", out: str = "", json: bool = False) -> None:
     """Say exactly what `deploy` would do to ENV, and touch nothing."""
+    from pathlib import Path
 
-    from deploy import rollout
+    from deploy import rollout, saved_plan
     from deploy.errors import Exit
     from deploy.report import plan_as_json, plan_as_text
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
     decided = rollout.preview(settings, contract, _release(version))
+    if out:
+        saved_plan.save(Path(out), environment, decided)
     if json:
         common.say_json(plan_as_json(decided))
     elif decided.is_empty:
@@ -26,18 +29,22 @@ def plan(c: Any, environment: str, version: str = "", json: bool = False) -> Non
         )
     else:
         common.say(plan_as_text(environment, decided))
-        common.say(f"-> fab deploy:{environment}" + (f" --version {version}" if version else ""))
+        chosen = f" --plan {out}" if out else f" --version {version}" if version else ""
+        common.say(f"-> fab deploy:{environment}{chosen}")
     common.leave(Exit.NOTHING_TO_DO if decided.is_empty else Exit.OK)
 
 
-def deploy(c: Any, environment: str, version: str = "", json: bool = False) -> None:
+def deploy(c: Any, environment: str, version: str = "", plan: str = "", json: bool = False) -> None:
     """Roll a release and the wanted variables out to ENV, without losing a request."""
-    from deploy import rollout
+    from pathlib import Path
+
+    from deploy import rollout, saved_plan
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
-    release = _release(version)
-    _report(lambda reporter: rollout.deploy(settings, contract, release, reporter), as_json=json)
+    announced = saved_plan.read(Path(plan)) if plan else None
+    release = _release(version or (announced.version if announced else ""))
+    _report(lambda reporter: rollout.deploy(settings, contract, release, reporter, announced), as_json=json)
 
 
 def rollback(c: Any, environment: str, to: str = "", json: bool = False) -> None:
@@ -52,8 +59,16 @@ def rollback(c: Any, environment: str, to: str = "", json: bool = False) -> None
     _report(lambda reporter: rollout.rollback(settings, contract, int(to) if to else None, reporter), as_json=json)
 
 
-plan.help = {"version": VERSION_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
-deploy.help = {"version": VERSION_HELP, "json": JSON_HELP + ", a line for each event"}  # type: ignore[attr-defined]
+plan.help = {  # type: ignore[attr-defined]
+    "version": VERSION_HELP,
+    "out": "keep the plan in this file, for `deploy --plan`",
+    "json": JSON_HELP,
+}
+deploy.help = {  # type: ignore[attr-defined]
+    "version": VERSION_HELP,
+    "plan": "do what this file says, or nothing when what it rests on has moved",
+    "json": JSON_HELP + ", a line for each event",
+}
 rollback.help = {"to": "number of a generation; `fab releases:ENV` lists them", "json": JSON_HELP}  # type: ignore[attr-defined]
 
 

@@ -60,8 +60,8 @@ def test_there_and_back_under_sixteen_keep_alive_clients_loses_nothing(
 def test_the_plan_is_what_the_ledger_says_was_done(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:
     site.ensure(base)
     with site.edited('LOG_LEVEL = "INFO"', 'LOG_LEVEL = "WARNING"'):
-        planned = json.loads(site.fab("plan:local", "--version", newer.version, "--json").out)
-        done = site.deploy(newer)
+        planned = json.loads(site.fab("plan:local", "--version", newer.version, "--json", "--out", "kept.plan").out)
+        done = site.fab("deploy:local", "--plan", "kept.plan", "--json")
     steps = [(s["kind"], s["host"]) for g in planned["groups"] for lane in g["lanes"] for s in lane]
     assert {kind for kind, _ in steps} >= {"stage", "trial", "drain", "switch", "ready", "restore", "prune"}
     rollout = None
@@ -77,6 +77,8 @@ def test_the_plan_is_what_the_ledger_says_was_done(site: Site, base: ReleaseTree
         assert begun == [e["step"] for e in mine if e["phase"] == "end" and "step" in e], "each step ended"
         assert all((steps[i][0], steps[i][1]) == (e["kind"], host) for e in mine if (i := e.get("step")) is not None)
     assert done.last["prober"]["failed"] == 0
+    refused = site.fab("deploy:local", "--plan", "kept.plan", expect=2)
+    assert "the variables have changed; nothing was touched" in refused.err
 
 
 def test_changed_variables_make_a_generation_and_rolling_back_brings_the_old_ones_back(
