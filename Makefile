@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format release wheel rpm repo image agent artifacts key sign verify-reproducible audit bench bench-packaging lock clean operator packager dev
+.PHONY: help demo run test lint format release wheel rpm repo image agent artifacts key repo-key sign verify-reproducible audit bench bench-packaging lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -31,7 +31,7 @@ release: operator ## the release tree: wheel and locked dependencies, ready to r
 rpm: packager ## rpms: the release as a package of its own, what a server needs beside it, and one that brings both
 	@$(VENV)/python -m deploy.artifacts rpm
 
-repo: packager ## a dnf repository of the rpms, in dist/repo
+repo: packager ## a dnf repository of the rpms, in dist/repo; signed, when there is a key
 	@$(VENV)/python -m deploy.artifacts repo
 
 image: operator ## the image: the release tree on a base; BASE=IMAGE, or Debian's packages
@@ -46,6 +46,9 @@ artifacts: operator ## all of these with checksums, bill of materials, provenanc
 
 key: operator ## a key to sign releases with; only its public half enters the repository
 	@$(VENV)/python -m deploy.artifacts.supply key
+
+repo-key: packager ## a key that rpm and dnf know, to sign packages with; its public half enters the repository
+	@$(VENV)/python -m deploy.artifacts.supply repo-key
 
 sign: operator ## sign what was built, with that key
 	@$(VENV)/python -m deploy.artifacts.supply sign

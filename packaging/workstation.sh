@@ -69,6 +69,8 @@ missing_for_rpms() {
     fi
     command -v rpmbuild >/dev/null || echo rpm
     command -v createrepo_c >/dev/null || echo createrepo-c
+    command -v gpg >/dev/null || echo gpg
+    command -v gpg-agent >/dev/null || echo gpg-agent
 }
 
 install_packages() {

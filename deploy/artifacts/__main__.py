@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy import contract
 from deploy.artifacts import cache, release, wheel
 from deploy.artifacts.command import carry_out, shown
 from deploy.artifacts.files import digest
@@ -32,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
         kind.add_argument("--ref", help="commit, tag or branch to build (default: the working tree as it is)")
         kind.add_argument("--out", type=Path, default=Path("dist"), help="folder to write to (default: dist)")
         kind.add_argument("--source", type=Path, default=Path(), help="checkout to build from (default: this folder)")
+        if name == "repo":
+            kind.add_argument("--unsigned", action="store_true", help="sign nothing, also when there is a key")
         kind.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -84,11 +87,15 @@ def _rpm(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _repo(options: argparse.Namespace) -> dict[str, Any]:
+    from deploy.artifacts.rpm import openpgp
     from deploy.artifacts.rpm.repo import build_repo
 
     started = time.monotonic()
     built = _rpm(options)
-    repository = build_repo(options.out)
+    root = options.source.resolve()
+    name = contract.read(root).name
+    with openpgp.found(name, root, unsigned=options.unsigned) as signer:
+        repository = build_repo(options.out, name, signer)
     own = {
         "artifact": "repo",
         "path": shown(repository.path),
@@ -97,6 +104,7 @@ def _repo(options: argparse.Namespace) -> dict[str, Any]:
         "bytes": sum(path.stat().st_size for path in repository.path.glob("*.rpm")),
         "sha256": repository.sha256,
         "seconds": round(time.monotonic() - started, 2),
+        "signed": signer.fingerprint if signer else None,
     }
     return {**built, **own}
 
@@ -110,7 +118,12 @@ def _line(fact: Mapping[str, Any]) -> str:
         f"{fact['artifact']:<8} {fact['version']}\n"
         + "".join(f"  {path}\n" for path in (fact["path"], *paths))
         + f"  {done}{count}{size}, sha256 {fact['sha256'][:12]}, {fact['seconds']:.2f} s"
+        + (_signed(fact["signed"]) if "signed" in fact else "")
     )
+
+
+def _signed(fingerprint: str | None) -> str:
+    return f"\n  signed by {fingerprint}" if fingerprint else "\n  not signed: there is no key (make repo-key)"
 
 
 if __name__ == "__main__":

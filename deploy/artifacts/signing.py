@@ -52,18 +52,8 @@ def make_key(name: str, root: Path, who: str | None = None) -> tuple[Path, str]:
 
     Raises: SigningError when there is a key already: whoever overwrites one can't sign for the servers that know it.
     """
-    key, who = key_of(name), who or _me(root)
-    if not _WHO.fullmatch(who):
-        raise SigningError(f"{who!r} can't name a signer: expected letters, digits and . _ @ + - only")
-    if key.exists():
-        raise SigningError(
-            f"{key}: there is a key already, and it stays as it is",
-            hint=f"to make another: {_VARIABLE}=FILE make key   (its public half is added to {ALLOWED})",
-        )
-    if key.resolve().is_relative_to(root.resolve()):
-        raise SigningError(
-            f"{key}: a private key inside the repository ends in a commit", hint=f"{_VARIABLE}=FILE make key"
-        )
+    key, who = key_of(name), named(root, who)
+    refuse_place(key, root, f"{_VARIABLE}=FILE make key", ALLOWED)
     key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _run("-q", "-t", "ed25519", "-N", "", "-C", who, "-f", str(key))
     key.chmod(0o600)
@@ -71,15 +61,37 @@ def make_key(name: str, root: Path, who: str | None = None) -> tuple[Path, str]:
     return key, who
 
 
+def refuse_place(key: Path, root: Path, elsewhere: str, listed: Path) -> None:
+    """Refuse a place for a new private key: where one lies, and the repository.
+
+    Raises: SigningError; `elsewhere` is what to type for another place, `listed` where the public half will be.
+    """
+    if key.exists():
+        raise SigningError(
+            f"{key}: there is a key already, and it stays as it is",
+            hint=f"to make another: {elsewhere}   (its public half is added to {listed})",
+        )
+    if key.resolve().is_relative_to(root.resolve()):
+        raise SigningError(f"{key}: a private key inside the repository ends in a commit", hint=elsewhere)
+
+
+def refuse_unusable(key: Path, make: str) -> None:
+    """Refuse a private key that is not there, or that others can read.
+
+    Raises: SigningError; `make` is what to type to have one.
+    """
+    if not key.is_file():
+        raise SigningError(f"{key}: there is no key to sign with", hint=make)
+    if mode := stat.S_IMODE(key.stat().st_mode) & 0o077:
+        raise SigningError(f"{key}: others can read this key (mode {mode:03o} for them)", hint=f"chmod 600 {key}")
+
+
 def sign(path: Path, key: Path) -> Path:
     """Write `<path>.sig`; the same content and key give the same bytes.
 
     Raises: SigningError.
     """
-    if not key.is_file():
-        raise SigningError(f"{key}: there is no key to sign with", hint=f"make key, or {_VARIABLE}=FILE make sign")
-    if mode := stat.S_IMODE(key.stat().st_mode) & 0o077:
-        raise SigningError(f"{key}: others can read this key (mode {mode:03o} for them)", hint=f"chmod 600 {key}")
+    refuse_unusable(key, f"make key, or {_VARIABLE}=FILE make sign")
     made = _run("-q", "-Y", "sign", "-f", str(key), "-n", NAMESPACE, text=path.read_bytes())
     target = path.with_name(path.name + SUFFIX)
     write(path.parent, target.name, made)
@@ -131,15 +143,20 @@ def _allow(path: Path, who: str, key: Path) -> None:
         file.write(f"{line_of(key, who)}\n")
 
 
-def _me(root: Path) -> str:
-    """Name whoever works here: as git does, for the same people read both."""
-    if (git := shutil.which("git")) is not None:
-        asked = subprocess.run(
-            [git, "config", "user.email"], cwd=root, capture_output=True, text=True, check=False
-        ).stdout.strip()
-        if _WHO.fullmatch(asked):
-            return asked
-    return re.sub(r"[^A-Za-z0-9._@+-]", "-", f"{getpass.getuser()}@{socket.gethostname()}")
+def named(root: Path, who: str | None) -> str:
+    """Name whoever holds a key: as asked, else as git does, for the same people read both.
+
+    Raises: SigningError for a name that no list can hold.
+    """
+    if who is None:
+        who = re.sub(r"[^A-Za-z0-9._@+-]", "-", f"{getpass.getuser()}@{socket.gethostname()}")
+        if (git := shutil.which("git")) is not None:
+            command = [git, "config", "user.email"]
+            asked = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout.strip()
+            who = asked if _WHO.fullmatch(asked) else who
+    if not _WHO.fullmatch(who):
+        raise SigningError(f"{who!r} can't name a signer: expected letters, digits and . _ @ + - only")
+    return who
 
 
 def _run(*arguments: str, text: bytes = b"") -> bytes:

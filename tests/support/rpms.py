@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.artifacts.rpm import openpgp
+from deploy.artifacts.rpm.repo import PUBLIC
 from tests.support.repository import ROOT
 
 PROGRAMS = ("/bin/dash", "/bin/rm", "/bin/rmdir", "/bin/grep")
@@ -69,11 +71,14 @@ class Root:
         """Run rpm on the root."""
         return self._run(["rpm", "--root", self.path, *words], expect)
 
-    def dnf(self, repository: Path, *words: str, expect: int | None = 0) -> Done:
-        """Run dnf on the root, with one repository and no other."""
-        where = ["--installroot", self.path, "--releasever", "1", "--repofrompath", f"slipway,file://{repository}"]
-        settings = ["--setopt", f"cachedir={self.home}/cache", "--setopt", f"logdir={self.home}", "--nogpgcheck"]
-        settings += ["--setopt", "reposdir=/nowhere", "--setopt", "metadata_expire=0", "--assumeyes", "--noplugins"]
+    def dnf(self, repository: Path, *words: str, expect: int | None = 0, key: Path | None = None) -> Done:
+        """Run dnf on the root, with one repository and no other, which is described as the reference says."""
+        key = key or next(repository.glob(f"{PUBLIC}*"))
+        self.home.joinpath("repos").mkdir(exist_ok=True)
+        self.home.joinpath("repos/slipway.repo").write_text(described(f"file://{repository}", f"file://{key}"))
+        where = ["--installroot", self.path, "--releasever", "1", "--setopt", f"reposdir={self.home}/repos"]
+        settings = ["--setopt", f"cachedir={self.home}/cache", "--setopt", f"logdir={self.home}"]
+        settings += ["--setopt", "metadata_expire=0", "--assumeyes", "--noplugins"]
         return self._run(["dnf", *where, *settings, *words], expect)
 
     def calls(self) -> list[str]:
@@ -84,8 +89,8 @@ class Root:
         return lines
 
     def installed(self) -> set[str]:
-        """Name the packages that are there."""
-        return set(self.rpm("-qa", "--qf", "%{NAME}\\n").out.split()) - {"system"}
+        """Name the packages that are there; `gpg-pubkey` is how rpm keeps a key."""
+        return set(self.rpm("-qa", "--qf", "%{NAME}\\n").out.split()) - {"system", "gpg-pubkey"}
 
     def write(self, place: str, text: str) -> None:
         """Write a file."""
@@ -112,6 +117,23 @@ class Root:
         return Done(done.returncode, done.stdout)
 
 
+def described(repository: str, key: str) -> str:
+    """Answer the description of a repository that the reference tells operators to write."""
+    page = (ROOT / "docs/reference/rpm.md").read_text(encoding="utf-8")
+    rows = [line.strip() for line in page.splitlines() if line.startswith("    ")]
+    start = next(number for number, row in enumerate(rows) if re.fullmatch(r"\[\w+\]", row))
+    own = {"baseurl": repository, "gpgkey": key}
+    pairs = (row.partition("=") for row in rows[start + 1 : start + 6])
+    return "\n".join([rows[start], *(f"{name}={own.get(name, value)}" for name, _, value in pairs)])
+
+
+def signing_key(root: Path) -> Path:
+    """Make a key for the packages of the project in a folder; answer where it lies."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv(openpgp.VARIABLE, f"{root}.key")
+        return openpgp.make_key("shop", root, "ada@example.org")[0]
+
+
 def make_root(folder: Path, system: Path) -> Root:
     """Make a root with a shell."""
     root = Root(folder / "root", folder / "home")
@@ -130,12 +152,23 @@ def make_root(folder: Path, system: Path) -> Root:
 
 def make_system(folder: Path, more: Iterable[str] = ()) -> Path:
     """Build the package that provides what a server has."""
-    spec = folder / "system.spec"
     provides = "".join(f"Provides: {name}\n" for name in sorted(more))
-    spec.write_text(SYSTEM.replace("%description", f"{provides}%description"))
+    return _package(folder, SYSTEM.replace("%description", f"{provides}%description"))
+
+
+def make_package(folder: Path, name: str, epoch: int) -> Path:
+    """Build a package with nothing in it, dated as asked."""
+    path = _package(folder, re.sub(r"^Provides: .*\n", "", SYSTEM, flags=re.M).replace("Name: system", f"Name: {name}"))
+    os.utime(path, (epoch, epoch))
+    return path
+
+
+def _package(folder: Path, text: str) -> Path:
+    spec = folder / "package.spec"
+    spec.write_text(text)
     command = ["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {folder}", spec]
     subprocess.run(command, check=True, capture_output=True)
-    return next(folder.rglob("system-*.rpm"))
+    return next(folder.rglob("*.rpm"))
 
 
 def _copy(program: Path, root: Path) -> None:

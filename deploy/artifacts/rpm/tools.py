@@ -10,7 +10,12 @@ from deploy.artifacts.units import TEMPLATES
 from deploy.errors import SlipwayError
 
 ELFDEPS = "/usr/lib/rpm/elfdeps"  # rpm's own place for it, on Debian and Fedora alike
-PACKAGES = {"rpmbuild": ("rpm", "rpm-build"), "createrepo_c": ("createrepo-c", "createrepo_c")}  # Debian, Fedora
+PACKAGES = {  # Debian, Fedora
+    "rpmbuild": ("rpm", "rpm-build"),
+    "createrepo_c": ("createrepo-c", "createrepo_c"),
+    "rpmsign": ("rpm", "rpm-sign"),
+    "gpg": ("gpg gpg-agent", "gnupg2"),
+}
 
 
 class RpmError(SlipwayError):

@@ -23,6 +23,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, act, text in (
         ("artifacts", _artifacts, "everything: wheel, release, archive, agent, bill, packages, provenance, sums"),
         ("key", _key, "a key to sign releases with"),
+        ("repo-key", _repo_key, "a key to sign packages and their repository with"),
         ("sign", _sign, "the signatures of what was built"),
         ("verify-reproducible", _verify, "a second build elsewhere, and compare"),
         ("audit", _audit, "a look for known vulnerabilities of what is locked"),
@@ -71,6 +72,19 @@ def _key(options: argparse.Namespace) -> dict[str, Any]:
         f"  -> git add {signing.ALLOWED} && git commit -m 'Let {who} sign releases'",
     ]
     return {"key": str(key), "who": who, "lines": lines}
+
+
+def _repo_key(options: argparse.Namespace) -> dict[str, Any]:
+    from deploy.artifacts.rpm import openpgp
+
+    name = contracts.read(options.source).name
+    key, who, fingerprint = openpgp.make_key(name, options.source.resolve(), options.who)
+    lines = [
+        f"repo-key  {key}",
+        f"  {fingerprint} signs packages of {name}; keep the file, and a copy of it, away from the repository",
+        f"  -> git add {openpgp.PUBLIC} && git commit -m 'Let {who} sign packages'",
+    ]
+    return {"key": str(key), "who": who, "fingerprint": fingerprint, "lines": lines}
 
 
 def _sign(options: argparse.Namespace) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from deploy.agent.layout import Layout
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.files import digest
 from deploy.artifacts.release import ReleaseTree
-from deploy.artifacts.rpm import build_rpms
+from deploy.artifacts.rpm import build_rpms, openpgp
 from deploy.artifacts.rpm.repo import build_repo
 from tests.support import rpms
 from tests.support import sample as samples
@@ -55,7 +55,8 @@ def built(tmp_path_factory: pytest.TempPathFactory, cache: Cache) -> Built:
             trees[version], _, _ = build_rpms(sample.root, f"v{version}", folder / out, cache)
     for path in (folder / "first").glob("*.rpm"):
         shutil.copy2(path, folder / "both")
-    repositories = [build_repo(folder / out).path for out in ("first", "both")]
+    with openpgp.opened(rpms.signing_key(sample.root), sample.root) as signer:
+        repositories = [build_repo(folder / out, NAME, signer, cache).path for out in ("first", "both")]
     packages = {path.name.rsplit("-", 1)[0]: path for path in (folder / "both").glob("*.rpm")}
     return Built(trees, packages, *repositories, rpms.make_system(tmp_path_factory.mktemp("system")))
 
