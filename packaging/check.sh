@@ -5,6 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
+unset PYTHONDONTWRITEBYTECODE # or every worker, and every program that a test starts, compiles its libraries anew
 
 lint() {
     $bin/ruff check --quiet .

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ from app.clock import SystemClock
 from app.database.engine import make_engine
 from app.database.migrate import upgrade
 from app.geolocation import dataset, seeding
+
+# Where the shell forbids Python to keep bytecode, each program that a test starts would compile its libraries anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")
