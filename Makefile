@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format release wheel rpm repo image agent artifacts key repo-key sign verify-reproducible audit bench bench-packaging lock clean operator packager dev
+.PHONY: help demo run test lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible audit bench bench-packaging lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -40,6 +40,9 @@ image: operator ## the image: the release tree on a base; BASE=IMAGE, or Debian'
 
 agent: operator ## releasectl, the one program that runs on every server
 	@$(VENV)/python -m deploy.artifacts.agent dist/releasectl
+
+salt-bundle: operator ## Salt for servers that have none, into the user's cache; `fab bootstrap` makes it too
+	@$(VENV)/python -m deploy.highstate.bundle
 
 artifacts: operator ## all of these with checksums, bill of materials, provenance and signatures; WITHOUT=rpm,image
 	@$(VENV)/python -m deploy.artifacts.supply artifacts --without "$(WITHOUT)"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import deploy.artifacts.agent as zipapp
-from deploy import haproxy, signatures, variables
+from deploy import haproxy, secrets_made, signatures
 from deploy import lease as leases
 from deploy.agents import Agent, AgentError, AgentGone
 from deploy.contract import Contract
@@ -43,7 +43,7 @@ def bootstrap(environment: Environment, contract: Contract, say: Say) -> bool:
     with connect(environment, contract.name) as hosts, _alone(hosts, "bootstrap"):
         _check_addresses(environment, hosts)
         _check_running_signed(environment, hosts)
-        for name in variables.generate_missing(environment):
+        for name in secrets_made.generate_missing(environment):
             said(f"secret    {name} generated")
         _make_directories(environment, said)
         _install_agents(hosts, said)

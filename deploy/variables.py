@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from deploy import secrets_store
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.secret import Secret
@@ -59,14 +57,10 @@ def for_migrate(environment: Environment) -> Variables:
 
 def _together(environment: Environment, written: Mapping[str, str], secret: Mapping[str, str]) -> Variables:
     """Fill in placeholders and read secrets, given as variable to name of the secret."""
-    known = {"directory": str(environment.directory), "environment": environment.name}
-    plain, problems = {}, []
-    for name, value in written.items():
-        unknown = [field for field in PLACEHOLDER.findall(value) if field not in known]
-        problems += [f"{name}: unknown placeholder {{{f}}}{nearest(f, list(known))}" for f in unknown]
-        plain[name] = PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), value)
-    found = {variable: _read(secret_path(environment, name)) for variable, name in secret.items()}
-    missing = [secret[variable] for variable, value in found.items() if value is None]
+    plain, problems = fill_in(environment, written)
+    values = secrets_store.read(environment, secret.values())
+    found = {variable: values[name] for variable, name in secret.items()}
+    missing = list(dict.fromkeys(secret[variable] for variable, value in found.items() if value is None))
     problems += [f"{name}: this secret does not exist yet" for name in missing]
     if problems:
         raise VariablesError(
@@ -77,34 +71,20 @@ def _together(environment: Environment, written: Mapping[str, str], secret: Mapp
     return Variables(plain, {name: secret for name, secret in found.items() if secret})
 
 
-def secret_path(environment: Environment, name: str) -> Path:
-    """Say where a secret of the embedded environment is kept: one file each, only its owner reads it."""
-    return environment.directory / "secrets" / name
+def fill_in(environment: Environment, written: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Fill placeholders in; answer the values, and what is wrong with them."""
+    known, plain, problems = placeholders(environment), {}, []
+    for name, value in written.items():
+        unknown = [field for field in PLACEHOLDER.findall(value) if field not in known]
+        problems += [f"{name}: unknown placeholder {{{f}}}{nearest(f, list(known))}" for f in unknown]
+        plain[name] = PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), value)
+    return plain, problems
 
 
-def generate_missing(environment: Environment) -> list[str]:
-    """Make each secret that does not exist yet; return their names."""
-    made = []
-    for name in environment.file.secrets:
-        path = secret_path(environment, name)
-        if _read(path) is None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            aside = path.with_name(f".{name}.{os.getpid()}")
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(secrets.token_urlsafe(48))
-                file.flush()
-                os.fsync(descriptor)
-            aside.rename(path)
-            made.append(name)
-    return made
-
-
-def _read(path: Path) -> Secret | None:
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise VariablesError(f"secret {path}: expected a text file that you can read; {error}") from None
-    return Secret(text) if text else None
+def placeholders(environment: Environment) -> dict[str, str]:
+    """Say what stands for what: the same on every host, or generations would differ from host to host."""
+    known = {"environment": environment.name}
+    if not environment.remote:
+        return {**known, "directory": str(environment.directory)}
+    databases = [host.address for host in environment.having("db").values()]
+    return {**known, "db": databases[0]} if databases else known

@@ -27,6 +27,7 @@ missing_packages() {
     case $group in image | rpm*) return 0 ;; esac
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     command -v git >/dev/null || echo git
+    [ "$group" != dev ] || command -v gpg >/dev/null || echo gnupg
     PATH=$PATH:/usr/sbin:/usr/local/sbin command -v haproxy >/dev/null || echo haproxy
     [ "$group" = dev ] && [ "$(id -u)" = 0 ] || return 0
     for shell in zsh fish; do command -v $shell >/dev/null || echo $shell; done # their completion is checked by them

@@ -11,7 +11,9 @@ import pytest
 
 from deploy.environment import Environment, read
 from deploy.secret import Secret
-from deploy.variables import Variables, VariablesError, generate_missing, secret_path, wanted
+from deploy.secrets_made import generate_missing
+from deploy.secrets_store import secret_path
+from deploy.variables import Variables, VariablesError, wanted
 
 
 @pytest.fixture
