@@ -14,11 +14,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
-from deploy.errors import SlipwayError
+from deploy.errors import Exit, SlipwayError
 
 logger = logging.getLogger(__name__)
 
 Event = Mapping[str, Any]
+GIVEN_UP = 30.0  # seconds that a host counts as unreachable: each further try would cost the whole connect time-out
+UNREACHABLE = "unreachable"  # code of AgentGone
+ENDED, WENT = "it ended", "it went away"
+LAST_WORDS = 2.0  # seconds from the end of a session's output to the end of its process
 
 
 class AgentError(SlipwayError):
@@ -34,15 +38,29 @@ class AgentError(SlipwayError):
 
 
 class AgentGone(SlipwayError):
-    """The agent's session ended, or did not answer in time."""
+    """The agent's session ended, or did not answer in time; `code` says what is in the way, where that is known."""
+
+    exit_code = Exit.FAILED_UNCHANGED
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str = "", **more: Any) -> None:
+        super().__init__(message, hint=hint, **more)
+        self.code = code
+
+
+Explain = Callable[[int | None, str], AgentGone | None]  # how the session's process ended, and its last words
 
 
 class Agent:
-    """The agent of one host. Sessions open at the first call; calls of one host go one after another."""
+    """The agent of one host. Sessions open at the first call; calls of one host go one after another.
 
-    def __init__(self, host: str, command: Sequence[str]) -> None:
+    `explain` may know better than anybody what it means that the process of a session has ended.
+    """
+
+    def __init__(self, host: str, command: Sequence[str], explain: Explain = lambda status, said: None) -> None:
         self.host = host
         self._command = list(command)
+        self._explain = explain
+        self._dead: tuple[float, AgentGone] | None = None  # since when the host can't be reached, and why
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
         self._buffer = b""
@@ -51,7 +69,12 @@ class Agent:
 
     def another(self) -> Agent:
         """Make a second session with the same agent."""
-        return Agent(self.host, self._command)
+        return Agent(self.host, self._command, self._explain)
+
+    def open(self) -> None:
+        """Begin the session, and don't wait for it: many are faster side by side."""
+        with self._lock:
+            self._open()
 
     def call(self, verb: str, **request: Any) -> dict[str, Any]:
         """Carry out a verb that answers soon; see `request`."""
@@ -74,6 +97,8 @@ class Agent:
         Raises: AgentError with the agent's own code; AgentGone when there is no answer.
         """
         with self._lock:
+            if self._dead and time.monotonic() - self._dead[0] < GIVEN_UP:
+                raise self._dead[1]
             self._id += 1
             process = self._open()
             try:
@@ -83,7 +108,7 @@ class Agent:
                     process.stdin.write(chunk)
                 process.stdin.flush()
             except BrokenPipeError:
-                raise self._gone(verb, "it went away") from None
+                raise self._gone(verb, WENT) from None
             return self._answer(verb, silence, on_event)
 
     def _open(self) -> subprocess.Popen[bytes]:
@@ -127,19 +152,31 @@ class Agent:
                     raise self._gone(verb, f"no answer for {silence:.0f} s")
                 chunk = os.read(process.stdout.fileno(), 1 << 16)
                 if not chunk:
-                    raise self._gone(verb, "it ended")
+                    raise self._gone(verb, ENDED)
                 self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
     def _gone(self, verb: str, what: str) -> AgentGone:
         said: list[str] = []
+        status = self._status() if what in (ENDED, WENT) else None
         if self._stderr:
             self._stderr.seek(0)
             said = self._stderr.read().decode(errors="replace").strip().splitlines()
         self.close(kill=True)
-        tail = f": {said[-1]}" if said else ""
-        return AgentGone(f"{self.host}: {verb}: the agent does not answer ({what}){tail}")
+        known = self._explain(status, "\n".join(said))
+        if known is None:
+            tail = f": {said[-1]}" if said else ""
+            return AgentGone(f"{self.host}: {verb}: the agent does not answer ({what}){tail}")
+        if known.code == UNREACHABLE:
+            self._dead = time.monotonic(), known
+        return known
+
+    def _status(self) -> int | None:
+        """Tell how the session's process ended; None when it has not."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(LAST_WORDS) if self._process else None
+        return None
 
     def close(self, *, kill: bool = False) -> None:
         """End the session; the agent ends when its input does."""

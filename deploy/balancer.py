@@ -1,7 +1,8 @@
 """HAProxy by its runtime socket: look at servers, drain them, restore them.
 
 Source: HAProxy 2.6 management guide, section 9.3 "Unix Socket commands". What was set here is forgotten when HAProxy
-reloads, unless the configuration has a server-state file (haproxy#2085): `save_state` gives its content.
+reloads, unless the configuration has a server-state file (haproxy#2085): on a server the agent writes it after each
+change; for the embedded environment `save_state` gives its content.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from functools import reduce
 from pathlib import Path
+from typing import Protocol
 
+from deploy.agents import Agent, AgentError
 from deploy.errors import SlipwayError
 from deploy.facts import Server
 
@@ -25,7 +30,14 @@ POLL = 0.05  # seconds between two looks
 MAINT, DRAIN = 0x01 | 0x02 | 0x04 | 0x20, 0x08 | 0x10  # bits of srv_admin_state: forced, inherited, by configuration
 RUNNING = 2  # srv_op_state: stopped 0, starting 1, running 2, stopping 3 (soft-stop)
 
-Send = Callable[[str], str]  # a runtime command and its answer
+UNUSABLE = ("no-balancer", "no-state-file")  # codes of the agent: HAProxy is not there, or not as it should be
+
+
+class Send(Protocol):
+    """Says runtime commands to one HAProxy and gives their answers."""
+
+    def __call__(self, *commands: str, change: bool = False) -> list[str]:
+        """Send them. With `change`, what servers are now outlives a reload."""
 
 
 class BalancerError(SlipwayError):
@@ -33,7 +45,10 @@ class BalancerError(SlipwayError):
 
 
 def unix_sender(path: Path, timeout: float = 5.0) -> Send:
-    """Speak to HAProxy through a local socket, one connection a command, as its command line interface expects."""
+    """Speak to HAProxy through a local socket, one connection a command, as its command line interface expects.
+
+    Whoever reloads it saves the state of its servers first (deploy/haproxy.py).
+    """
 
     def send(command: str) -> str:
         directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
@@ -48,31 +63,54 @@ def unix_sender(path: Path, timeout: float = 5.0) -> Send:
             os.close(directory)
         return answer.decode()
 
-    def send_or_explain(command: str) -> str:
+    def send_or_explain(*commands: str, change: bool = False) -> list[str]:
         try:
-            return send(command)
+            return [send(command) for command in commands]
         except OSError as error:
             raise BalancerError(f"load balancer: no answer on {path}: {error.strerror or error}") from error
 
     return send_or_explain
 
 
-class Balancer:
-    """One HAProxy and the backend whose servers are the web hosts."""
+def agent_sender(agent: Agent, tokens: Mapping[str, int]) -> Send:
+    """Speak to HAProxy through the agent on its host, all commands in one request.
 
-    def __init__(self, backend: str, send: Send) -> None:
+    Changes carry this deployer's number of the lease, so that one that was overtaken changes nothing.
+    """
+
+    def send(*commands: str, change: bool = False) -> list[str]:
+        token = {"token": tokens.get(agent.host)} if change else {}
+        try:
+            answers: list[str] = agent.call("balancer", commands=list(commands), save=change, **token)["answers"]
+        except AgentError as error:
+            if error.code in UNUSABLE:
+                raise BalancerError(error.message, hint=error.hint) from error
+            raise
+        return answers
+
+    return send
+
+
+class Balancer:
+    """HAProxy, on one host or on several, and the backend whose servers are the web hosts."""
+
+    def __init__(self, backend: str, *sends: Send) -> None:
         self.backend = backend
-        self._send = send
+        self._sends = sends
 
     def servers(self) -> dict[str, Server]:
-        """Look at every server of the backend."""
-        counters = {
-            row["svname"]: row for row in _table(self._send("show stat -1 4 -1"), "# ") if row["pxname"] == self.backend
-        }
-        states = _table(self._send(f"show servers state {self.backend}").split("\n", 1)[-1], "# ", delimiter=" ")
+        """Look at every server of the backend; of several load balancers at all of them together."""
+        looked = [self._servers(send) for send in self._sends]
+        common = [name for name in looked[0] if all(name in servers for servers in looked)]
+        return {name: reduce(together, [servers[name] for servers in looked]) for name in common}
+
+    def _servers(self, send: Send) -> dict[str, Server]:
+        stat, listed = send("show stat -1 4 -1", f"show servers state {self.backend}")
+        counters = {row["svname"]: row for row in _table(stat, "# ") if row["pxname"] == self.backend}
+        states = _table(listed.split("\n", 1)[-1], "# ", delimiter=" ")
         found = {}
         for state in states:
-            name, admin = state["srv_name"], int(state["srv_admin_state"])
+            name, admin, host = state["srv_name"], int(state["srv_admin_state"]), state["srv_addr"]
             row = counters.get(name, {})
             found[name] = Server(
                 name=name,
@@ -81,7 +119,7 @@ class Balancer:
                 proven=row.get("status") in ("UP", "DRAIN"),  # "UP 1/2": not every check that it takes has passed
                 sessions=int(row.get("scur") or 0) + int(row.get("qcur") or 0),
                 check=row.get("check_status", "").lstrip("* "),
-                address=f"{state['srv_addr']}:{state['srv_port']}",
+                address=f"[{host}]:{state['srv_port']}" if ":" in host else f"{host}:{state['srv_port']}",
             )
         return found
 
@@ -99,16 +137,18 @@ class Balancer:
 
     def set_state(self, name: str, state: str) -> None:
         """Set a server's administrative state: ready, drain or maint."""
-        answer = self._send(f"set server {self.backend}/{name} state {state}").strip()
-        if answer:
-            raise BalancerError(f"load balancer: could not set {name} to {state}: {answer}")
+        for send in self._sends:
+            (answer,) = send(f"set server {self.backend}/{name} state {state}", change=True)
+            if answer.strip():
+                raise BalancerError(f"load balancer: could not set {name} to {state}: {answer.strip()}")
 
     def set_address(self, name: str, address: str) -> None:
         """Send a server's requests elsewhere. HAProxy answers a change, and no change, with a sentence."""
         host, _, port = address.rpartition(":")
-        answer = self._send(f"set server {self.backend}/{name} addr {host} port {port}").strip()
+        command = f"set server {self.backend}/{name} addr {host.strip('[]')} port {port}"
+        answers = [send(command, change=True)[0].strip() for send in self._sends]
         if self.server(name).address != address:
-            raise BalancerError(f"load balancer: could not send {name}'s requests to {address}: {answer}")
+            raise BalancerError(f"load balancer: could not send {name}'s requests to {address}: {' '.join(answers)}")
 
     def wait_until(self, name: str, is_so: Callable[[Server], bool], timeout: float) -> Server | None:
         """Look again and again until `is_so`, at most `timeout` seconds; None when it never was."""
@@ -124,7 +164,7 @@ class Balancer:
     def answers(self) -> bool:
         """Whether HAProxy is there."""
         with suppress(BalancerError):
-            return self._send("show info").startswith("Name: HAProxy")
+            return all(send("show info")[0].startswith("Name: HAProxy") for send in self._sends)
         return False
 
     def pid(self) -> int:
@@ -136,11 +176,26 @@ class Balancer:
         return self._info().get("description", "")
 
     def _info(self) -> dict[str, str]:
-        return dict(line.split(": ", 1) for line in self._send("show info").splitlines() if ": " in line)
+        (info,) = self._sends[0]("show info")
+        return dict(line.split(": ", 1) for line in info.splitlines() if ": " in line)
 
     def save_state(self) -> str:
         """Return the state of all servers, for `load-server-state-from-file`."""
-        return self._send("show servers state")
+        (states,) = self._sends[0]("show servers state")
+        return states
+
+
+def together(one: Server, other: Server) -> Server:
+    """See a server as two load balancers do: it is in service, or free of users, only where both say so."""
+    return replace(
+        one,
+        admin=max(one.admin, other.admin, key=("ready", "drain", "maint").index),
+        up=one.up and other.up,
+        proven=one.proven and other.proven,
+        sessions=one.sessions + other.sessions,
+        check=one.check if one.check == other.check else f"{one.check}, {other.check}",
+        address=one.address if one.address == other.address else f"{one.address}, {other.address}",
+    )
 
 
 def _table(text: str, header: str, delimiter: str = ",") -> list[dict[str, str]]:

@@ -231,9 +231,10 @@ class Executor:
     def _set_state(self, host: str, state: str) -> None:
         """Set a server's state at the load balancer, unless another deployer has taken over meanwhile.
 
-        HAProxy knows no fencing numbers, so the host's agent is asked right before.
+        HAProxy knows no fencing numbers. On a server its agent does; here the host's agent is asked right before.
         """
-        self.hosts.agents[host].call("ledger", tail=1, token=self.lease.tokens[host])
+        if not self.hosts.environment.remote:
+            self.hosts.agents[host].call("ledger", tail=1, token=self.lease.tokens[host])
         self.hosts.balancer.set_state(host, state)
 
     @property

@@ -76,6 +76,9 @@ class Host:
     platform: str = ""
     pythons: tuple[str, ...] = ()  # minor versions that are installed
     disk_free: int | None = None  # bytes where releases go
+    agent: str = ""  # its version
+    skew: float = 0.0  # seconds its clock is ahead of ours, or behind
+    lacking: tuple[str, ...] = ()  # what has to be installed before anything can serve
     deployer: str = ""  # who holds the lease
     signers: str | None = None  # sha256 of the list of those whose signature counts; None: no signature is required
     problem: str = ""  # why nothing could be observed
@@ -156,6 +159,9 @@ def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: 
         platform=status["host"]["platform"],
         pythons=tuple(status["host"]["pythons"]),
         disk_free=status["host"]["disk_free"],
+        agent=status.get("agent", ""),
+        skew=status.get("skew", 0.0),
+        lacking=tuple(status.get("lacking", ())),
         deployer=_deployer(status.get("lease")),
         signers=status.get("signers"),
     )
@@ -168,4 +174,5 @@ def _deployer(lease: Mapping[str, Any] | None) -> str:
     if not owner:
         return ""
     who, host, pid, rollout = (owner.get(key, "unknown") for key in ("who", "host", "pid", "rollout"))
-    return f"{who}@{host}, process {pid}, rollout {rollout}"
+    doing = f"who locked it: {owner['why']}" if "why" in owner else f"process {pid}, rollout {rollout}"
+    return f"{who}@{host}, {doing}"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deploy import sync
-from deploy.agents import Agent
-from deploy.balancer import Balancer, BalancerError, unix_sender
+from deploy import ssh, ssh_failures, sync
+from deploy.agents import Agent, AgentGone
+from deploy.balancer import Balancer, BalancerError, Send, agent_sender, unix_sender
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.facts import Host, Server, host_from_status
@@ -26,13 +28,34 @@ class NotBootstrapped(SlipwayError):
     """The environment has not been set up."""
 
 
+class HostsGone(AgentGone):
+    """Several hosts can't be worked with; each is a problem of its own."""
+
+
 class Hosts:
-    """Connections to the web hosts and the load balancer of an environment."""
+    """Connections to the web hosts and the load balancers of an environment."""
 
     def __init__(self, environment: Environment, name: str) -> None:
         self.environment = environment
-        self.agents = {host: Agent(host, self.command(host)) for host in environment.web}
-        self.balancer = Balancer(name, unix_sender(environment.directory / "lb" / "run" / "admin.sock"))
+        self.name = name
+        self.tokens: dict[str, int] = {}  # this deployer's number of the lease on each host, while it holds it
+        self.agents = {host: self.agent(host) for host in environment.web}
+        # Of their own even where a load balancer is a web host too: a look at it must not wait for a switch.
+        balancers = environment.having("lb") if environment.remote else {}
+        self.balancers = {host: self.agent(host) for host in balancers}
+        self.balancer = Balancer(name, *self._senders())
+
+    def _senders(self) -> list[Send]:
+        if self.environment.remote:
+            return [agent_sender(agent, self.tokens) for agent in self.balancers.values()]
+        return [unix_sender(self.environment.directory / "lb" / "run" / "admin.sock")]
+
+    def agent(self, host: str) -> Agent:
+        """Give a session with a host's agent, which opens when it is used."""
+        if self.environment.remote:
+            explain = partial(ssh_failures.explain, ssh.link(self.environment, host, self.name))
+            return Agent(host, self.command(host), explain)
+        return Agent(host, self.command(host))
 
     def root(self, host: str) -> Path:
         """Name the directory that stands for a server of the embedded environment."""
@@ -40,15 +63,62 @@ class Hosts:
 
     def command(self, host: str) -> list[str]:
         """Say how to start a session with a host's agent."""
+        if self.environment.remote:
+            return ssh.agent(self.environment, host, self.name)
         root = self.root(host)
         # -I: neither the operator's PYTHON* variables nor packages reach the agent: it needs the standard library only.
         return [sys.executable, "-I", str(root / "releasectl"), "--root", str(root), "session"]
 
-    def each(self, function: Callable[[str, Agent], T]) -> dict[str, T]:
-        """Call a function for every web host, side by side; the first failure is raised when all are done."""
-        with ThreadPoolExecutor(min(PARALLEL, len(self.agents))) as pool:
-            futures = {host: pool.submit(function, host, agent) for host, agent in self.agents.items()}
-        return {host: future.result() for host, future in futures.items()}
+    @property
+    def leased(self) -> dict[str, Agent]:
+        """The hosts that a deployer needs the lease of, by name."""
+        return {**self.balancers, **self.agents}
+
+    def begin(self, agents: Mapping[str, Agent]) -> None:
+        """Let sessions with servers begin at once: all together they take no longer than the slowest."""
+        for agent in agents.values() if self.environment.remote else ():
+            agent.open()
+
+    def each(self, function: Callable[[str, Agent], T], agents: Mapping[str, Agent] | None = None) -> dict[str, T]:
+        """Call a function for every web host, or for other `agents`, side by side.
+
+        Raises: what went wrong, when all are done; of several failures one error that names each.
+        """
+        asked = self.agents if agents is None else agents
+        found, errors = self.attempt(function, asked)
+        if errors:
+            raise self.together(errors)
+        return found
+
+    def attempt(
+        self, function: Callable[[str, Agent], T], agents: Mapping[str, Agent]
+    ) -> tuple[dict[str, T], dict[str, SlipwayError]]:
+        """Call a function for hosts, side by side; give what it returned, and where it failed."""
+        found: dict[str, T] = {}
+        errors: dict[str, SlipwayError] = {}
+        if not agents:
+            return found, errors
+        with ThreadPoolExecutor(min(PARALLEL, len(agents))) as pool:
+            futures = {host: pool.submit(function, host, agent) for host, agent in agents.items()}
+        for host, future in futures.items():
+            try:
+                found[host] = future.result()
+            except SlipwayError as error:
+                errors[host] = error
+        return found, errors
+
+    def together(self, errors: Mapping[str, SlipwayError]) -> SlipwayError:
+        """Make one error of what went wrong on several hosts."""
+        first = next(iter(errors.values()))
+        if all(getattr(error, "code", "") == ssh_failures.NO_AGENT for error in errors.values()):
+            return self._not_set_up(list(errors))
+        if len(errors) == 1 or not all(isinstance(error, AgentGone) for error in errors.values()):
+            return first
+        problems = [f"{error.message} -> {error.hint}" if error.hint else error.message for error in errors.values()]
+        return HostsGone(
+            f"{self.environment.name}: {len(errors)} hosts can't be worked with",
+            problems=tuple(problems),
+        )
 
     def observe(self) -> list[Host]:
         """Look at every host and at the load balancer; in the order of the environment file.
@@ -58,33 +128,61 @@ class Hosts:
         Raises: NotBootstrapped; BalancerError with what to type when the load balancer is not there.
         """
         self.require_bootstrap()
+        observed, problem = self.look()
+        if problem:
+            problem.problems = (*problem.problems, *(host.problem for host in observed if host.problem))
+            raise problem
+        return observed
+
+    def look(self) -> tuple[list[Host], SlipwayError | None]:
+        """Look at every host, and say what is wrong with the load balancer, if it can't be looked at.
+
+        Raises: NotBootstrapped when there is no agent on any web host.
+        """
+        self.begin(self.balancers)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(self._servers)
+            statuses, errors = self.attempt(_status, self.agents)
+        if not statuses and all(getattr(error, "code", "") == ssh_failures.NO_AGENT for error in errors.values()):
+            raise self._not_set_up(list(errors))
+        servers, problem = asked.result()
+        observed = [self._host(n, statuses.get(n), errors.get(n), servers.get(n)) for n in self.agents]
+        return observed, problem
+
+    def _servers(self) -> tuple[dict[str, Server], SlipwayError | None]:
         try:
-            servers = self.balancer.servers()
+            return self.balancer.servers(), None
         except BalancerError as error:
-            raise BalancerError(error.message, hint=f"fab bootstrap:{self.environment.name} starts it") from error
-        return self.look(servers)
+            task = "highstate" if self.environment.remote else "bootstrap"
+            return {}, BalancerError(error.message, hint=f"fab {task}:{self.environment.name} starts it")
+        except SlipwayError as error:
+            return {}, error
 
-    def look(self, servers: Mapping[str, Server]) -> list[Host]:
-        """Look at every host, given what the load balancer says of them."""
-
-        def one(name: str, agent: Agent) -> Host:
-            listen, server = self.environment.hosts[name].listen, servers.get(name)
-            try:
-                return host_from_status(name, listen, agent.call("status", releases=True), server)
-            except SlipwayError as error:
-                return Host(name, listen, server=server, problem=error.message)
-
-        observed = self.each(one)
-        return [observed[name] for name in self.environment.web if name in observed]
+    def _host(
+        self, name: str, status: Mapping[str, Any] | None, error: SlipwayError | None, server: Server | None
+    ) -> Host:
+        listen = self.environment.hosts[name].listen
+        if status is not None:
+            return host_from_status(name, listen, status, server)
+        assert error
+        hint = f" -> {error.hint}" if self.environment.remote and error.hint else ""
+        return Host(name, listen, server=server, problem=f"{error.message}{hint}")
 
     def require_bootstrap(self) -> None:
-        """Refuse an environment that was never set up."""
+        """Refuse an environment that was never set up, where that can be seen from here; else begin all sessions."""
+        if self.environment.remote:
+            ssh.require_files(self.environment)
+            self.begin(self.agents)
+            return
         missing = [host for host in self.agents if not (self.root(host) / "releasectl").is_file()]
         if missing:
-            raise NotBootstrapped(
-                f"environment {self.environment.name} is not set up (no agent on {', '.join(missing)})",
-                hint=f"fab bootstrap:{self.environment.name}",
-            )
+            raise self._not_set_up(missing)
+
+    def _not_set_up(self, hosts: list[str]) -> NotBootstrapped:
+        name = self.environment.name
+        return NotBootstrapped(
+            f"environment {name} is not set up (no agent on {', '.join(hosts)})", hint=f"fab bootstrap:{name}"
+        )
 
     def measure(self, hosts: list[Host], manifest: Mapping[str, Any], digest: str) -> list[Host]:
         """Add what each host lacks of a release: one question to hosts that do not have it whole."""
@@ -101,8 +199,17 @@ class Hosts:
 
     def close(self) -> None:
         """End all sessions."""
-        for agent in self.agents.values():
-            agent.close()
+        agents = (*self.agents.values(), *self.balancers.values())
+        with ThreadPoolExecutor(min(PARALLEL, len(agents))) as pool:
+            list(pool.map(Agent.close, agents))
+
+
+def _status(name: str, agent: Agent) -> dict[str, Any]:
+    """Ask for the facts, and how far the host's clock is from ours: 0 when the answer was made meanwhile."""
+    asked = time.time()
+    status = agent.call("status", releases=True)
+    there, answered = float(status["host"]["time"]), time.time()
+    return {**status, "skew": there - answered if there > answered else min(0.0, there - asked)}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One deployer at a time: the lease on every web host, kept alive by a heartbeat."""
+"""One deployer at a time: the lease on every host that matters, kept alive by a heartbeat."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,55 +49,110 @@ def owner(rollout: str) -> dict[str, Any]:
         "who": getpass.getuser(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-        "start": int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]),
+        "boot": _boot(),
+        "start": _started(os.getpid()),
         "rollout": rollout,
     }
 
 
+def is_gone(owner: Mapping[str, Any]) -> bool:
+    """Tell whether a lease's owner was a process of this very machine that runs no more."""
+    pid = owner.get("pid")
+    return owner.get("boot") == _boot() and isinstance(pid, int) and _started(pid) != owner.get("start")
+
+
+def _boot() -> str:
+    """Identify this boot, and whose process numbers we see: containers share the one and not the other."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
+
+
+def _started(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return None
+
+
 @contextmanager
 def hold(hosts: Hosts, rollout: str) -> Iterator[Lease]:
-    """Hold the lease of an environment; hosts are asked in one order, so two deployers can't each hold half.
+    """Hold the lease of an environment: on every web host and, where it is a server, on every load balancer.
 
-    Raises: LeaseHeld naming who holds it.
+    All ask the same host first, so two deployers can't each hold half.
+
+    Raises: LeaseHeld naming who holds it; AgentGone naming every host that does not answer.
     """
-    ttl, me = hosts.environment.file.rollout.lease, owner(rollout)
-    tokens: dict[str, int] = {}
+    ttl, me, tokens = hosts.environment.file.rollout.lease, owner(rollout), hosts.tokens
+    hosts.begin(hosts.leased)
+    try:
+        _acquire(hosts, me, ttl)
+        with _heartbeat(hosts, me, ttl) as lost:
+            yield Lease(tokens, lost)
+    finally:
+        there = {host: agent for host, agent in hosts.leased.items() if host in tokens}
+        hosts.attempt(lambda h, a: a.call("lease", action="release", owner=me, ttl=ttl, token=tokens[h]), there)
+        tokens.clear()
+
+
+def _acquire(hosts: Hosts, me: Mapping[str, Any], ttl: float) -> None:
+    def take(host: str, agent: Agent) -> None:
+        hosts.tokens[host] = _take(agent, me, ttl)
+
+    everyone = list(hosts.leased.items())
+    _, errors = hosts.attempt(take, dict(everyone[:1]))
+    if not any(isinstance(error, LeaseHeld) for error in errors.values()):
+        _, more = hosts.attempt(take, dict(everyone[1:]))
+        errors |= more
+    for error in errors.values():
+        if isinstance(error, LeaseHeld):
+            error.hint = f"wait until it is done; fab status:{hosts.environment.name} shows it"
+            raise error
+    if errors:
+        raise hosts.together(errors)
+
+
+def _take(agent: Agent, me: Mapping[str, Any], ttl: float) -> int:
+    """Take the lease of one host, from a deployer of this machine that was killed too: the host can't know that."""
+    while True:
+        try:
+            return int(agent.call("lease", action="acquire", owner=me, ttl=ttl)["lease"]["token"])
+        except AgentError as error:
+            if error.code != "lease-held":
+                raise
+            if not is_gone(error.error.get("holder") or {}):
+                raise LeaseHeld(error.message) from None
+            agent.call("lease", action="release", token=error.error["token"])
+
+
+@contextmanager
+def _heartbeat(hosts: Hosts, me: Mapping[str, Any], ttl: float) -> Iterator[threading.Event]:
+    """Renew the lease on every host, all side by side: one that is gone must not cost the others theirs."""
     done, lost = threading.Event(), threading.Event()
 
-    def heartbeat() -> None:
+    def beat() -> None:
         # Sessions of its own: the others may be waiting for a switch. They open only when a rollout lasts so long.
-        with ExitStack() as stack:
-            sessions: dict[str, Agent] = {}
-            while not done.wait(ttl / 3):
-                for host, token in tokens.items():
-                    if host not in sessions:
-                        sessions[host] = hosts.agents[host].another()
-                        stack.callback(sessions[host].close)
-                    try:
-                        sessions[host].call("lease", action="renew", owner=me, ttl=ttl, token=token)
-                    except SlipwayError as error:  # a host that is gone fails its own step
-                        if getattr(error, "code", "") in LOST:
-                            lost.set()
+        sessions: dict[str, Agent] = {}
 
+        def renew(host: str, agent: Agent) -> None:
+            agent.request(
+                "lease",
+                {"action": "renew", "owner": me, "ttl": ttl, "token": hosts.tokens[host]},
+                silence=max(ttl / 3, 2.0),
+            )
+
+        with ExitStack() as stack:
+            while not done.wait(ttl / 3):
+                for host in hosts.tokens if not sessions else ():
+                    sessions[host] = hosts.leased[host].another()
+                    stack.callback(sessions[host].close)
+                _, errors = hosts.attempt(renew, sessions)  # a host that is gone fails its own step
+                if any(getattr(error, "code", "") in LOST for error in errors.values()):
+                    lost.set()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
     try:
-        for host, agent in hosts.agents.items():
-            try:
-                tokens[host] = agent.call("lease", action="acquire", owner=me, ttl=ttl)["lease"]["token"]
-            except AgentError as error:
-                if error.code != "lease-held":
-                    raise
-                raise LeaseHeld(
-                    error.message, hint=f"wait until it is done; fab status:{hosts.environment.name} shows it"
-                ) from None
-        beat = threading.Thread(target=heartbeat, daemon=True)
-        beat.start()
-        try:
-            yield Lease(tokens, lost)
-        finally:
-            done.set()
-            beat.join()
+        yield lost
     finally:
-        for host, token in tokens.items():
-            with suppress(SlipwayError):
-                hosts.agents[host].call("lease", action="release", owner=me, ttl=ttl, token=token)
+        done.set()
+        thread.join()

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.facts import Host
 from deploy.variables import Variables
 
 CHECK_TIMEOUT = 30.0  # seconds
+SKEW = 2.0  # seconds that clocks may differ
 SPARE = 150_000_000  # bytes that stay free on a host's disk: logs, ledger, a database that grows
 
 
@@ -41,6 +43,33 @@ def host_problems(hosts: Sequence[Host], manifest: Mapping[str, Any], *, shared_
                 f"{host.name}: expected {needed / 1e6:,.0f} MB of free disk, it has {host.disk_free / 1e6:,.0f} MB"
             )
     return problems
+
+
+def server_problems(environment: Environment, hosts: Sequence[Host], agent: str) -> list[str]:
+    """List what forbids a rollout on these servers as they are set up; `agent` is the version that we speak with."""
+    mend, problems = f"-> fab highstate:{environment.name}", []
+    for host in hosts:
+        if host.agent != agent:
+            other = host.agent or "unknown"
+            problems.append(f"{host.name}: releasectl is another version ({other}, not {agent}) {mend}")
+        if host.lacking:
+            problems.append(f"{host.name}: not installed: {', '.join(host.lacking)} {mend}")
+        if abs(host.skew) > SKEW:
+            problems.append(
+                f"{host.name}: its clock is {abs(host.skew):.1f} s {'ahead of' if host.skew > 0 else 'behind'} ours, "
+                f"expected at most {SKEW:.0f} s -> timedatectl, over there and here"
+            )
+        if host.server is None:
+            problems.append(f"{host.name}: the load balancer knows no such server {mend}")
+    return problems
+
+
+def release_problems(environment: Environment, manifest: Mapping[str, Any]) -> list[str]:
+    """List what the environment file has against this release."""
+    if environment.file.dirty == "refused" and manifest["dirty"]:
+        why = f'{environment.path} says dirty = "refused" -> commit, then make release'
+        return [f"release {manifest['version']} has changes that nobody committed, and {why}"]
+    return []
 
 
 def variable_problems(tree: Path, manifest: Mapping[str, Any], variables: Variables) -> list[str]:

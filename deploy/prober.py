@@ -5,6 +5,8 @@ The client is where a lost request shows: HAProxy does not even log a connection
 at the end of its standard input.
 
     python -m deploy.prober URL --clients 16 --rate 400 < requests.json
+
+The requests are one line. For HTTPS the certificate that is trusted, and no other, may be a second one, as JSON too.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -80,14 +84,45 @@ class Summary:
         )
 
 
+class Door:
+    """Where users come in: a URL, the address behind its name, and the certificate that it has to show."""
+
+    def __init__(self, url: str, address: str = "", certificate: str = "") -> None:
+        self._url = urllib.parse.urlsplit(url)
+        secure = self._url.scheme == "https"
+        host, _, port = address.rpartition(":")
+        usual = 443 if secure else 80
+        self._address = (host.strip("[]") or self._url.hostname or "", int(port or self._url.port or usual))
+        self._context = _trusting(certificate) if secure else None
+
+    def dial(self) -> http.client.HTTPConnection:
+        """Connect."""
+        connection = http.client.HTTPConnection(self._url.netloc, timeout=TIMEOUT)
+        connected = socket.create_connection(self._address, TIMEOUT)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._context:
+            connected = self._context.wrap_socket(connected, server_hostname=self._url.hostname)
+        connection.sock = connected
+        return connection
+
+
+def _trusting(certificate: str) -> ssl.SSLContext:
+    """Trust one certificate, whoever signed it and whatever names are in it; without one, whom the system trusts."""
+    context = ssl.create_default_context(cadata=certificate or None)
+    if certificate:
+        context.check_hostname = False  # it is this very certificate or none
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
 class Client(threading.Thread):
     """One keep-alive client that sends the requests in turn and never retries."""
 
     def __init__(
-        self, url: str, requests: Sequence[Request], interval: float, offset: int, stop: threading.Event
+        self, door: Door, requests: Sequence[Request], interval: float, offset: int, stop: threading.Event
     ) -> None:
         super().__init__(daemon=True)
-        self._address = urllib.parse.urlsplit(url)
+        self._door = door
         self._requests, self._interval, self._turn, self._halt = requests, interval, offset, stop
         self._connection: http.client.HTTPConnection | None = None
         self.tally = Tally()
@@ -124,7 +159,7 @@ class Client(threading.Thread):
         self.tally.lost.append(len(self.tally.seconds))
 
     def _dial(self) -> http.client.HTTPConnection:
-        self._connection = http.client.HTTPConnection(self._address.netloc, timeout=TIMEOUT)
+        self._connection = self._door.dial()
         self.tally.connections += 1
         return self._connection
 
@@ -194,14 +229,27 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
 class Prober:
     """The prober's process, seen from the operator's side."""
 
-    def __init__(self, url: str, requests: Sequence[Mapping[str, Any]], clients: int, rate: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        requests: Sequence[Mapping[str, Any]],
+        clients: int,
+        rate: float,
+        *,
+        address: str = "",
+        certificate: str = "",
+    ) -> None:
         command = [sys.executable, "-m", "deploy.prober", url, "--clients", str(clients), "--rate", str(rate)]
+        command += ["--address", address] if address else []
+        command += ["--certificate"] if certificate else []
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(list(requests)) + "\n")
+        if certificate:
+            self._process.stdin.write(json.dumps(certificate) + "\n")
         self._process.stdin.flush()
         self._process.stdout.readline()  # "probing": the clients run
 
@@ -219,11 +267,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("url")
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second, all clients together")
+    parser.add_argument("--address", default="", help="ADDRESS:PORT to connect to, whatever the URL's name says")
+    parser.add_argument("--certificate", action="store_true", help="trust only the one on the second line of the input")
     options = parser.parse_args(argv)
     requests = [Request(**entry) for entry in json.loads(sys.stdin.readline())]
+    door = Door(options.url, options.address, json.loads(sys.stdin.readline()) if options.certificate else "")
     stop = threading.Event()
     interval = options.clients / options.rate
-    clients = [Client(options.url, requests, interval, i, stop) for i in range(options.clients)]
+    clients = [Client(door, requests, interval, i, stop) for i in range(options.clients)]
     for client in clients:
         client.start()
     print("probing", flush=True)  # noqa: T201

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import deploy.artifacts.agent as zipapp
 from deploy import lease as leases
 from deploy import report_page, signatures
 from deploy import variables as vars_
@@ -37,7 +38,7 @@ from deploy.plan import (
     rollback_candidates,
     running_generation,
 )
-from deploy.preflight import PreflightFailed, host_problems, variable_problems
+from deploy.preflight import PreflightFailed, host_problems, release_problems, server_problems, variable_problems
 from deploy.prober import Prober
 from deploy.report import Outcome, Recorder, Reporter
 from deploy.saved_plan import SavedPlan
@@ -95,8 +96,7 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     Raises: PreflightFailed with every problem found.
     """
     manifest = release.manifest.data
-    observed = hosts.observe()
-    _refuse(hosts.environment, [h.problem for h in observed if h.problem])
+    observed = _observe(hosts)
     wanted = vars_.wanted(hosts.environment)
     observed = hosts.measure(observed, manifest, release.digest)
     identity = (release.digest, wanted.digest)
@@ -107,6 +107,9 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
         *plan.problems,
         *host_problems(observed, manifest, shared_disk=hosts.environment.file.transport == "local"),
     ]
+    problems += release_problems(hosts.environment, manifest)
+    if hosts.environment.remote:
+        problems += server_problems(hosts.environment, observed, zipapp.identity())
     problems += signatures.host_problems(hosts.environment, observed)
     if unsigned := signatures.problem(hosts.environment, release.version, release.manifest.text, release.signature):
         problems.append(unsigned)
@@ -117,13 +120,22 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     return Rollout(tuple(observed), plan, payload)
 
 
+def _observe(hosts: Hosts) -> list[Host]:
+    """Look at every host.
+
+    Raises: PreflightFailed naming each that can't be looked at.
+    """
+    observed = hosts.observe()
+    _refuse(hosts.environment, [h.problem for h in observed if h.problem], Exit.FAILED_UNCHANGED)
+    return observed
+
+
 def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
     """Look, and decide what brings the hosts back to generation `to`, by default the one before.
 
     Raises: PreflightFailed when there is no such generation to go back to.
     """
-    observed = hosts.observe()
-    _refuse(hosts.environment, [h.problem for h in observed if h.problem])
+    observed = _observe(hosts)
     observed = [h for h in observed if h.current is not None] or observed  # a new host has nothing to go back to
     candidates = rollback_candidates(observed)
     chosen = next((g for g in candidates if to in (None, g.number)), None)
@@ -252,7 +264,8 @@ def _probing(hosts: Hosts, contract: Contract, before: Sequence[Host], outcome: 
     if not (requests and settings.clients and any(h.in_service for h in before)):
         yield
         return
-    prober = Prober(hosts.environment.url, requests, settings.clients, settings.rate)
+    address = hosts.environment.file.balancer.listen if hosts.environment.remote else ""
+    prober = Prober(hosts.environment.url, requests, settings.clients, settings.rate, address=address)
     try:
         yield
     finally:
@@ -336,10 +349,12 @@ def _policy(environment: Environment) -> Policy:
     return Policy(canary=wanted.canary, batch=wanted.batch, floor=wanted.floor)
 
 
-def _refuse(environment: Environment, problems: Sequence[str]) -> None:
+def _refuse(environment: Environment, problems: Sequence[str], code: Exit = Exit.USAGE) -> None:
     if problems:
         raise PreflightFailed(
-            f"{environment.name}: not ready for a rollout; nothing was touched", problems=tuple(problems)
+            f"{environment.name}: not ready for a rollout; nothing was touched",
+            problems=tuple(problems),
+            exit_code=code,
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from deploy.environment import ROOT, Environment
 from deploy.errors import SlipwayError
+from deploy.ssh_failures import Link
 
 PERSIST = 30  # seconds a connection stays open for the next command
 ALIVE = (5, 3)  # seconds between two signs of life, and how many may be missed: a dead host is noticed within 15 s
@@ -32,6 +33,49 @@ def command(environment: Environment, host: str, words: Sequence[str], *, admin:
     user = entry.admin if admin else entry.user
     remote = list(words) if user == "root" else ["sudo", "-n", *words]
     return [*_client(environment), "-l", user, "--", environment.hosts[host].address, shlex.join(remote)]
+
+
+def agent(environment: Environment, host: str, name: str) -> list[str]:
+    """Give the words that start a session with a host's agent; `name` is the application's."""
+    return command(environment, host, _call(name))
+
+
+def link(environment: Environment, host: str, name: str) -> Link:
+    """Say how a host is reached, for messages."""
+    entry = environment.file.ssh
+    return Link(
+        environment=environment.name,
+        host=host,
+        address=environment.hosts[host].address,
+        port=entry.port,
+        user=entry.user,
+        agent=shlex.join(_call(name)),
+        known_hosts=str(entry.known_hosts or "~/.ssh/known_hosts"),
+        identity=str(entry.identity or ""),
+        connect_timeout=entry.connect_timeout,
+        alive=ALIVE[0] * ALIVE[1],
+    )
+
+
+def require_files(environment: Environment) -> None:
+    """See that the files that `[ssh]` names are there: ssh itself would complain of something else.
+
+    Raises: SshError naming each that is missing.
+    """
+    entry = environment.file.ssh
+    named = {"config": entry.config, "identity": entry.identity, "known_hosts": entry.known_hosts}
+    missing = [f"ssh.{key}: there is no {path}" for key, path in named.items() if path and not (ROOT / path).exists()]
+    if missing:
+        raise SshError(
+            f"{environment.path} names files that are not there",
+            problems=tuple(missing),
+            hint=f"put them there, or correct [ssh] in {environment.path}",
+        )
+
+
+def _call(name: str) -> list[str]:
+    """Give the one command that sudo allows (packaging/sudoers.d/app.in)."""
+    return [f"/usr/lib/{name}/releasectl", "--name", name, "session"]
 
 
 def disconnect(environment: Environment, host: str, *, admin: bool = False) -> list[str]:

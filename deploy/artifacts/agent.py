@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import re
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -18,20 +19,32 @@ logger = logging.getLogger(__name__)
 SHEBANG = b"#!/usr/bin/env python3\n"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 SOURCE = Path(__file__).resolve().parents[1] / "agent"
+INIT = "deploy/agent/__init__.py"
 PLACEHOLDER = b'BUILD = "source"'
 
 
 def build(source: Path = SOURCE) -> bytes:
     """Give the zipapp's bytes: the same for the same sources, whatever their times, order or place."""
+    return SHEBANG + _zip(_members(source))
+
+
+def identity(source: Path = SOURCE) -> str:
+    """Say what `releasectl --version`, and its `status`, say of the agent that these sources make."""
+    found = re.search(rb'^VERSION = "(.*)"$.*^BUILD = "(.*?)"', _members(source)[INIT], re.MULTILINE | re.DOTALL)
+    assert found
+    return f"{found[1].decode()}+{found[2].decode()}"
+
+
+def _members(source: Path) -> dict[str, bytes]:
     members = {"__main__.py": (source / "__main__.py").read_bytes(), "deploy/__init__.py": b""}
     for path in sorted(source.rglob("*.py")):
         members[f"deploy/agent/{path.relative_to(source).as_posix()}"] = path.read_bytes()
-    init = members["deploy/agent/__init__.py"]
+    init = members[INIT]
     if PLACEHOLDER not in init:
         raise ValueError(f"{source / '__init__.py'} lacks the line {PLACEHOLDER.decode()}")
     digest = hashlib.sha256(b"".join(name.encode() + b"\0" + data for name, data in sorted(members.items())))
-    members["deploy/agent/__init__.py"] = init.replace(PLACEHOLDER, b'BUILD = "%s"' % digest.hexdigest()[:12].encode())
-    return SHEBANG + _zip(members)
+    members[INIT] = init.replace(PLACEHOLDER, b'BUILD = "%s"' % digest.hexdigest()[:12].encode())
+    return members
 
 
 def _zip(members: dict[str, bytes]) -> bytes:

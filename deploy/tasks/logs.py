@@ -15,8 +15,8 @@ def logs(c: Any, environment: str, lines: int = 20, follow: bool = False, host: 
     settings, contract = common.open_environment(environment)
     lock = threading.Lock()
     with connect(settings, contract.name) as hosts:
-        hosts.require_bootstrap()
         common.only(hosts, host)
+        hosts.require_bootstrap()
 
         def show(name: str, event: Any) -> None:
             with lock:

@@ -15,8 +15,8 @@ def run(c: Any, environment: str, command: str, host: str = "") -> None:
 
     settings, contract = common.open_environment(environment)
     with connect(settings, contract.name) as hosts:
-        hosts.require_bootstrap()
         common.only(hosts, host or next(iter(hosts.agents)))
+        hosts.require_bootstrap()
         agent = next(iter(hosts.agents.values()))
 
         def show(event: Any) -> None:

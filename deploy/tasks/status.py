@@ -9,19 +9,14 @@ def status(c: Any, environment: str, json: bool = False) -> None:
     """Show what ENV runs: each host's generation, version, health and place at the load balancer."""
     from dataclasses import asdict
 
-    from deploy.errors import SlipwayError
     from deploy.hosts import connect
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
-    problem = ""
     with connect(settings, contract.name) as hosts:
         hosts.require_bootstrap()
-        try:
-            servers = hosts.balancer.servers()
-        except SlipwayError as error:  # the hosts are worth a look all the same
-            servers, problem = {}, f"{error.message} -> fab bootstrap:{environment} starts it"
-        observed = hosts.look(servers)
+        observed, error = hosts.look()  # without the load balancer the hosts are worth a look all the same
+    problem = f"{error.message} -> {error.hint}" if error else ""
     if json:
         listed = [
             {
