@@ -8,8 +8,10 @@ import svcs
 from sqlalchemy import Engine
 
 from app.components import build_registry
+from app.database.engine import load_driver
 from app.database.revisions import read_revisions
 from app.database.schema import unready
+from app.database.target import Target
 from app.middleware.metrics import RequestMetrics
 from app.middleware.stack import wrap
 from app.routes import ROUTES
@@ -39,6 +41,7 @@ def create_app(settings: Settings, registry: svcs.Registry | None = None) -> App
     A caller that wants a component of its own (a clock that stands still) passes the registry it is registered in.
     """
     registry = registry or build_registry(settings)
+    load_driver(Target.of(settings))
     framework = mount_on(settings.app_framework, registry)
     with svcs.Container(registry) as components:
         metrics = components.get(RequestMetrics)

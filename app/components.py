@@ -18,6 +18,7 @@ from app.auth.services import Tokens
 from app.clock import Clock, SystemClock
 from app.database.engine import make_engine
 from app.database.session import Session
+from app.database.target import Target
 from app.database.transaction import Transaction
 from app.geolocation.geocoding import Geocoder, PlaceGeocoder
 from app.geolocation.repository import PlaceRepository, SqlPlaceRepository
@@ -61,7 +62,7 @@ def build_registry(settings: Settings) -> svcs.Registry:
     registry.register_value(Settings, settings)
     registry.register_value(Clock, SystemClock())
     registry.register_value(RequestMetrics, RequestMetrics())
-    engine = Lazy(lambda: make_engine(settings.database_url), Engine.dispose)
+    engine = Lazy(lambda: make_engine(Target.of(settings)), Engine.dispose)
     registry.register_factory(Engine, engine, on_registry_close=engine.close)
     registry.register_factory(Session, open_session)
     registry.register_factory(Transaction, session_as_transaction, enter=False)

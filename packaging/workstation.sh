@@ -22,6 +22,7 @@ missing_packages() {
     case $group in dev | image) missing_for_images ;; esac
     case $group in dev | machines) missing_for_machines ;; esac
     case $group in dev | proof) missing_for_proofs ;; esac
+    case $group in dev) missing_for_databases ;; esac
     case $group in machines | proof) return 0 ;; esac
     case $group in dev | rpm*) missing_for_rpms ;; esac
     case $group in image | rpm*) return 0 ;; esac
@@ -55,6 +56,12 @@ missing_for_machines() {
     command -v ssh-keygen >/dev/null || echo openssh-client
 }
 
+# The tests start a PostgreSQL of their own, of Debian's programs, but only root can install those; others skip them.
+missing_for_databases() {
+    [ "$(id -u)" = 0 ] || return 0
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
+}
+
 # Two builds are compared, the second with a clock that is ahead; those who can't install that do without.
 missing_for_proofs() {
     [ "$(id -u)" = 0 ] || return 0
@@ -80,11 +87,17 @@ install_packages() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "slipway: installing $packages"
         # No service: the environments of this repository start their own HAProxy. policy-rc.d is Debian's switch for that.
-        policy=/usr/sbin/policy-rc.d
+        # Nor a database that nobody asked for: the second is the switch of Debian's PostgreSQL.
+        policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/slipway.conf made=
+        trap 'rm -f $made' EXIT
         if [ ! -e $policy ]; then
-            trap 'rm -f $policy' EXIT
+            made=$policy
             printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy
         fi
+        case " $packages " in *" postgresql "*)
+            made="$made $cluster"
+            mkdir -p "${cluster%/*}" && echo 'create_main_cluster = false' >$cluster ;;
+        esac
         apt_get="apt-get -qq -o Dpkg::Use-Pty=0"
         # shellcheck disable=SC2086  # both are lists of words
         (export DEBIAN_FRONTEND=noninteractive

@@ -139,6 +139,8 @@ def test_every_variable_of_the_application_is_documented() -> None:
         shown = "set by Slipway" if row["by_slipway"] else f"`{row['default']}`"
         if row["required"]:
             shown = "required, secret" if row["secret"] else "required"
+        elif row["secret"]:
+            shown = "none, secret"
         wanted[row["name"]] = [shown, f"{row['summary']}. Expected: {row['expected']}."]
     assert documented("variables.md") == wanted
 

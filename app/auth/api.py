@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 from app.auth.services import Tokens
-from app.web.routes import BodyInput, Call, Output, Permission, Route, RouteTable
+from app.web.routes import BodyInput, Call, Line, Output, Permission, Route, RouteTable
 
 logger = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 class CreateTokenInput(BodyInput):
     email: Annotated[str, Field(max_length=254)]
     password: Annotated[SecretStr, Field(max_length=128)]
-    name: Annotated[str, Field(min_length=1, max_length=100)] = "API"
+    name: Annotated[Line, Field(min_length=1, max_length=100)] = "API"
 
 
 class TokenOutput(Output):

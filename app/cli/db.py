@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 
 import click
 
@@ -21,9 +22,10 @@ def upgrade() -> None:
     """Apply missing migrations. Safe to run from several processes at once."""
     from app.database.migrate import CannotMigrate
     from app.database.migrate import upgrade as run
+    from app.database.target import Target
 
     try:
-        done = run(settings_or_exit().database_url)
+        done = run(Target.of(settings_or_exit()))
     except CannotMigrate as error:
         fail(f"db upgrade: {error}")
     for entry in done.applied:
@@ -40,14 +42,16 @@ def current() -> None:
     from sqlalchemy.exc import DBAPIError
 
     from app.database.engine import make_engine
+    from app.database.failures import reason
     from app.database.schema import current_revision
+    from app.database.target import Target
 
-    engine = make_engine(settings_or_exit().database_url)
+    engine = make_engine(Target.of(settings_or_exit()))
     try:
         with engine.connect() as connection:
             click.echo(current_revision(connection) or "empty")
     except DBAPIError as error:
-        fail(f"db current: the database can't be reached: {error.orig}")
+        fail(f"db current: the database can't be reached: {reason(error)}")
     finally:
         engine.dispose()
 
@@ -58,8 +62,9 @@ def check() -> None:
     from app.database.engine import make_engine
     from app.database.revisions import read_revisions
     from app.database.schema import unready
+    from app.database.target import Target
 
-    engine = make_engine(settings_or_exit().database_url)
+    engine = make_engine(Target.of(settings_or_exit()))
     reasons = unready(engine, read_revisions())
     engine.dispose()
     if reasons:
@@ -74,16 +79,20 @@ def seed() -> None:
 
     from app.clock import SystemClock
     from app.database.engine import make_engine
+    from app.database.failures import is_missing_table, reason
+    from app.database.target import Target
     from app.geolocation import dataset, seeding
 
     started = time.perf_counter()
-    engine = make_engine(settings_or_exit().database_url, busy_seconds=60)
+    # Loading takes longer than a statement of a request may.
+    target = replace(Target.of(settings_or_exit()), statement_timeout=0)
+    engine = make_engine(target, busy_seconds=60)
     try:
         done = seeding.seed(engine, dataset.fingerprint(), dataset.read, SystemClock().now())
     except DBAPIError as error:
-        missing = "no such table" in str(error.orig)
-        hint = f"; expected a database with an up-to-date schema. Type: {NAME} db upgrade" if missing else ""
-        fail(f"db seed: {error.orig}{hint}")
+        expected = "; expected a database with an up-to-date schema"
+        hint = f"{expected}. Type: {NAME} db upgrade" if is_missing_table(error) else ""
+        fail(f"db seed: {reason(error)}{hint}")
     finally:
         engine.dispose()
     if done is None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from app.cli import db
-from app.cli.environment import fail, settings_or_exit
-from app.settings import Settings
+from app.cli.environment import fail
 from app.settings.env_file import UnreadableEnvFile, read_env_file
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ def command(host: str, port: int) -> None:
     if not {"SECRET_KEY", "SECRET_KEY_FILE"} & os.environ.keys():
         os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
         click.echo("SECRET_KEY is not set: a new one until this stops, and API tokens end with it", err=True)
-    prepare_database(settings_or_exit())
+    prepare_database()
     from werkzeug.serving import run_simple
 
     from app.wsgi import application
@@ -41,10 +40,8 @@ def command(host: str, port: int) -> None:
     run_simple(host, port, application, threaded=True)
 
 
-def prepare_database(settings: Settings) -> None:
-    """Make the database with its folder, and bring schema and data up to date: what a rollout does on servers."""
-    path = settings.database_url.removeprefix("sqlite:///")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+def prepare_database() -> None:
+    """Make the database if it is a file, and bring schema and data up to date: what a rollout does on servers."""
     for prepare in (db.upgrade, db.seed):
         if prepare.callback:
             prepare.callback()

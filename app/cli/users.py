@@ -30,6 +30,7 @@ def components() -> "Iterator[svcs.Container]":
     from sqlalchemy.exc import DBAPIError
 
     from app.components import build_registry
+    from app.database.failures import reason
 
     try:
         with build_registry(settings_or_exit()) as registry, svcs.Container(registry) as container:
@@ -37,7 +38,7 @@ def components() -> "Iterator[svcs.Container]":
     except (Refused, ValueError) as error:
         fail(str(error))
     except DBAPIError as error:
-        fail(f"the database refused: {error.orig}; expected an up-to-date schema. Type: db upgrade")
+        fail(f"the database refused: {reason(error)}; expected an up-to-date schema. Type: db upgrade")
 
 
 def read_password(*, ask: bool) -> str:

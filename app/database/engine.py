@@ -1,84 +1,35 @@
-"""Engines: how a process talks to the database."""
+"""Engines: how a process talks to the database, whichever it is."""
 
 import logging
-import sqlite3
-import time
-from collections.abc import Callable
-from pathlib import Path
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import Engine, make_url
+
+from app.database.postgresql import make_postgresql_engine
+from app.database.sqlite import make_sqlite_engine
+from app.database.target import Target
 
 logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
-"""How long a statement waits for another process's transaction before it fails."""
+"""How long a statement on SQLite waits for another process's transaction before it fails."""
 
 
-def make_engine(url: str, *, create: bool = False, busy_seconds: float = BUSY_SECONDS) -> Engine:
-    """Return an engine for an SQLite URL; nothing is opened yet.
+def make_engine(target: Target, *, create: bool = False, busy_seconds: float = BUSY_SECONDS) -> Engine:
+    """Return an engine; nothing is opened yet.
 
-    Only ``create`` may make a database that does not exist: a server that was given a wrong path says so instead of
-    serving an empty database.
+    Only ``create`` may make an SQLite database that does not exist: a server that was given a wrong path says so
+    instead of serving an empty database. A PostgreSQL database is made by whoever makes its roles.
     """
-    path = Path(url.removeprefix("sqlite:///"))
-    engine = create_engine(
-        "sqlite://",
-        creator=sqlite_connector(path, create=create, busy_seconds=busy_seconds),
-        poolclass=QueuePool,
-        pool_timeout=busy_seconds,
-        hide_parameters=True,  # parameters are personal data, and errors are logged
-    )
-    event.listen(engine, "begin", begin_transaction)
-    return engine
+    match target.kind:
+        case "postgresql":
+            return make_postgresql_engine(target)
+        case "sqlite":
+            return make_sqlite_engine(target, create=create, busy_seconds=busy_seconds)
+        case other:
+            raise ValueError(f"no engine for {other!r}")
 
 
-def sqlite_connector(path: Path, *, create: bool, busy_seconds: float) -> Callable[[], sqlite3.Connection]:
-    """Return what opens a connection, with the settings that SQLite wants on each one."""
-    mode = "rwc" if create else "rw"
-
-    def connect() -> sqlite3.Connection:
-        if create:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode={mode}",
-            uri=True,
-            timeout=busy_seconds,
-            check_same_thread=False,  # the pool hands a connection to one thread at a time
-            isolation_level=None,  # SQLAlchemy says BEGIN; the driver would not before SELECT and DDL
-        )
-        try:
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            use_wal(connection, busy_seconds)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    return connect
-
-
-def use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
-    """Switch to write-ahead logging, which a database remembers.
-
-    SQLite does not wait for locks during the switch itself, so of several processes that open a new database at once
-    the late ones try again.
-    """
-    deadline = time.monotonic() + busy_seconds
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
-
-
-def begin_transaction(connection: Connection) -> None:
-    """Begin; at once as a writer when the execution option ``sqlite_begin`` says IMMEDIATE."""
-    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+def load_driver(target: Target) -> None:
+    """Import what an engine will need: before workers are forked, it is read once for all of them."""
+    if target.kind == "postgresql":
+        make_url(target.url).get_dialect().import_dbapi()

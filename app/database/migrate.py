@@ -1,23 +1,28 @@
 """Bring the schema up to date. Safe to run from several processes at once."""
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 import app.migrations
 from app.database.engine import make_engine
+from app.database.failures import INSUFFICIENT_PRIVILEGE, is_locked, reason, sqlstate
+from app.database.migration_lock import MIGRATOR_SESSION, Held, insist, only_migrator
+from app.database.postgresql import make_postgresql_engine
 from app.database.revisions import Revision, read_revisions
 from app.database.schema import current_revision
+from app.database.target import Target
 
 logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 30.0
-"""How long to wait for another migrator, or any other writer."""
+"""How long to wait for another migrator, or for whoever else holds what has to be changed."""
 
 
 class CannotMigrate(Exception):
@@ -34,39 +39,75 @@ class Upgraded:
     newer: bool = False
 
 
-def upgrade(database_url: str, lock_seconds: float = LOCK_SECONDS) -> Upgraded:
-    """Apply all migrations that are missing, in one transaction.
+def upgrade(target: Target, lock_seconds: float = LOCK_SECONDS) -> Upgraded:
+    """Apply all migrations that are missing. Of several migrators one works; the others then find nothing to do.
 
-    The transaction takes SQLite's write lock before it looks which ones are missing, so of several migrators one
-    works and the others then find nothing to do. Raises CannotMigrate when the lock is not free in time.
+    Raises CannotMigrate, also when what has to be locked is not free in time.
     """
-    known = read_revisions()
-    with _writing(database_url, lock_seconds) as connection:
-        before = current_revision(connection)
-        names = [None, *(entry.revision for entry in known)]
-        if before not in names:
-            return Upgraded(before, before, (), newer=True)
-        missing = tuple(known[names.index(before) :])
-        if missing:
+    run = upgrade_postgresql if target.kind == "postgresql" else upgrade_sqlite
+    try:
+        return run(target, lock_seconds)
+    except Held as error:
+        raise CannotMigrate(_held(str(error), lock_seconds)) from error
+    except DBAPIError as error:
+        if is_locked(error):
+            raise CannotMigrate(_held("another process has been writing to the database", lock_seconds)) from error
+        hint = "; expected the role that owns the schema" if sqlstate(error) == INSUFFICIENT_PRIVILEGE else ""
+        raise CannotMigrate(f"{target}: {reason(error)}{hint}") from error
+    except OSError as error:
+        raise CannotMigrate(f"{target}: {error.strerror}: {error.filename}") from error
+
+
+def upgrade_sqlite(target: Target, lock_seconds: float) -> Upgraded:
+    """Apply what is missing in one transaction, which takes SQLite's write lock before it looks what that is."""
+    with (
+        disposed(make_engine(target, create=True, busy_seconds=lock_seconds)) as engine,
+        engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
+        connection.begin(),
+    ):
+        return _upgrade_on(connection, lambda: _run_alembic(connection))
+
+
+def upgrade_postgresql(target: Target, lock_seconds: float) -> Upgraded:
+    """Apply what is missing, each revision in a transaction of its own: a killed migrator leaves whole ones only."""
+    deadline = time.monotonic() + lock_seconds
+    # No statement_timeout: an index on a large table takes as long as it takes.
+    with (
+        disposed(make_postgresql_engine(target, {**MIGRATOR_SESSION, "statement_timeout": "0"})) as engine,
+        only_migrator(engine, deadline),
+        engine.connect() as connection,
+    ):
+
+        def run() -> None:
+            connection.rollback()
             _run_alembic(connection)
-        return Upgraded(before, current_revision(connection), missing)
+
+        return _upgrade_on(connection, lambda: insist(run, deadline))
+
+
+def _upgrade_on(connection: Connection, run: Callable[[], None]) -> Upgraded:
+    known = read_revisions()
+    before = current_revision(connection)
+    names = [None, *(entry.revision for entry in known)]
+    if before not in names:
+        return Upgraded(before, before, (), newer=True)
+    missing = tuple(known[names.index(before) :])
+    if missing:
+        run()
+    return Upgraded(before, current_revision(connection), missing)
 
 
 @contextmanager
-def _writing(database_url: str, lock_seconds: float) -> Iterator[Connection]:
-    engine = make_engine(database_url, create=True, busy_seconds=lock_seconds)
+def disposed(engine: Engine) -> Iterator[Engine]:
+    """Give an engine, and close its connections at the end."""
     try:
-        with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
-            yield connection
-    except OperationalError as error:
-        if "locked" in str(error.orig):
-            problem = f"another process has been writing to the database for {lock_seconds:.0f} s"
-            raise CannotMigrate(f"{problem}; expected it to finish. Try again: db upgrade") from error
-        raise CannotMigrate(f"{database_url}: {error.orig}") from error
-    except OSError as error:
-        raise CannotMigrate(f"{database_url}: {error.strerror}: {error.filename}") from error
+        yield engine
     finally:
         engine.dispose()
+
+
+def _held(problem: str, lock_seconds: float) -> str:
+    return f"{problem} for {lock_seconds:.0f} s; expected it to finish. Try again: db upgrade"
 
 
 def _run_alembic(connection: Connection) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app.database.failures import reason, sqlstate
 from app.database.revisions import Revision
 
 logger = logging.getLogger(__name__)
@@ -39,9 +40,9 @@ def unready(engine: Engine, known: Sequence[Revision]) -> list[str]:
     """Return the reasons why requests can't be served from this database; none if they can."""
     try:
         with engine.connect() as connection:
-            reason = misfit(current_revision(connection), known)
+            found = misfit(current_revision(connection), known)
     except DBAPIError as error:
-        return [f"the database can't be reached: {error.orig}"]
+        return [f"the database can't be {'used' if sqlstate(error) else 'reached'}: {reason(error)}"]
     except PoolTimeout:
         return ["the database can't be reached: every connection of this process is in use"]
-    return [reason] if reason else []
+    return [found] if found else []

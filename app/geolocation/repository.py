@@ -84,22 +84,31 @@ class SqlPlaceRepository:
         return [Located(place_id, vector_distance_km(value)) for place_id, value in self.session.execute(query)]
 
     def _ids(self, query: Select[int, int, int], limit: int) -> list[int]:
-        return [row[0] for row in self.session.execute(query.limit(limit))]
+        once = _each_once(query, self.session.connection.dialect.name)
+        return [row[0] for row in self.session.execute(once.limit(limit))]
 
 
 def _largest() -> Select[int, int, int]:
     """Select place ids, largest first.
 
     Tiers are listed in full, and come first in the order, so that the database reads the index tier by tier and stops
-    at the limit. A place that matches by several names has the same population in each, so DISTINCT leaves one.
+    at the limit.
     """
     tiers = range(len(TIER_BOUNDS) + 1)
     return (
         select(place_names.c.place_id, place_names.c.tier, place_names.c.population)
-        .distinct()
         .where(place_names.c.tier.in_(tiers))
         .order_by(place_names.c.tier, place_names.c.population.desc(), place_names.c.place_id)
     )
+
+
+def _each_once(query: Select[int, int, int], dialect: str) -> Select[int, int, int]:
+    """Leave one row of a place that matches by several names: it has the same tier and population in each.
+
+    DISTINCT and GROUP BY mean the same here, but SQLite reads all that match for GROUP BY, and PostgreSQL before
+    version 16 does so for DISTINCT: 12 ms instead of 0.5 for a common letter.
+    """
+    return query.group_by(*query.selected_columns) if dialect == "postgresql" else query.distinct()
 
 
 def _place(row: Row[*tuple[Any, ...]]) -> Place:

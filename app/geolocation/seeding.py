@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,16 +11,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, update
 
+from app.database.bulk import execute_many, insert_many, loading
 from app.geolocation.dataset import NAME, Dataset
 from app.geolocation.models import Country, NamedPlace
 from app.geolocation.tables import countries, datasets, place_names, places
 from app.geolocation.utils import meridian, tier, unit_vector
 
 logger = logging.getLogger(__name__)
-
-
-BATCH = 20_000
-"""Rows per call of the driver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +32,19 @@ class Seeded:
 def seed(engine: Engine, fingerprint: str, read: Callable[[], Dataset], now: datetime) -> Seeded | None:
     """Make the database hold the dataset called ``fingerprint``; return None if it already does.
 
-    ``read`` is called only if needed. The write lock is taken first, so of several processes one loads the data.
+    ``read`` is called only if needed. The lock is taken first, so of several processes one loads the data.
     """
-    with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
+    with loading(engine, datasets) as connection:
         loaded = connection.scalar(select(datasets.c.fingerprint).where(datasets.c.name == NAME))
         if loaded == fingerprint:
             return None
-        connection.exec_driver_sql("PRAGMA cache_size = -65536")  # KiB: the names' index is filled in random order
         with no_collection():
             dataset = read()
             seed_countries(connection, dataset.countries)
             done = seed_places(connection, dataset.places)
         connection.execute(delete(datasets).where(datasets.c.name == NAME))
         connection.execute(insert(datasets).values(name=NAME, fingerprint=fingerprint, loaded_at=now))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("PRAGMA optimize")
-    return done
+        return done
 
 
 def seed_countries(connection: Connection, wanted: Iterable[Country]) -> None:
@@ -81,17 +74,10 @@ def seed_places(connection: Connection, wanted: Iterable[NamedPlace]) -> Seeded:
     execute_many(connection, delete(place_names).where(place_names.c.place_id == bindparam("key")), stale)
     changes = [{"key": entry.place.id, **place_row(entry, sums[entry.place.id][1])} for entry in changed]
     execute_many(connection, update(places).where(places.c.id == bindparam("key")), changes)
-    rows = [place_row(entry, sums[entry.place.id][1]) for entry in added]
-    execute_many(connection, insert(places), rows)
-    execute_many(connection, insert(place_names), name_rows([*added, *changed]))
+    rows = (place_row(entry, sums[entry.place.id][1]) for entry in added)
+    insert_many(connection, places, places.c.keys(), rows)
+    insert_many(connection, place_names, place_names.c.keys(), name_rows([*added, *changed]))
     return Seeded(len(added), len(changed), len(removed))
-
-
-def execute_many(connection: Connection, statement: Any, rows: Iterable[dict[str, Any]]) -> None:
-    """Execute a statement for each row, a batch at a time: half a million rows at once would take 300 MB."""
-    left = iter(rows)
-    while batch := list(itertools.islice(left, BATCH)):
-        connection.execute(statement, batch)
 
 
 def place_row(entry: NamedPlace, sum_: str) -> dict[str, Any]:

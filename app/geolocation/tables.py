@@ -5,7 +5,7 @@ import logging
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table
 
 from app.database.metadata import metadata
-from app.database.types import UtcDateTime
+from app.database.types import UtcDateTime, by_code_point
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ place_names = Table(
     "place_names",
     metadata,
     Column("place_id", ForeignKey("places.id", ondelete="CASCADE"), primary_key=True),
-    Column("name", String(200), primary_key=True),  # normalised: utils.normalise
+    Column("name", by_code_point(200), primary_key=True),  # normalised: utils.normalise
     Column("tier", Integer, nullable=False),  # 0 for the largest places: utils.tier
     Column("population", Integer, nullable=False),
     sqlite_with_rowid=False,

@@ -1,4 +1,8 @@
-"""How Alembic runs our migrations: on the connection, and in the transaction, that the caller has opened."""
+"""How Alembic runs our migrations: on the caller's connection.
+
+In the caller's transaction if there is one (SQLite: all migrations succeed together or not at all), otherwise each in
+its own (PostgreSQL).
+"""
 
 import logging
 
@@ -12,7 +16,9 @@ connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
     target_metadata=metadata,
-    transactional_ddl=True,  # true of SQLite since BEGIN is ours; all migrations succeed together or not at all
+    transactional_ddl=True,  # true of SQLite, too, since BEGIN is ours
+    transaction_per_migration=True,  # where the caller has opened none
     render_as_batch=True,
 )
-context.run_migrations()
+with context.begin_transaction():
+    context.run_migrations()

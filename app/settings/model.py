@@ -2,14 +2,21 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.settings.errors import InvalidSettings, Problem
 from app.settings.reading import got, read_variables
-from app.settings.validators import checked_database_url, checked_secret_key, split_list, upper
+from app.settings.validators import (
+    checked_database_password,
+    checked_database_url,
+    checked_secret_key,
+    split_list,
+    upper,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +24,7 @@ LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidat
 HostList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
 SecretKey = Annotated[SecretStr, AfterValidator(checked_secret_key)]
 DatabaseUrl = Annotated[str, AfterValidator(checked_database_url)]
+DatabasePassword = Annotated[SecretStr | None, AfterValidator(checked_database_password)]
 EnvironmentName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
@@ -27,6 +35,11 @@ def variable(default: Any, summary: str, expected: str, example: str, *, by_slip
     """
     extra: dict[str, Any] = {"expected": expected, "by_slipway": by_slipway}
     return Field(default, description=summary, examples=[example], json_schema_extra=extra)
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Say whether a variable's value must never be shown."""
+    return SecretStr in (field.annotation, *get_args(field.annotation))
 
 
 class Settings(BaseSettings):
@@ -48,9 +61,34 @@ class Settings(BaseSettings):
     )
     database_url: DatabaseUrl = variable(
         "sqlite:///var/gazetteer.sqlite3",
-        "Database; three slashes and a path relative to the working directory, or four and an absolute one",
-        "the URL of an SQLite file, such as sqlite:////var/lib/gazetteer/gazetteer.sqlite3",
-        "sqlite:////var/lib/gazetteer/gazetteer.sqlite3",
+        "Database; for SQLite three slashes and a path relative to the working directory, or four and an absolute one",
+        "the URL of a PostgreSQL database, such as postgresql+psycopg://gazetteer@db1:5432/gazetteer?sslmode=require,"
+        " or of an SQLite file, such as sqlite:////var/lib/gazetteer/gazetteer.sqlite3",
+        "postgresql+psycopg://gazetteer@db1:5432/gazetteer",
+    )
+    database_password: DatabasePassword = variable(
+        None,
+        "Password of the role in DATABASE_URL, so that the URL need not be a secret",
+        "a password that is no example, for a PostgreSQL DATABASE_URL without one",
+        "changeme",
+    )
+    database_pool_size: Annotated[int, Field(ge=1, le=100)] = variable(
+        8,
+        "Connections that a process has at most; no fewer than its threads, or requests wait for one another",
+        "a number from 1 to 100",
+        "8",
+    )
+    database_pool_timeout: Annotated[int, Field(ge=1, le=60)] = variable(
+        5, "Seconds to wait for one of them", "a number from 1 to 60", "5"
+    )
+    database_connect_timeout: Annotated[int, Field(ge=2, le=60)] = variable(
+        5, "Seconds until a PostgreSQL server that does not answer counts as down", "a number from 2 to 60", "5"
+    )
+    database_statement_timeout: Annotated[int, Field(ge=0, le=3600)] = variable(
+        30,
+        "Seconds that a statement of a request may take on PostgreSQL, 0 for any number",
+        "a number from 0 to 3600",
+        "30",
     )
     log_level: LogLevel = variable(
         "INFO", "Least severe message that is logged", "one of DEBUG, INFO, WARNING, ERROR", "INFO"
@@ -107,16 +145,20 @@ class Settings(BaseSettings):
             settings = cls.model_validate({name.lower(): value for name, value in values.items()})
         except ValidationError as error:
             told = {problem.variable.removesuffix("_FILE") for problem in problems}
-            wrong = dict.fromkeys(str(item["loc"][0]).upper() for item in error.errors(include_input=False))
-            problems += [cls._problem(name, values.get(name)) for name in wrong if name not in told]
+            wrong = {str(item["loc"][0]).upper(): item for item in reversed(error.errors(include_input=False))}
+            problems += [
+                cls._problem(name, values.get(name), wrong[name].get("ctx", {}).get("error"))
+                for name in reversed(wrong)
+                if name not in told
+            ]
             raise InvalidSettings(problems) from None
         if problems:
             raise InvalidSettings(problems)
         return settings
 
     @classmethod
-    def _problem(cls, name: str, value: str | None) -> Problem:
+    def _problem(cls, name: str, value: str | None, reason: object) -> Problem:
         field = cls.model_fields[name.lower()]
         extra = field.json_schema_extra
         expected = str(extra["expected"]) if isinstance(extra, dict) else ""
-        return Problem(name, expected, got(value, secret=field.annotation is SecretStr))
+        return Problem(name, expected, got(value, str(reason or ""), secret=is_secret(field)))

@@ -40,10 +40,15 @@ def read_file(path: str) -> str:
     return Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
 
 
-def got(value: str | None, *, secret: bool) -> str:
+def got(value: str | None, reason: str = "", *, secret: bool) -> str:
     """Describe a refused value for a person; a secret, or the password in a URL, is never repeated."""
     if value is None:
         return "nothing"
     if secret:
-        return f"a value of {len(value)} characters that is too short, common or an example"
-    return repr(re.sub(r"://[^@/\s]*@", "://***@", value))
+        return f"a value of {len(value)} characters {reason or 'that can not be used'}"
+    return repr(re.sub(r"://.*@", "://***@", value, flags=re.DOTALL))
+
+
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown."""
+    return re.sub(r"(://[^:@/?]*):.*@", r"\1:***@", url, flags=re.DOTALL)

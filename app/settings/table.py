@@ -4,10 +4,10 @@ import logging
 import textwrap
 from typing import Any
 
-from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
-from app.settings.model import Settings
+from app.settings.model import Settings, is_secret
+from app.settings.reading import without_password
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ HEADER = """\
 
 
 def variables() -> list[dict[str, Any]]:
-    """Return one entry per variable, as data; ``default`` is None when it is required."""
+    """Return one entry per variable, as data; ``default`` is None when it is required, or nothing."""
     rows = []
     for name, field in Settings.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
@@ -29,9 +29,9 @@ def variables() -> list[dict[str, Any]]:
                 "summary": field.description,
                 "expected": extra["expected"],
                 "required": required,
-                "default": None if required else shown(field.default),
+                "default": None if required or field.default is None else shown(field.default),
                 "example": (field.examples or [""])[0],
-                "secret": field.annotation is SecretStr,
+                "secret": is_secret(field),
                 "by_slipway": extra["by_slipway"],
             }
         )
@@ -39,8 +39,10 @@ def variables() -> list[dict[str, Any]]:
 
 
 def shown(value: Any) -> str:
-    """Write a value as it is written in an environment; a secret stays hidden."""
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    """Write a value as it is written in an environment; a secret stays hidden, and so does a password in a URL."""
+    if value is None:
+        return ""
+    return ",".join(value) if isinstance(value, tuple) else without_password(str(value))
 
 
 def masked(settings: Settings) -> dict[str, str]:
@@ -55,6 +57,7 @@ def env_example(name: str) -> str:
         if row["by_slipway"]:
             continue
         note = "\n".join(textwrap.wrap(f"{row['summary']}. Expected: {row['expected']}.", 116))
-        line = f"{row['name']}={row['example']}" if row["required"] else f"# {row['name']}={row['default']}"
+        written = row["example"] if row["default"] is None else row["default"]
+        line = f"{'' if row['required'] else '# '}{row['name']}={written}"
         blocks.append(f"{textwrap.indent(note, '# ')}\n{line}\n")
     return "\n".join(blocks)

@@ -2,12 +2,16 @@
 
 import logging
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationInfo
 
 logger = logging.getLogger(__name__)
 
 SECRET_KEY_LENGTH = 32
+URL_OPTIONS = frozenset({"host", "port", "sslmode", "sslrootcert", "target_session_attrs"})
+"""Of a PostgreSQL URL: where sockets or several servers are, and how far they are trusted."""
+
 EXAMPLE_WORDS = (
     "changeme",
     "change-me",
@@ -40,15 +44,64 @@ def checked_secret_key(value: SecretStr) -> SecretStr:
     """Refuse a key that is short, made of few different characters, or reads like an example."""
     text = value.get_secret_value()
     if len(text) < SECRET_KEY_LENGTH or len(set(text)) < 10:
-        raise ValueError("weak")
-    if any(word in text.lower() for word in EXAMPLE_WORDS):
-        raise ValueError("an example")
+        raise ValueError("that is too short or too simple")
+    if is_example(text):
+        raise ValueError("that reads like an example")
     return value
 
 
+def is_example(secret: str) -> bool:
+    """Say whether a secret was copied from documentation instead of made."""
+    return any(word in secret.lower() for word in EXAMPLE_WORDS)
+
+
 def checked_database_url(value: str) -> str:
-    """Accept the URL of an SQLite file. One in memory would be another database in each worker."""
-    path = value.removeprefix("sqlite:///")
-    if path == value or not path or ":memory:" in path or "?" in path or path.endswith("/"):
-        raise ValueError("not an SQLite file")
+    """Accept the URL of an SQLite file or of a PostgreSQL database."""
+    if not (is_sqlite_file(value) or is_postgresql_database(value)):
+        raise ValueError("not a database")
+    return value
+
+
+def is_sqlite_file(url: str) -> bool:
+    """Say whether a URL names an SQLite file. One in memory would be another database in each worker."""
+    path = url.removeprefix("sqlite:///")
+    return path != url and path != "" and ":memory:" not in path and "?" not in path and not path.endswith("/")
+
+
+def is_postgresql_database(url: str) -> bool:
+    """Say whether a URL names user, host and database of PostgreSQL, and only options that are known here.
+
+    Another option might be a second password, or a file or service that is only there on the computer of whoever
+    wrote the URL.
+    """
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        parts.port  # noqa: B018 - raises ValueError for what is no port
+    except ValueError:
+        return False
+    name = parts.path.removeprefix("/")
+    return (
+        parts.scheme == "postgresql+psycopg"
+        and bool(parts.username)
+        and bool(parts.hostname or options.get("host"))
+        and bool(name)
+        and "/" not in name
+        and not parts.fragment
+        and URL_OPTIONS.issuperset(options)
+        and all(options.values())
+    )
+
+
+def checked_database_password(value: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+    """Accept the password of a PostgreSQL URL that has none itself."""
+    url = others.data.get("database_url")
+    if value is None or url is None:
+        return value
+    if is_sqlite_file(url):
+        raise ValueError("although an SQLite database has none")
+    if urlsplit(url).password is not None:
+        raise ValueError("although DATABASE_URL has one, too")
+    if is_example(value.get_secret_value()):
+        raise ValueError("that reads like an example")
     return value

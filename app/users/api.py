@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from app.users.models import User
 from app.users.services import Users
 from app.users.utils import checked_password, normalise_email
-from app.web.routes import BodyInput, Call, Input, NoInput, Output, Permission, Route, RouteTable
+from app.web.routes import BodyInput, Call, Input, Line, NoInput, Output, Permission, Route, RouteTable
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ NewPassword = Annotated[SecretStr, AfterValidator(checked_password)]
 
 class CreateUserInput(BodyInput):
     email: Email
-    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
+    name: Annotated[Line, Field(min_length=1, max_length=100, pattern=r"\S")]
     password: NewPassword
 
 

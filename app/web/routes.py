@@ -2,12 +2,13 @@
 
 import enum
 import logging
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 import svcs
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from typing_extensions import TypeForm
 
 from app.errors import NotAuthenticated
@@ -15,6 +16,16 @@ from app.errors import NotAuthenticated
 logger = logging.getLogger(__name__)
 
 ComponentT = TypeVar("ComponentT")
+
+
+def one_line(text: str) -> str:
+    """Return text without control characters. Raises ValueError for one; PostgreSQL can't keep a NUL at all."""
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError("must not have control characters")
+    return text
+
+
+Line = Annotated[str, AfterValidator(one_line)]
 
 
 class Permission(enum.Enum):

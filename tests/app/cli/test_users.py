@@ -1,5 +1,13 @@
 import pytest
 
+from tests.support.postgres import DATABASES
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 CREATE = ("users", "create", "me@example.org", "--name", "Me", "--password-stdin")
 PASSWORD = "correct horse battery\n"
 

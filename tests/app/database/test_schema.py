@@ -1,13 +1,22 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from app.database.engine import make_engine
+from app.database.migrate import disposed
 from app.database.revisions import Revision
 from app.database.schema import current_revision, misfit, unready
+from app.database.target import Target
+from tests.support.postgres import DATABASES, PASSWORDS, Cluster
 
 KNOWN = [Revision("1", None, "expand", ""), Revision("2", "1", "expand", "")]
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.mark.parametrize(
@@ -23,8 +32,8 @@ def test_what_fits_and_what_does_not(current: str | None, problem: str | None) -
     assert misfit(current, KNOWN) == problem
 
 
-def test_the_revision_of_a_database(engine: Engine) -> None:
-    with engine.connect() as connection:
+def test_the_revision_of_a_database(owner_engine: Engine) -> None:
+    with owner_engine.connect() as connection:
         assert current_revision(connection) == "0001"
         connection.exec_driver_sql("DELETE FROM alembic_version")
         assert current_revision(connection) is None
@@ -33,19 +42,19 @@ def test_the_revision_of_a_database(engine: Engine) -> None:
 
 
 def test_a_database_that_cannot_be_reached_is_a_reason(tmp_path: Path) -> None:
-    (reason,) = unready(make_engine(f"sqlite:///{tmp_path}/none.sqlite3"), KNOWN)
+    (reason,) = unready(make_engine(Target(f"sqlite:///{tmp_path}/none.sqlite3")), KNOWN)
     assert reason == "the database can't be reached: unable to open database file"
 
 
 def test_a_file_that_is_no_database_is_a_reason(tmp_path: Path) -> None:
     (tmp_path / "text.sqlite3").write_text("this is no database, however long it goes on" * 50)
-    (reason,) = unready(make_engine(f"sqlite:///{tmp_path}/text.sqlite3"), KNOWN)
+    (reason,) = unready(make_engine(Target(f"sqlite:///{tmp_path}/text.sqlite3")), KNOWN)
     assert reason == "the database can't be reached: file is not a database"
 
 
-def test_a_pool_without_a_free_connection_is_a_reason(database_url: str) -> None:
-    engine = make_engine(database_url, busy_seconds=0.05)
-    taken = [engine.connect() for _ in range(15)]
+def test_a_pool_without_a_free_connection_is_a_reason(target: Target) -> None:
+    engine = make_engine(dataclasses.replace(target, pool_size=3, pool_timeout=0.05))
+    taken = [engine.connect() for _ in range(3)]
     (reason,) = unready(engine, KNOWN)
     assert "in use" in reason
     for connection in taken:
@@ -56,3 +65,28 @@ def test_a_pool_without_a_free_connection_is_a_reason(database_url: str) -> None
 def test_reasons_come_from_the_database(engine: Engine) -> None:
     assert unready(engine, [Revision("0001", None, "expand", "")]) == []
     assert unready(engine, [Revision("0001", None, "expand", ""), Revision("0002", "0001", "expand", "")])
+
+
+def test_a_server_that_is_not_there_is_a_reason(tmp_path: Path) -> None:
+    (reason,) = unready(make_engine(Target(f"postgresql+psycopg://x@/x?host={tmp_path}")), KNOWN)
+    assert reason.startswith("the database can't be reached: ")
+    assert "No such file or directory" in reason
+    assert "\n" not in reason
+
+
+def test_a_wrong_password_is_a_reason_and_is_not_repeated(postgres: Cluster) -> None:
+    right = Target(postgres.tcp_url("full"), PASSWORDS["gazetteer"])
+    with disposed(make_engine(right)) as engine:
+        assert unready(engine, [Revision("0001", None, "expand", "")]) == []
+    (reason,) = unready(make_engine(dataclasses.replace(right, password="hunter2")), KNOWN)
+    assert "password authentication failed" in reason
+    assert "hunter2" not in reason
+
+
+def test_a_database_that_the_role_may_not_read_is_a_reason(postgres: Cluster) -> None:
+    postgres.clone("empty", "closed")
+    postgres.sql("REVOKE SELECT ON alembic_version FROM gazetteer", "closed")
+    with disposed(make_engine(Target(postgres.url("closed")))) as engine:
+        (reason,) = unready(engine, KNOWN)
+    assert reason == "the database can't be used: permission denied for table alembic_version"
+    postgres.drop("closed")

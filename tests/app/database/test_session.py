@@ -5,8 +5,14 @@ from sqlalchemy.pool import QueuePool
 
 from app.database.session import Session
 from app.geolocation.tables import countries
+from tests.support.postgres import DATABASES
 
 PORTUGAL = insert(countries).values(code="PT", name="Portugal")
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def names(engine: Engine) -> list[str]:

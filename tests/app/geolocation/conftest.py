@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import Engine
 
 from app.database.engine import make_engine
+from app.database.target import Target
+from tests.support.postgres import READER, Cluster
 
 
 @pytest.fixture(scope="module")
@@ -15,6 +17,14 @@ def full(seeded_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A database with the full dataset. Only for reading: the tests of a module share it."""
     path = tmp_path_factory.mktemp("full") / "full.sqlite3"
     shutil.copy(seeded_database, path)
-    engine = make_engine(f"sqlite:///{path}")
+    engine = make_engine(Target(f"sqlite:///{path}"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def full_on_postgresql(postgres: Cluster) -> Iterator[Engine]:
+    """The same, as the role that reads."""
+    engine = make_engine(Target(postgres.url("full", READER)))
     yield engine
     engine.dispose()

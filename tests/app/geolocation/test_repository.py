@@ -1,4 +1,6 @@
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
@@ -7,16 +9,28 @@ from app.database.session import Session
 from app.geolocation.dataset import Dataset
 from app.geolocation.repository import InMemoryPlaceRepository, PlaceRepository, SqlPlaceRepository
 from app.geolocation.seeding import seed
+from app.geolocation.services import Places
 from app.geolocation.utils import box_around
+from tests.support.postgres import DATABASES
 
 
-@pytest.fixture(params=["sql", "memory"])
-def repository(request: pytest.FixtureRequest, engine: Engine, session: Session, atlas: Dataset) -> PlaceRepository:
-    """Both adapters: what they must have in common is tested once."""
-    if request.param == "memory":
+@pytest.fixture(params=[*DATABASES, "memory"])
+def adapter(request: pytest.FixtureRequest) -> str:
+    """What keeps them: what all have in common is tested once."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database(adapter: str) -> str:
+    return adapter
+
+
+@pytest.fixture
+def repository(request: pytest.FixtureRequest, adapter: str, atlas: Dataset) -> PlaceRepository:
+    if adapter == "memory":
         return InMemoryPlaceRepository(atlas.places)
-    seed(engine, "atlas", lambda: atlas, datetime.now(UTC))
-    return SqlPlaceRepository(session)
+    seed(request.getfixturevalue("engine"), "atlas", lambda: atlas, datetime.now(UTC))
+    return SqlPlaceRepository(request.getfixturevalue("session"))
 
 
 def test_a_place_comes_back_whole(repository: PlaceRepository, atlas: Dataset) -> None:
@@ -58,52 +72,137 @@ def test_a_box_across_the_antimeridian(repository: PlaceRepository) -> None:
     assert {located.place_id for located in found} == {7, 8}
 
 
-class TestFullTable:
+Ask = Callable[[PlaceRepository], object]
+
+ASKED: dict[str, Ask] = {
+    "ids": lambda places: places.by_ids([1, 2, 3]),
+    "name": lambda places: places.ids_by_name("paris", 10),
+    "prefix": lambda places: places.ids_by_prefix("s", 10),
+    "nearest": lambda places: places.nearest_in(box_around(48.86, 2.35, 25), 48.86, 2.35, 10),
+}
+
+
+def selects(engine: Engine, ask: Ask) -> list[tuple[str, object]]:
+    """The statements that ``ask`` makes, with their parameters."""
+    statements: list[tuple[str, object]] = []
+
+    def note(connection, cursor, statement, parameters, context, executemany) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    with Session(engine) as session:
+        ask(SqlPlaceRepository(session))
+    event.remove(engine, "before_cursor_execute", note)
+    return [(statement, parameters) for statement, parameters in statements if statement.startswith("SELECT")]
+
+
+class TestFullTableOnSqlite:
     """The plan that SQLite makes with all the places there are."""
 
-    def plans(self, engine: Engine, ask) -> list[str]:
-        """What EXPLAIN QUERY PLAN says about each statement that ``ask`` makes."""
-        statements: list[tuple[str, object]] = []
-
-        def note(connection, cursor, statement, parameters, context, executemany) -> None:
-            statements.append((statement, parameters))
-
-        event.listen(engine, "before_cursor_execute", note)
-        with Session(engine) as session:
-            ask(SqlPlaceRepository(session))
-        event.remove(engine, "before_cursor_execute", note)
+    def plan(self, engine: Engine, asked: str) -> str:
+        ((statement, parameters),) = selects(engine, ASKED[asked])
         with engine.connect() as connection:
-            return [
-                " | ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters))
-                for statement, parameters in statements
-                if statement.startswith("SELECT")
-            ]
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            return " | ".join(row[3] for row in rows)
 
     @pytest.mark.parametrize(
-        ("ask", "expected"),
+        ("asked", "expected"),
         [
-            (lambda r: r.by_ids([1, 2, 3]), "SEARCH places USING INTEGER PRIMARY KEY (rowid=?)"),
+            ("ids", "SEARCH places USING INTEGER PRIMARY KEY (rowid=?)"),
+            ("name", "SEARCH place_names USING COVERING INDEX ix_place_names_search (tier=? AND name=?)"),
             (
-                lambda r: r.ids_by_name("paris", 10),
-                "SEARCH place_names USING COVERING INDEX ix_place_names_search (tier=? AND name=?)",
-            ),
-            (
-                lambda r: r.ids_by_prefix("s", 10),
+                "prefix",
                 "SEARCH place_names USING COVERING INDEX ix_place_names_search (tier=? AND name>? AND name<?)",
             ),
             (
-                lambda r: r.nearest_in(box_around(48.86, 2.35, 25), 48.86, 2.35, 10),
+                "nearest",
                 "SEARCH places USING COVERING INDEX ix_places_position (meridian=? AND latitude>? AND latitude<?)",
             ),
         ],
-        ids=["ids", "name", "prefix", "nearest"],
     )
-    def test_indexes_are_used_and_nothing_is_scanned(self, full: Engine, ask, expected: str) -> None:
-        (plan,) = self.plans(full, ask)
+    def test_indexes_are_used_and_nothing_is_scanned(self, full: Engine, asked: str, expected: str) -> None:
+        plan = self.plan(full, asked)
         assert expected in plan
         assert "SCAN" not in plan
 
     def test_a_prefix_stops_at_the_tier_where_it_has_enough(self, full: Engine) -> None:
         """Sorting within tiers only is what lets it stop."""
-        (plan,) = self.plans(full, lambda r: r.ids_by_prefix("s", 10))
+        plan = self.plan(full, "prefix")
         assert "USE TEMP B-TREE FOR RIGHT PART OF ORDER BY" in plan or "LAST 2 TERMS OF ORDER BY" in plan
+
+
+class TestFullTableOnPostgresql:
+    """The plan that PostgreSQL makes with all the places there are."""
+
+    def steps(self, engine: Engine, asked: str) -> list[dict[str, Any]]:
+        ((statement, parameters),) = selects(engine, ASKED[asked])
+        with engine.connect() as connection:
+            explained = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+            return list(walk(explained.scalar_one()[0]["Plan"]))
+
+    @pytest.mark.parametrize(
+        ("asked", "index", "condition"),
+        [
+            ("ids", "pk_places", "id = ANY"),
+            ("name", "ix_place_names_search", "name = "),
+            ("prefix", "ix_place_names_search", "name >= "),
+            ("nearest", "ix_places_position", "latitude >= "),
+        ],
+    )
+    def test_indexes_are_used_and_no_large_table_is_scanned(
+        self, full_on_postgresql: Engine, asked: str, index: str, condition: str
+    ) -> None:
+        steps = self.steps(full_on_postgresql, asked)
+        assert any(step.get("Index Name") == index and condition in step["Index Cond"] for step in steps)
+        scanned = {step["Relation Name"] for step in steps if step["Node Type"] == "Seq Scan"}
+        assert scanned <= {"countries"}, "two pages: reading them is quicker than any index"
+
+    def test_a_prefix_stops_at_the_tier_where_it_has_enough(self, full_on_postgresql: Engine) -> None:
+        """Of 35,000 names with this letter it reads those of the largest places."""
+        steps = self.steps(full_on_postgresql, "prefix")
+        (sort,) = [step for step in steps if step["Node Type"] == "Incremental Sort"]
+        assert [key.rpartition(".")[2] for key in sort["Presorted Key"]] == ["tier"]
+        (scan,) = [step for step in steps if "Index Name" in step]
+        assert scan["Actual Rows"] < 5000
+
+
+def walk(step: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan's steps, outermost first."""
+    yield step
+    for inner in step.get("Plans", ()):
+        yield from walk(inner)
+
+
+@pytest.mark.parametrize("text", ["s", "paris", "SÃO", "łódź", "москва", "ß", "İst", "'", "東京", "x y", "Å"])
+def test_both_databases_find_the_same_whatever_case_accent_or_script(
+    full: Engine, full_on_postgresql: Engine, text: str
+) -> None:
+    found = []
+    for engine in (full, full_on_postgresql):
+        with Session(engine) as session:
+            found.append(Places(SqlPlaceRepository(session)).search(text, 50))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("latitude", "longitude"), [(48.86, 2.35), (-17, 179.9), (89.9, 0), (0, -30), (-45.9, 170.5)])
+def test_both_databases_find_the_same_around(
+    full: Engine, full_on_postgresql: Engine, latitude: float, longitude: float
+) -> None:
+    found = []
+    for engine in (full, full_on_postgresql):
+        with Session(engine) as session:
+            found.append(Places(SqlPlaceRepository(session)).nearest(latitude, longitude, 20))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("use", "statements"),
+    [
+        (lambda places: places.get(2267057), 1),
+        (lambda places: places.search("lisb", 10), 3),
+        (lambda places: places.nearest(48.86, 2.35, 5), 2),
+    ],
+    ids=["get", "search", "nearest"],
+)
+def test_a_request_costs_so_many_statements(full: Engine, use: Callable[[Places], object], statements: int) -> None:
+    assert len(selects(full, lambda repository: use(Places(repository)))) == statements

@@ -6,13 +6,19 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect
 
 import app.migrations
 from app.database.revisions import VERSIONS
 from app.database.tables import metadata
+from tests.support.postgres import DATABASES
 
 FILES = sorted(VERSIONS.glob("[!_]*.py"))
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def test_models_and_migrations_agree(engine: Engine) -> None:
@@ -35,18 +41,34 @@ def test_each_declares_itself_in_plain_literals(path: Path) -> None:
     assert declared["kind"].value in {"expand", "contract"}
 
 
-def test_down_and_up_again(engine: Engine) -> None:
+def collations(engine: Engine) -> dict[str, str | None]:
+    """Of every column of text, which Alembic does not compare."""
+    tables = inspect(engine)
+    return {
+        f"{table}.{column['name']}": getattr(column["type"], "collation", None)
+        for table in metadata.tables
+        for column in tables.get_columns(table)
+    }
+
+
+def test_names_of_places_are_in_the_order_of_code_points(engine: Engine, database: str) -> None:
+    """Only there a range is a prefix; SQLite knows no other order."""
+    found = {name for name, collation in collations(engine).items() if collation == "C"}
+    assert found == ({"place_names.name"} if database == "postgresql" else set())
+
+
+def test_down_and_up_again(owner_engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(app.migrations.__file__).parent))
 
     def tables() -> set[str]:
-        with engine.connect() as connection:
-            found = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type IN ('table', 'index')")
-            return {name for name in found.scalars() if not name.startswith("sqlite_")}
+        found = inspect(owner_engine)
+        names = set(found.get_table_names())
+        return names | {str(index["name"]) for name in names for index in found.get_indexes(name)}
 
     before = tables()
     for direction, revision in ((command.downgrade, "base"), (command.upgrade, "head")):
-        with engine.begin() as connection:
+        with owner_engine.begin() as connection:
             config.attributes["connection"] = connection
             direction(config, revision)
         if direction is command.downgrade:

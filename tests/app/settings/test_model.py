@@ -46,6 +46,7 @@ def test_all_problems_come_at_once() -> None:
         {
             "SECRET_KEY": "changeme",
             "DATABASE_URL": "mysql://me:hidden@db/x",
+            "DATABASE_POOL_SIZE": "0",
             "APP_FRAMEWORK": "falcon",
             "TRUSTED_PROXIES": "many",
             "ALLOWED_HOSTS": ",",
@@ -59,6 +60,7 @@ def test_all_problems_come_at_once() -> None:
         "ALLOWED_HOSTS",
         "API_TOKEN_DAYS_FILE",
         "APP_FRAMEWORK",
+        "DATABASE_POOL_SIZE",
         "DATABASE_URL",
         "ENVIRONMENT",
         "LOG_FORMAT",
@@ -79,6 +81,37 @@ def test_a_secret_is_reported_once_when_its_file_is_missing() -> None:
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY + "\n")
     assert Settings.from_environ({"SECRET_KEY_FILE": str(tmp_path / "key")}).secret_key.get_secret_value() == KEY
+
+
+POSTGRESQL = {"SECRET_KEY": KEY, "DATABASE_URL": "postgresql+psycopg://me@db1:5432/x"}
+
+
+def test_the_database_s_password_is_a_secret_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("correct horse\n")
+    settings = Settings.from_environ({**POSTGRESQL, "DATABASE_PASSWORD_FILE": str(tmp_path / "password")})
+    assert settings.database_password is not None
+    assert settings.database_password.get_secret_value() == "correct horse"
+    assert "horse" not in f"{settings!r} {settings.model_dump_json()}"
+    assert Settings.from_environ(POSTGRESQL).database_password is None
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "got"),
+    [
+        ("postgresql+psycopg://me:one@db1/x", "two-two", "a value of 7 characters although DATABASE_URL has one, too"),
+        ("sqlite:////var/x.db", "two-two", "a value of 7 characters although an SQLite database has none"),
+        ("postgresql+psycopg://me@db1/x", "changeme", "a value of 8 characters that reads like an example"),
+    ],
+)
+def test_a_password_has_one_place(url: str, password: str, got: str) -> None:
+    found = problems_of({"SECRET_KEY": KEY, "DATABASE_URL": url, "DATABASE_PASSWORD": password})
+    assert {name: told for name, (_, told) in found.items()} == {"DATABASE_PASSWORD": got}
+
+
+def test_a_wrong_url_is_reported_and_not_its_password() -> None:
+    assert set(problems_of({"SECRET_KEY": KEY, "DATABASE_URL": "postgres", "DATABASE_PASSWORD": "x"})) == {
+        "DATABASE_URL"
+    }
 
 
 def test_settings_are_frozen_and_keep_secrets_to_themselves() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.settings.reading import got, read_variables
+from app.settings.reading import got, read_variables, without_password
 
 
 def test_a_value_comes_from_the_variable_or_its_file(tmp_path: Path) -> None:
@@ -46,8 +46,23 @@ def test_what_was_got_never_shows_a_password() -> None:
     assert got(None, secret=False) == "nothing"
     assert got("x", secret=False) == "'x'"
     assert got("postgresql://me:pass@db/x", secret=False) == "'postgresql://***@db/x'"
+    assert got("postgresql://me:p@/ss w\nord@db/x", secret=False) == "'postgresql://***@db/x'"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+psycopg://me:hunter2@db:5432/x", "postgresql+psycopg://me:***@db:5432/x"),
+        ("postgresql+psycopg://me:p@:/ss@db/x", "postgresql+psycopg://me:***@db/x"),
+        ("postgresql+psycopg://me@db/x?host=/run:a@b", "postgresql+psycopg://me@db/x?host=/run:a@b"),
+        ("sqlite:////var/a:b@c/x.db", "sqlite:////var/a:b@c/x.db"),
+        ("INFO", "INFO"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
 
 
 @given(st.text(min_size=8))
 def test_what_was_got_never_shows_a_secret(secret: str) -> None:
-    assert got(secret, secret=True) == got("x" * len(secret), secret=True)
+    assert got(secret, "too short", secret=True) == got("x" * len(secret), "too short", secret=True)

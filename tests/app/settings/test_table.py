@@ -42,7 +42,11 @@ def test_the_example_file_is_refused_until_its_secret_is_replaced() -> None:
 
 
 def test_masked_values_hide_secrets_and_nothing_else() -> None:
-    shown = masked(Settings.from_environ({"SECRET_KEY": KEY, "ALLOWED_HOSTS": "a,b"}))
+    url = "postgresql+psycopg://me:hunter2@db/x"
+    shown = masked(Settings.from_environ({"SECRET_KEY": KEY, "ALLOWED_HOSTS": "a,b", "DATABASE_URL": url}))
     assert KEY not in str(shown)
+    assert "hunter2" not in str(shown)
+    assert shown["DATABASE_URL"] == "postgresql+psycopg://me:***@db/x"
+    assert shown["DATABASE_PASSWORD"] == ""
     assert shown["ALLOWED_HOSTS"] == "a,b"
     assert set(shown) == {row["name"] for row in variables()}

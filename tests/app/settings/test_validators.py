@@ -21,8 +21,19 @@ def test_a_random_key_is_accepted() -> None:
     assert checked_secret_key(SecretStr(GOOD_KEY)).get_secret_value() == GOOD_KEY
 
 
-@pytest.mark.parametrize("url", ["sqlite:///var/x.db", "sqlite:////var/lib/x.sqlite3"])
-def test_files_are_databases(url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///var/x.db",
+        "sqlite:////var/lib/x.sqlite3",
+        "postgresql+psycopg://me@db1/x",
+        "postgresql+psycopg://me:secret@db1:6432/x?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem",
+        "postgresql+psycopg://me@[::1]:5432/x",
+        "postgresql+psycopg://me@/x?host=/run/postgresql",
+        "postgresql+psycopg://me@/x?host=db1,db2&target_session_attrs=read-write",
+    ],
+)
+def test_files_and_postgresql_are_databases(url: str) -> None:
     assert checked_database_url(url) == url
 
 
@@ -33,7 +44,19 @@ def test_files_are_databases(url: str) -> None:
         "sqlite:///",
         "sqlite:///:memory:",
         "sqlite:///x.db?mode=ro",
-        "postgresql://h/x",
+        "postgresql://me@h/x",
+        "postgresql+psycopg2://me@h/x",
+        "postgresql+psycopg://h/x",
+        "postgresql+psycopg://me@/x",
+        "postgresql+psycopg://me@h",
+        "postgresql+psycopg://me@h/",
+        "postgresql+psycopg://me@h/x/y",
+        "postgresql+psycopg://me@h:many/x",
+        "postgresql+psycopg://me@h/x#fragment",
+        "postgresql+psycopg://me@h/x?password=hidden",
+        "postgresql+psycopg://me@h/x?service=mine",
+        "postgresql+psycopg://me@h/x?sslmode=",
+        "postgresql+psycopg://me@h/x?sslmode",
         "/x.db",
         "sqlite:////x/",
     ],

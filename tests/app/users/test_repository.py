@@ -2,15 +2,28 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.database.session import Session
 from app.users.repository import EmailTaken, InMemoryUserRepository, SqlUserRepository, UserRepository
+from tests.support.postgres import DATABASES
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sql", "memory"])
-def repository(request: pytest.FixtureRequest, session: Session) -> UserRepository:
-    return SqlUserRepository(session) if request.param == "sql" else InMemoryUserRepository()
+@pytest.fixture(params=[*DATABASES, "memory"])
+def adapter(request: pytest.FixtureRequest) -> str:
+    """What keeps them: what all have in common is tested once."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database(adapter: str) -> str:
+    return adapter
+
+
+@pytest.fixture
+def repository(request: pytest.FixtureRequest, adapter: str) -> UserRepository:
+    if adapter == "memory":
+        return InMemoryUserRepository()
+    return SqlUserRepository(request.getfixturevalue("session"))
 
 
 def test_a_user_comes_back_whole(repository: UserRepository) -> None:

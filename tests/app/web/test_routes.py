@@ -3,7 +3,18 @@ import svcs
 
 from app.errors import NotAuthenticated
 from app.routes import ROUTES
-from app.web.routes import Call, NoInput, Permission
+from app.web.routes import Call, NoInput, Permission, one_line
+
+
+@pytest.mark.parametrize("text", ["", "Ana Müller", "東京", "a b  c", "\U0001f468\u200d\U0001f469"])
+def test_what_people_are_called_is_a_line(text: str) -> None:
+    assert one_line(text) == text
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\nb", "\x1b[31m", "\x7f", "\x85"])
+def test_control_characters_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="control characters"):
+        one_line(text)
 
 
 class Somebody:

@@ -1,0 +1,74 @@
+"""Many rows at once: one transaction at a time, and what each database has to make it fast."""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, insert, text
+from sqlalchemy.exc import DBAPIError
+
+logger = logging.getLogger(__name__)
+
+Rows = Iterable[Mapping[str, Any]]
+
+BATCH = 20_000
+"""Rows per call of the driver: half a million at once would take 300 MB."""
+
+LOCK_SECONDS = 60
+"""How long to wait for somebody else who loads."""
+
+
+@contextmanager
+def loading(engine: Engine, guard: Table) -> Iterator[Connection]:
+    """Give a connection in a transaction that writes, and commit it at the end. Readers go on meanwhile.
+
+    On PostgreSQL, ``guard`` is the table that only one loader holds; SQLite has one writer at a time in any case.
+    """
+    with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
+        if is_postgresql(connection):
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+            connection.execute(text(f"LOCK TABLE {guard.name} IN SHARE ROW EXCLUSIVE MODE"))
+        else:
+            connection.exec_driver_sql("PRAGMA cache_size = -65536")  # KiB: indexes are filled in random order
+        yield connection
+    if engine.dialect.name == "sqlite":  # PostgreSQL does it by itself, and the app's role may not
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("PRAGMA optimize")
+
+
+def execute_many(connection: Connection, statement: Any, rows: Rows) -> None:
+    """Execute a statement for each row, a batch at a time."""
+    left = iter(rows)
+    while batch := list(itertools.islice(left, BATCH)):
+        connection.execute(statement, batch)
+
+
+def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Rows) -> None:
+    """Insert rows that have these columns, as the driver takes them: by COPY where there is one."""
+    if not is_postgresql(connection):
+        execute_many(connection, insert(table), rows)
+        return
+    copy_rows(connection, table, columns, rows)
+
+
+def copy_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Rows) -> None:
+    """Send rows to PostgreSQL as one stream. Raises DBAPIError, as SQLAlchemy does."""
+    import psycopg
+
+    statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN"
+    driver: Any = connection.connection.dbapi_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row([row[column] for column in columns])
+    except psycopg.Error as error:
+        raise DBAPIError.instance(
+            statement, None, error, psycopg.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error
+
+
+def is_postgresql(connection: Connection) -> bool:
+    """Say which database this is a connection to."""
+    return connection.dialect.name == "postgresql"

@@ -1,0 +1,49 @@
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from app.database.engine import make_engine
+from app.database.failures import is_locked, is_missing_table, reason, sqlstate
+from app.database.target import Target
+from tests.support.postgres import DATABASES
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def failure(engine: Engine, statement: str) -> DBAPIError:
+    with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+        connection.exec_driver_sql(statement)
+    return caught.value
+
+
+def test_a_missing_table_is_told_from_other_mistakes(engine: Engine) -> None:
+    assert is_missing_table(failure(engine, "SELECT * FROM missing"))
+    assert not is_missing_table(failure(engine, "SELECT missing FROM countries"))
+    assert not is_locked(failure(engine, "SELECT * FROM missing"))
+
+
+def test_the_reason_is_one_line_without_the_row(engine: Engine, database: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO countries VALUES ('PT', 'Portugal')")
+    error = failure(engine, "INSERT INTO countries VALUES ('PT', 'Atlantis')")
+    assert "\n" not in reason(error)
+    assert "(PT)" not in reason(error), "PostgreSQL's DETAIL repeats the key"
+    assert sqlstate(error) == ("23505" if database == "postgresql" else None)
+
+
+def test_what_somebody_else_holds_is_locked(target: Target, engine: Engine, database: str) -> None:
+    impatient = make_engine(target, busy_seconds=0.05)
+    change = "UPDATE datasets SET name = name"
+    with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as holder, holder.begin():
+        if database == "postgresql":
+            holder.exec_driver_sql("LOCK TABLE datasets IN SHARE MODE")
+        with impatient.connect() as connection:
+            if database == "postgresql":
+                connection.exec_driver_sql("SET lock_timeout = '50ms'")
+            with pytest.raises(DBAPIError) as caught:
+                connection.exec_driver_sql(change)
+    impatient.dispose()
+    assert is_locked(caught.value)
