@@ -12,7 +12,7 @@ from deploy.agent.layout import Layout
 from deploy.agent.supervisors import Supervisor, supervisor_of
 
 Say = Callable[[str], None]
-TRIAL_GRACE = 0.3  # seconds: nobody uses a trial, and a worker takes up to a second to hear that it may leave
+TRIAL_GRACE = 0.3  # seconds for its exit handlers: nobody uses a trial
 
 
 def trial(layout: Layout, number: int, check: str, deadline: float, say: Say) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.agent import manifest, switch
+from deploy.agent import switch
 from deploy.agent.supervisors import proc
-from deploy.agent.supervisors.serving import gunicorn
 from tests.deploy.agent.kit import (
     AgentFailure,
     Caller,
@@ -25,10 +24,8 @@ from tests.deploy.agent.kit import (
     eventually,
     free_port,
     get,
-    manifest_of,
     outcome,
     tar,
-    text_of,
 )
 
 
@@ -354,23 +351,3 @@ ROLLBACKS = [
 def test_the_target_of_a_rollback(current: int | None, activated: dict[int, bool], target: int | None) -> None:
     """The newest below `current` that served once."""
     assert switch.rollback_target(current, activated) == target
-
-
-COMMANDS = [
-    ("27.0.1", None, ["--workers 2", "--no-control-socket", "--preload", "--graceful-timeout 5", "--keep-alive 75"]),
-    ("25.0", 1, ["--workers 1", "--no-control-socket"]),
-    ("23.0.0", None, ["--workers 2"]),
-    (None, None, ["--workers 2"]),
-]
-
-
-@pytest.mark.parametrize(("version", "workers", "words"), COMMANDS)
-def test_the_command_line(version: str | None, workers: int | None, words: list[str]) -> None:
-    """Only options that the release's own gunicorn knows."""
-    described = manifest_of({}, distributions={"gunicorn": version} if version else {})
-    found = manifest.read(text_of(described).encode())
-    line = " ".join(gunicorn(found, "/r/bin/python", "tiny@1", workers=workers))
-    assert line.startswith("/r/bin/python -m gunicorn ")
-    assert line.endswith(" tiny:application")
-    assert all(word in line for word in words)
-    assert ("--no-control-socket" in line) == ("--no-control-socket" in words)

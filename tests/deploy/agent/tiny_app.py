@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -15,6 +16,10 @@ BEHAVIOUR = os.environ.get("BEHAVIOUR", "good")
 
 if BEHAVIOUR == "raise":
     raise RuntimeError("this release can't be imported")
+if BEHAVIOUR == "leave":
+    sys.exit(4)
+if BEHAVIOUR == "tidy":
+    atexit.register(lambda: sys.stdout.write("tidied up\n"))
 if BEHAVIOUR == "hang":
     time.sleep(600)
 if BEHAVIOUR == "daemon":  # leaves a child behind that ignores SIGTERM and holds what it inherited
