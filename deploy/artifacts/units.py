@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from deploy.contract import Contract
+from deploy.errors import SlipwayError
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "packaging"
 AFTER_GRACE = 15  # seconds; gunicorn needs up to 10 after its own time-out to kill and reap its workers
@@ -22,10 +23,14 @@ FILES = {
 }
 
 
-def render(contract: Contract) -> dict[str, str]:
+class TemplateMistake(SlipwayError):
+    """A template can't be filled."""
+
+
+def render(contract: Contract, templates: Path = TEMPLATES) -> dict[str, str]:
     """Answer the text of each file by its place on a server."""
     words = words_of(contract)
-    return {place.format(name=contract.name): fill(template, words) for template, place in FILES.items()}
+    return {place.format(name=contract.name): fill(template, words, templates) for template, place in FILES.items()}
 
 
 def sudoers(contract: Contract, user: str = "deploy") -> dict[str, str]:
@@ -58,8 +63,17 @@ def url_of(urls: dict[str, str]) -> str:
     )
 
 
-def fill(template: str, words: dict[str, Any]) -> str:
-    """Fill a template of `packaging/`; a word that it lacks is an error."""
-    loader = FileSystemLoader(TEMPLATES)
+def fill(template: str, words: dict[str, Any], templates: Path = TEMPLATES) -> str:
+    """Fill a template of `packaging/`; a word that it lacks is an error.
+
+    Raises: TemplateMistake.
+    """
+    loader = FileSystemLoader(templates)
     environment = Environment(loader=loader, undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - no HTML
-    return environment.get_template(template).render(words)
+    try:
+        return environment.get_template(template).render(words)
+    except TemplateError as error:
+        raise TemplateMistake(
+            f"packaging/{template} can't be filled: {error.message or type(error).__name__}",
+            hint="a commit of another Slipway is built by its own: git worktree add FOLDER REF && make -C FOLDER rpm",
+        ) from None

@@ -15,10 +15,10 @@ from deploy.artifacts.image.layers import split
 from deploy.artifacts.output import writing
 from deploy.artifacts.release import ReleaseTree, build_release
 from deploy.artifacts.source import opened
+from deploy.artifacts.source.beside import beside
 from deploy.contract import Contract
 
-FILES = Path(__file__).resolve().parents[3] / "packaging/image"
-_MADE_BY = tuple(sorted([*Path(__file__).parent.glob("*.py"), *FILES.glob("*.in"), *FILES.glob("*.py")]))
+_MADE_BY = tuple(sorted(Path(__file__).parent.glob("*.py")))
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,22 @@ def build_image(
     release = release or build_release(source, ref, out)
     path = out.resolve() / f"{release.path.name}.image.tar"
     top = sorted(path for path in release.path.iterdir() if path.is_file())  # the manifest names all that lies deeper
-    wanted = key(code_of(*top), base.digest, base.name, code_of(*_MADE_BY), repr(contract))
     reference = config.reference(release.manifest.data)
-    with writing(out):
+    with opened(source, ref) as state, beside(state, ref) as own, writing(out):
+        files = own.templates / "image"
+        made_by = sorted(path for path in files.iterdir() if path.suffix in (".in", ".py"))
+        wanted = key(code_of(*top), base.digest, base.name, code_of(*_MADE_BY, *made_by), repr(contract))
         built = archive.made_of(path) != wanted
         if built:
-            _write(path, reference, contract, release, base, wanted)
+            _write(path, reference, contract, release, base, files, wanted)
     identity, layers = archive.read(path)
     return Image(path, reference, release.version, identity, tuple(layers), built, time.monotonic() - started)
 
 
-def _write(path: Path, reference: str, contract: Contract, release: ReleaseTree, base: Base, made_of: str) -> None:
-    parts = split(release.path, FILES)
+def _write(
+    path: Path, reference: str, contract: Contract, release: ReleaseTree, base: Base, files: Path, made_of: str
+) -> None:
+    parts = split(release.path, files)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         ours = [archive.write_layer(part, Path(scratch, str(index))) for index, part in enumerate(parts)]
         ids = (f"sha256:{ours[0].sha256}", f"sha256:{ours[1].sha256}")

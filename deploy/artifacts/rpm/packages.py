@@ -24,6 +24,7 @@ from deploy.artifacts.release import ReleaseTree
 from deploy.artifacts.rpm import needs, tools
 from deploy.artifacts.rpm import version as versions
 from deploy.artifacts.source import opened
+from deploy.artifacts.source.beside import OURS, Beside, beside
 from deploy.contract import Contract
 
 # docs/decisions/0009-rpms-side-by-side.md has the measurements. One thread: their number is part of the header.
@@ -80,13 +81,14 @@ def build_rpms(
     tree = release.build_release(source, ref, out, cache)
     with opened(source, ref) as state:
         contract = state.contract
-    recipes = [release_recipe(contract, tree), host_recipe(contract, tree)]
+        with beside(state, ref) as own:
+            recipes = [release_recipe(contract, tree, own), host_recipe(contract, tree, own)]
     with writing(out.resolve()):
         packages = [package for recipe in recipes for package in _make(recipe, out.resolve(), cache)]
     return tree, packages, time.monotonic() - started
 
 
-def release_recipe(contract: Contract, tree: ReleaseTree) -> Recipe:
+def release_recipe(contract: Contract, tree: ReleaseTree, own: Beside = OURS) -> Recipe:
     """Describe the package of one version: the release tree, with the modes that the agent would give it."""
     words = _words(contract, tree)
     base = f"/opt/{contract.name}/releases/{tree.version}"
@@ -101,23 +103,24 @@ def release_recipe(contract: Contract, tree: ReleaseTree) -> Recipe:
     for path in (tree.path / MANIFEST, *sorted(tree.path.glob(f"{MANIFEST}.*"))):  # and its signature, when it has one
         payload[f"{base}/{path.name}"] = Payload(store.PLAIN, path, sha256=digest(path))
     words |= {"digest": tree.digest, "needs": needs.of_tree(tree.path)}
-    spec = units.fill("rpm/release.spec.in", words)
+    spec = units.fill("rpm/release.spec.in", words, own.templates)
     return Recipe(spec, payload, words["epoch"], tree.manifest.data["platform"].partition("-")[2])
 
 
-def host_recipe(contract: Contract, tree: ReleaseTree) -> Recipe:
+def host_recipe(contract: Contract, tree: ReleaseTree, own: Beside = OURS) -> Recipe:
     """Describe what versions share, and the package that brings it together with this one."""
-    rendered = units.render(contract)
+    rendered = units.render(contract, own.templates)
     payload = {place: Payload(0o644, data=text.encode()) for place, text in rendered.items()}
     words = _words(contract, tree)
-    programs = {"releasectl": agent.build(), "use-release": units.fill("rpm/use-release.in", words).encode()}
+    use = units.fill("rpm/use-release.in", words, own.templates)
+    programs = {"releasectl": agent.build(own.agent), "use-release": use.encode()}
     payload |= {f"/usr/lib/{contract.name}/{name}": Payload(0o755, data=data) for name, data in programs.items()}
     places = sorted(place for place in payload if place.startswith("/usr/lib/"))
     words["places"] = [f"%dir /usr/lib/{contract.name}", *places]
     # In the package that stands for one version: a server that gets its releases by rollouts never has it.
     words["first"] = f"/usr/lib/systemd/system/{contract.name}.service.d/first.conf"
-    payload[words["first"]] = Payload(0o644, data=units.fill("rpm/first.conf.in", words).encode())
-    return Recipe(units.fill("rpm/host.spec.in", words), payload, words["epoch"], "noarch")
+    payload[words["first"]] = Payload(0o644, data=units.fill("rpm/first.conf.in", words, own.templates).encode())
+    return Recipe(units.fill("rpm/host.spec.in", words, own.templates), payload, words["epoch"], "noarch")
 
 
 def _words(contract: Contract, tree: ReleaseTree) -> dict[str, Any]:

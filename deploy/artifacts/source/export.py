@@ -15,7 +15,7 @@ def export(source: Source, into: Path) -> None:
         for name in source.paths():
             _copy(source.root / name, into / name)
     else:
-        _unpack(_archive(source), into)
+        unpack(_archive(source), into)
     _normalise(into, source.epoch)
 
 
@@ -28,7 +28,8 @@ def _archive(source: Source) -> bytes:
     return source.git.run(*settings, "archive", "--format=tar", f"{source.tree}:{source.prefix}", "--", *roots)
 
 
-def _unpack(archive: bytes, into: Path) -> None:
+def unpack(archive: bytes, into: Path) -> None:
+    """Write the members of git's archive, with modes that don't depend on the umask."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         for member in tar:
             path = into / member.name

@@ -10,6 +10,7 @@ from deploy.artifacts import agent
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.files import write
 from deploy.artifacts.release import ReleaseTree
+from deploy.artifacts.source.beside import Beside
 from deploy.artifacts.supply import archive, sbom
 from deploy.contract import Contract
 
@@ -24,6 +25,7 @@ class Job:
     cache: Cache
     contract: Contract
     release: ReleaseTree
+    own: Beside
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def _archive(job: Job) -> list[Path]:
 
 
 def _agent(job: Job) -> list[Path]:
-    agent.write(job.out / "releasectl")
+    agent.write(job.out / "releasectl", job.own.agent)
     return [job.out / "releasectl"]
 
 

@@ -16,6 +16,7 @@ from deploy.artifacts.files import digest
 from deploy.artifacts.release import ReleaseTree, build_release
 from deploy.artifacts.source import opened
 from deploy.artifacts.source import version as versions
+from deploy.artifacts.source.beside import beside
 from deploy.artifacts.supply import provenance
 from deploy.artifacts.supply.builders import BUILDERS, Job
 from deploy.errors import SlipwayError
@@ -58,23 +59,29 @@ def build(
     cache, out = cache or caches.of_user(), out.resolve()
     version, wheel_path, _ = wheel.build_wheel(source, ref, out, cache)
     release = build_release(source, ref, out, cache)
-    with opened(source, ref) as state:
+    with opened(source, ref) as state, beside(state, ref) as own:
         contract = state.contract
-    key = _key(contract.name) if sign else None
-    signed = str(_sign_release(release, key, source)) if key else None
-    job = Job(source, ref, out, cache, contract, release)
-    made, left_out = [wheel_path], dict[str, str]()
+        key = _key(contract.name) if sign else None
+        signed = str(_sign_release(release, key, source)) if key else None
+        more, left_out = _make(Job(source, ref, out, cache, contract, release, own), without)
+    made = [wheel_path, *more]
+    made.append(provenance.build(contract, version, release, made, out))
+    made.append(_sums(made, out / SUMS))
+    if key:
+        made += [signing.sign(path, key) for path in made[-2:]]
+    return Bundle(release, tuple(made), left_out, signed, time.monotonic() - started)
+
+
+def _make(job: Job, without: Collection[str]) -> tuple[list[Path], dict[str, str]]:
+    """Make all that can be made here; answer it, and why the rest is left out."""
+    made, left_out = list[Path](), dict[str, str]()
     for builder in BUILDERS:
         reason = "as asked" if builder.name in without else builder.lacks()
         if reason is None:
             made += builder.make(job)
         else:
             left_out[builder.name] = reason
-    made.append(provenance.build(contract, version, release, made, out))
-    made.append(_sums(made, out / SUMS))
-    if key:
-        made += [signing.sign(path, key) for path in made[-2:]]
-    return Bundle(release, tuple(made), left_out, signed, time.monotonic() - started)
+    return made, left_out
 
 
 def sign(source: Path, ref: str | None, out: Path) -> tuple[list[Path], signing.Signed]:
@@ -89,8 +96,8 @@ def sign(source: Path, ref: str | None, out: Path) -> tuple[list[Path], signing.
     release, key = find_release(out, version.text), signing.key_of(contract.name)
     signed = _sign_release(release, key, source)
     made = [release.path / manifest.SIGNATURE]
-    beside = (out / f"{release.path.name}{provenance.SUFFIX}", out / SUMS)
-    return [*made, *(signing.sign(path, key) for path in beside if path.is_file())], signed
+    lists = (out / f"{release.path.name}{provenance.SUFFIX}", out / SUMS)
+    return [*made, *(signing.sign(path, key) for path in lists if path.is_file())], signed
 
 
 def _key(name: str) -> Path | None:

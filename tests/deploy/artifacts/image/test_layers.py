@@ -10,13 +10,13 @@ import pytest
 
 from deploy.agent import manifest as agent_manifest
 from deploy.agent.supervisors import serving
-from deploy.artifacts import ReleaseTree
+from deploy.artifacts import ReleaseTree, units
 from deploy.artifacts.image import layers
-from deploy.artifacts.image.image import FILES
 from deploy.artifacts.image.layers import Entry, Parts
 from tests.support import releases
 
 SITE = "opt/gazetteer/release/lib/python3.11/site-packages"
+FILES = units.TEMPLATES / "image"
 TEMPLATE = (FILES / "entrypoint.sh.in").read_text()
 
 
