@@ -92,6 +92,12 @@ class SshEntry(TomlModel):
     connect_timeout: int = Field(10, ge=1, le=300, description="seconds")
 
 
+class RpmEntry(TomlModel):
+    """`[rpm]`: where hosts get packages, with `artifact = "rpm"`."""
+
+    source: Literal["operator", "repository"] = "operator"
+
+
 class BalancerEntry(TomlModel):
     """`[balancer]`: where users come in."""
 
@@ -134,6 +140,7 @@ class EnvironmentFile(TomlModel):
     transport: Literal["local", "ssh"]
     directory: Annotated[Path | None, Field(strict=False)] = None
     artifact: Literal["tree", "rpm", "image"] = "tree"
+    rpm: RpmEntry = RpmEntry()
     signatures: Literal["required", "optional"] = "optional"
     dirty: Literal["allowed", "refused"] = "allowed"
     hosts: dict[str, HostEntry] = Field(min_length=1)

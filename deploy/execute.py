@@ -8,16 +8,15 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from deploy import sync
 from deploy.agents import AgentError
 from deploy.errors import SlipwayError
 from deploy.hosts import Hosts
 from deploy.lease import Lease, LeaseLost
 from deploy.plan import Group, Kind, Lane, Plan, Step
 from deploy.report import Reporter
+from deploy.staging import Supply
 from deploy.variables import Variables
 from deploy.wording import count, human
 
@@ -41,12 +40,12 @@ class Interrupted(SlipwayError):
 
 @dataclass(frozen=True)
 class Payload:
-    """What the target is made of. `tree` is None when the hosts have it already (a rollback)."""
+    """What the target is made of. `supply` is None when the hosts have it already (a rollback)."""
 
     manifest: Mapping[str, Any]
     manifest_text: str
     variables: Variables | None = None
-    tree: Path | None = None
+    supply: Supply | None = None
     signature: str | None = None
 
 
@@ -107,31 +106,15 @@ class Executor:
     # One method a kind of step. Each returns a few words on what happened.
 
     def _stage(self, step: Step) -> str:
-        tree, variables = self.payload.tree, self.payload.variables
-        if variables is None or tree is None:
+        supply, variables = self.payload.supply, self.payload.variables
+        if variables is None or supply is None:
             raise SlipwayError(
                 f"{step.host}: release {self.plan.target.version} is not whole there, and no copy of it is at hand",
                 hint=f"make release, then fab deploy:{self.hosts.environment.name}",
             )
-        agent, target = self.hosts.agents[step.host], self.plan.target
-        files = sync.contents(self.payload.manifest)
+        agent, token, target = self.hosts.agents[step.host], self.lease.tokens[step.host], self.plan.target
         with self._in_ledger(step):
-            missing = agent.call("missing", hashes=sorted(files))["missing"]
-            if missing:
-                sizes = [files[sha256][1] for sha256 in missing]
-                try:
-                    agent.request(
-                        "receive",
-                        {"encoding": "identity", "length": sync.length(sizes), "token": self.lease.tokens[step.host]},
-                        payload=sync.stream(tree, files, missing),
-                        silence=GRACE + sum(sizes) / 1e6,
-                    )
-                except AgentError as error:
-                    if error.code == "hash-mismatch":
-                        sync.expose_altered(tree, files, missing)
-                        error.hint = "make release puts the file in dist/ right"
-                    raise
-            self._agent(step, "assemble", manifest=self.payload.manifest_text, signature=self.payload.signature)
+            sent = supply.bring(agent, step.form, token, whole=not step.files)
             self._agent(
                 step,
                 "prepare",
@@ -141,11 +124,7 @@ class Executor:
                 variables=dict(variables.plain),
                 secrets=variables.revealed(),
             )
-        return (
-            f"{count(len(missing), 'file')}, {human(sum(files[h][1] for h in missing))} sent"
-            if missing
-            else "no file sent"
-        )
+        return sent
 
     def _trial(self, step: Step) -> str:
         deadline = self._health["deadline"]

@@ -15,6 +15,7 @@ class Release:
     digest: str
     complete: bool
     migrations: tuple[str, ...] = ()
+    form: str = "tree"  # or "image"; an rpm's files are files
     signature: str | None = None  # its sha256; whose it is, and whether it is good, the agent checks when it matters
 
 
@@ -61,6 +62,16 @@ class Server:
 
 
 @dataclass(frozen=True)
+class Lack:
+    """What a host lacks of a release: how many files, rpms or layers, bytes to send, and room on its disk."""
+
+    form: str = "tree"  # in which it comes: tree, rpm or image
+    files: int = 0
+    bytes: int = 0
+    room: int = 0
+
+
+@dataclass(frozen=True)
 class Host:
     """One web host: what its agent answered, and what the load balancer says of it."""
 
@@ -82,8 +93,7 @@ class Host:
     deployer: str = ""  # who holds the lease
     signers: str | None = None  # sha256 of the list of those whose signature counts; None: no signature is required
     problem: str = ""  # why nothing could be observed
-    missing_files: int = 0  # what it lacks of the target's release
-    missing_bytes: int = 0
+    lack: Lack = Lack()  # of the target's release
 
     def generation(self, number: int | None) -> Generation | None:
         """Find a generation by its number."""
@@ -132,7 +142,12 @@ def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: 
         listen=listen,
         releases=tuple(
             Release(
-                r["version"], r["digest"], r["complete"], tuple(r.get("migrations", ())), signature=r.get("signature")
+                r["version"],
+                r["digest"],
+                r["complete"],
+                tuple(r.get("migrations", ())),
+                form=r.get("form", "tree"),
+                signature=r.get("signature"),
             )
             for r in status["releases"]
         ),

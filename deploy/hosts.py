@@ -12,12 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deploy import ssh, ssh_failures, sync
+from deploy import ssh, ssh_failures
 from deploy.agents import Agent, AgentGone
 from deploy.balancer import Balancer, BalancerError, Send, agent_sender, unix_sender
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.facts import Host, Server, host_from_status
+from deploy.staging import Supply
 
 T = TypeVar("T")
 
@@ -184,15 +185,11 @@ class Hosts:
             f"environment {name} is not set up (no agent on {', '.join(hosts)})", hint=f"fab bootstrap:{name}"
         )
 
-    def measure(self, hosts: list[Host], manifest: Mapping[str, Any], digest: str) -> list[Host]:
+    def measure(self, hosts: list[Host], supply: Supply) -> list[Host]:
         """Add what each host lacks of a release: one question to hosts that do not have it whole."""
-        files = sync.contents(manifest)
 
         def lacks(host: Host) -> Host:
-            if host.has(manifest["version"], digest):
-                return host
-            missing = self.agents[host.name].call("missing", hashes=sorted(files))["missing"]
-            return replace(host, missing_files=len(missing), missing_bytes=sum(files[h][1] for h in missing))
+            return replace(host, lack=supply.lack(self.agents[host.name], host))
 
         with ThreadPoolExecutor(min(PARALLEL, len(hosts))) as pool:
             return list(pool.map(lacks, hosts))

@@ -47,7 +47,8 @@ class Step:
     host: str
     why: str
     check: str = ""  # of a trial: live or ready
-    files: int = 0  # of a stage: what is sent
+    form: str = "tree"  # of a stage: what the release comes as, and how much is sent
+    files: int = 0
     bytes: int = 0
 
 
@@ -232,11 +233,14 @@ def _stage(hosts: Sequence[Host], target: Target) -> Group:
     for host in hosts:
         if not host.has(target.version, target.digest):
             why = "files are missing or altered" if host.release(target.version) else "release is new here"
-            lanes.append((Step(Kind.STAGE, host.name, why, files=host.missing_files, bytes=host.missing_bytes),))
+            lack = host.lack
+            lanes.append((Step(Kind.STAGE, host.name, why, form=lack.form, files=lack.files, bytes=lack.bytes),))
         elif host.generation(target.generation) is None:
-            lanes.append((Step(Kind.STAGE, host.name, "release is here; the variables are new"),))
+            why = "release is here; the variables are new"
+            lanes.append((Step(Kind.STAGE, host.name, why, form=host.lack.form),))
         elif target.signature and getattr(host.release(target.version), "signature", None) != target.signature:
-            lanes.append((Step(Kind.STAGE, host.name, "release is here; its signature is new"),))
+            why = "release is here; its signature is new"
+            lanes.append((Step(Kind.STAGE, host.name, why, form=host.lack.form),))
     return Group("stage", tuple(lanes))
 
 

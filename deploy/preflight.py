@@ -37,7 +37,7 @@ def host_problems(hosts: Sequence[Host], manifest: Mapping[str, Any], *, shared_
                 f"{host.name}: expected {manifest['interpreter']} (Python {manifest['python']}), it has {got}"
             )
         # The hosts of the embedded environment are directories of one disk.
-        needed = (sum(h.missing_bytes for h in hosts) if shared_disk else host.missing_bytes) + SPARE
+        needed = (sum(h.lack.room for h in hosts) if shared_disk else host.lack.room) + SPARE
         if host.disk_free is not None and host.disk_free < needed:
             problems.append(
                 f"{host.name}: expected {needed / 1e6:,.0f} MB of free disk, it has {host.disk_free / 1e6:,.0f} MB"

@@ -14,6 +14,8 @@ from deploy.plan import Plan, Step
 from deploy.prober import Summary
 from deploy.wording import count, human
 
+PIECES = {"tree": "file", "rpm": "rpm", "image": "layer"}  # what a release is sent in
+
 
 @dataclass
 class Outcome:
@@ -285,6 +287,6 @@ def plan_as_text(environment: str, plan: Plan) -> str:
         rows.append(f"{group.title}{side_by_side}:")
         for lane in group.lanes:
             for step in lane:
-                sent = f" ({count(step.files, 'file')}, {human(step.bytes)} to send)" if step.files else ""
+                sent = f" ({count(step.files, PIECES[step.form])}, {human(step.bytes)} to send)" if step.files else ""
                 rows.append(f"  {step.kind:<8} {step.host:<8} {step.why}{sent}")
     return "\n".join(rows)

@@ -42,6 +42,7 @@ from deploy.preflight import PreflightFailed, host_problems, release_problems, s
 from deploy.prober import Prober
 from deploy.report import Outcome, Recorder, Reporter
 from deploy.saved_plan import SavedPlan
+from deploy.staging import Supply
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     manifest = release.manifest.data
     observed = _observe(hosts)
     wanted = vars_.wanted(hosts.environment)
-    observed = hosts.measure(observed, manifest, release.digest)
+    supply = Supply(hosts.environment, release)
+    observed = hosts.measure(observed, supply)
     identity = (release.digest, wanted.digest)
     target = _target(manifest, release.digest, wanted.digest, number_generation(observed, identity))
     target = replace(target, signature=_digest(release.signature))
@@ -116,7 +118,7 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     if not all(h.generation(target.generation) for h in observed):  # else this very pair was checked before
         problems += variable_problems(release.path, manifest, wanted)
     _refuse(hosts.environment, problems)
-    payload = Payload(manifest, release.manifest.text, wanted, release.path, release.signature)
+    payload = Payload(manifest, release.manifest.text, wanted, supply, release.signature)
     return Rollout(tuple(observed), plan, payload)
 
 

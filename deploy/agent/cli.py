@@ -14,7 +14,7 @@ from deploy.agent import BUILD, VERSION, arguments
 from deploy.agent.channel import Channel
 from deploy.agent.errors import AgentError, BadRequest, Stopped, from_os_error
 from deploy.agent.layout import Layout
-from deploy.agent.verbs import COMMON, VERBS, Agent, Verb
+from deploy.agent.verbs import COMMON, PAYLOADS, VERBS, Agent, Verb
 
 OK, FAILED, USAGE = 0, 1, 2
 
@@ -178,7 +178,7 @@ def answer(layout: Layout, channel: Channel, request: Mapping[str, Any]) -> bool
 def _dispatch(layout: Layout, channel: Channel, request: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: value for key, value in request.items() if key not in ("id", "verb")}
     length = given.get("length")
-    if request.get("verb") == "receive" and type(length) is int and length >= 0:
+    if request.get("verb") in PAYLOADS and type(length) is int and length >= 0:
         channel.payload(length)  # even a refused request has its payload behind it
     name = request.get("verb")
     verb = VERBS.get(name) if isinstance(name, str) else None

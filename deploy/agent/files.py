@@ -103,8 +103,8 @@ def remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, timeout: float, what: str) -> Iterator[None]:
-    """Hold an exclusive lock on a file, which names its holder while held.
+def locked(path: Path, *, timeout: float, what: str) -> Iterator[int]:
+    """Hold an exclusive lock on a file, which names its holder while held; gives the descriptor that holds it.
 
     Raises: AgentError busy after `timeout` seconds.
     """
@@ -126,6 +126,6 @@ def locked(path: Path, *, timeout: float, what: str) -> Iterator[None]:
                 time.sleep(0.02)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{what}, pid {os.getpid()}\n".encode(), 0)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)

@@ -55,6 +55,10 @@ class Layout:
         return self.var / "lock"
 
     @property
+    def rpm_lock(self) -> Path:
+        return self.var / "rpm.lock"
+
+    @property
     def lease(self) -> Path:
         return self.var / "lease.json"
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Any
 
-from deploy.agent import files, generations, releases, store
+from deploy.agent import files, generations, releases, rpm, store
+from deploy.agent.errors import AgentError
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
 from deploy.agent.supervisors import supervisor_of
+
+Say = Callable[[str], None]
 
 
 def doomed(known: Iterable[Generation], current: int | None, running: Collection[int], keep: int) -> list[int]:
@@ -29,7 +33,7 @@ def doomed(known: Iterable[Generation], current: int | None, running: Collection
     ]
 
 
-def prune(layout: Layout, keep: int) -> dict[str, Any]:
+def prune(layout: Layout, keep: int, say: Say) -> dict[str, Any]:
     """Remove old generations, the releases that only they used, and contents that no release links to."""
     running = {process.generation for process in supervisor_of(layout).running()}
     known = generations.load_all(layout)
@@ -42,10 +46,29 @@ def prune(layout: Layout, keep: int) -> dict[str, Any]:
         files.remove(layout.log_file(str(number)))
         removed.append(number)
     used = generations.versions_linked(layout)
-    gone = [version for version in releases.versions(layout) if version not in used]
-    for version in gone:
-        files.remove_tree(layout.release(version), tmp=layout.tmp)
-    return {"generations": removed, "releases": gone, "bytes": _sweep_store(layout)}
+    unused = [version for version in releases.versions(layout) if version not in used]
+    freed = {version: size for version in unused if (size := _remove(layout, version, say)) is not None}
+    return {"generations": removed, "releases": sorted(freed), "bytes": sum(freed.values()) + _sweep_store(layout)}
+
+
+def _remove(layout: Layout, version: str, say: Say) -> int | None:
+    """Remove a release the way it came; give the bytes that it had to itself, None when it has to stay."""
+    path, size = layout.release(version), 0
+    if rpm.owns(layout, version):
+        size = _own_bytes(path)
+        try:
+            rpm.erase(layout, version, say)
+        except AgentError as error:
+            say(f"release {version} stays: {error.message}")
+            return None
+    if path.exists():  # also what rpm knows nothing of, as a signature that came later
+        files.remove_tree(path, tmp=layout.tmp)
+    return size
+
+
+def _own_bytes(path: Path) -> int:
+    entries = (entry.stat(follow_symlinks=False) for entry in releases.walk(str(path)).values())
+    return sum(status.st_size for status in entries if status.st_nlink == 1)
 
 
 def _sweep_store(layout: Layout) -> int:

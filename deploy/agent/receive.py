@@ -95,6 +95,19 @@ def receive(layout: Layout, source: Reader, encoding: str) -> dict[str, Any]:
     return {"files": len(done), "bytes": size}
 
 
+def save(source: Payload, path: Path, sha256: str) -> None:
+    """Write a payload to a file.
+
+    Raises: AgentError hash-mismatch, truncated, disk-full.
+    """
+    _require_space(path.parent, source.left)
+    digest = _write(path, source, source.left)
+    if digest != sha256:
+        raise AgentError(
+            "hash-mismatch", "what came is not what was announced", expected=sha256, got=digest, hint="send it again"
+        )
+
+
 def _keep(layout: Layout, folder: Path, done: dict[str, Path]) -> None:
     if done:
         files.sync_filesystem(folder)
@@ -136,16 +149,7 @@ def _header(reader: Reader) -> tuple[str, int] | None:
 
 
 def _content(layout: Layout, reader: Reader, name: str, size: int, folder: Path) -> Path:
-    disk = os.statvfs(layout.store)
-    free = disk.f_bavail * disk.f_frsize
-    if size + RESERVE > free:
-        raise AgentError(
-            "disk-full",
-            f"{layout.store}: a file of {size} bytes does not fit",
-            expected=f"{size + RESERVE} bytes free",
-            got=f"{free} bytes free",
-            hint="free some space on that file system (`prune` removes old releases)",
-        )
+    _require_space(layout.store, size)
     path = folder / name
     digest = _write(path, reader, size)
     if digest != name:
@@ -156,6 +160,19 @@ def _content(layout: Layout, reader: Reader, name: str, size: int, folder: Path)
         )  # fmt: skip
     _exactly(reader, -size % BLOCK)
     return path
+
+
+def _require_space(folder: Path, size: int) -> None:
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    if size + RESERVE > free:
+        raise AgentError(
+            "disk-full",
+            f"{folder}: a file of {size} bytes does not fit",
+            expected=f"{size + RESERVE} bytes free",
+            got=f"{free} bytes free",
+            hint="free some space on that file system (`prune` removes old releases)",
+        )
 
 
 def _write(path: Path, reader: Reader, size: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,17 +127,8 @@ def assemble(layout: Layout, text: bytes, claimed: Mapping[str, set[str]], signe
     Raises: AgentError bad-manifest, unsigned, bad-signature, no-verifier, wrong-platform, no-python, wrong-python,
     version-exists, incomplete.
     """
-    wanted = manifest.parse(text)
-    signature.check_form(signed)
+    wanted, by = admit(layout, text, claimed, signed)
     there = _signature_here(layout, wanted)
-    by = signature.require(layout, wanted, signed or there)
-    host.check(wanted)
-    others = claimed.get(wanted.version, set()) - {wanted.digest}
-    if others:
-        raise AgentError(
-            "version-exists", f"release {wanted.version} exists with other contents, and a generation uses it",
-            expected=sorted(others)[0], got=wanted.digest, hint="commit, so that the build gets a version of its own",
-        )  # fmt: skip
     path = layout.release(wanted.version)
     linked = repaired = 0
     if not path.exists():
@@ -152,6 +143,27 @@ def assemble(layout: Layout, text: bytes, claimed: Mapping[str, set[str]], signe
         "version": wanted.version, "digest": wanted.digest, "linked": linked, "repaired": repaired,
         "signed_by": by["by"] if by else None,
     }  # fmt: skip
+
+
+def admit(
+    layout: Layout, text: bytes, claimed: Mapping[str, Collection[str]], signed: str | None
+) -> tuple[Manifest, dict[str, Any] | None]:
+    """Say whether a release may come here, in whatever form; give its manifest, and who signed it where that counts.
+
+    Raises: AgentError bad-manifest, unsigned, bad-signature, no-verifier, wrong-platform, no-python, wrong-python,
+    version-exists.
+    """
+    wanted = manifest.parse(text)
+    signature.check_form(signed)
+    by = signature.require(layout, wanted, signed or _signature_here(layout, wanted))
+    host.check(wanted)
+    others = set(claimed.get(wanted.version, ())) - {wanted.digest}
+    if others:
+        raise AgentError(
+            "version-exists", f"release {wanted.version} exists with other contents, and a generation uses it",
+            expected=sorted(others)[0], got=wanted.digest, hint="commit, so that the build gets a version of its own",
+        )  # fmt: skip
+    return wanted, by
 
 
 def _signature_here(layout: Layout, wanted: Manifest) -> str | None:
@@ -203,7 +215,7 @@ def _repair(layout: Layout, wanted: Manifest, path: Path) -> int:
     right: dict[str, object] = dict(wanted.links)
     for name, file in wanted.files.items():
         status = store.find(str(layout.store), file.sha256, file.executable, file.size)
-        right[name] = status.st_ino if status else None
+        right[name] = status.st_ino if status else _untouched(entries.get(name), file)
     plan = plan_repair(wanted, found, right)
     plan.put += [name for name in wanted.files if right[name] is None and name not in plan.put]
     same_text = manifest.NAME in entries and (path / manifest.NAME).read_bytes() == wanted.text
@@ -233,6 +245,14 @@ def _fact(entry: os.DirEntry[str]) -> object:
         return os.readlink(entry.path)
     status = entry.stat(follow_symlinks=False)
     return status.st_ino if status.st_mtime_ns == store.PINNED_NS[0] else None
+
+
+def _untouched(entry: os.DirEntry[str] | None, file: File) -> int | None:
+    """Give the inode of a file that is right and yet not in the store: a package laid it out."""
+    if entry is None or entry.is_symlink():
+        return None
+    status = entry.stat(follow_symlinks=False)
+    return status.st_ino if store.untouched(status, file.executable, file.size) else None
 
 
 def _replace(aside: Path, target: str) -> None:

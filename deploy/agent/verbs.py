@@ -74,6 +74,15 @@ def _assemble(agent: Agent, manifest: str, signature: str | None) -> Result:
     return releases.assemble(agent.layout, manifest.encode(), generations.claimed(agent.layout), signature)
 
 
+def _install(agent: Agent, manifest: str, signature: str | None, sha256: str | None, length: int) -> Result:
+    from deploy.agent import generations
+    from deploy.agent.install import install, save
+
+    package = save(agent.channel.payload(length), sha256) if sha256 else None
+    claimed = generations.claimed(agent.layout)
+    return install(agent.layout, manifest.encode(), signature, claimed, package, agent.say)
+
+
 def _manifest(agent: Agent, version: str) -> Result:
     from deploy.agent import releases, signature
 
@@ -134,7 +143,7 @@ def _stop(agent: Agent, generation: int | None, timeout: float | None) -> Result
 def _prune(agent: Agent, keep: int) -> Result:
     from deploy.agent.prune import prune
 
-    return prune(agent.layout, keep)
+    return prune(agent.layout, keep, agent.say)
 
 
 def _run(agent: Agent, argv: list[str], generation: int | None, timeout: float | None) -> Result:
@@ -177,6 +186,8 @@ DEADLINE = Argument("deadline", a.SECONDS, 30)
 LISTEN = Argument("listen", a.TEXT)
 TIMEOUT = Argument("timeout", a.SECONDS.or_null(), None)
 
+PAYLOADS = ("receive", "install")  # the verbs that may have `length` bytes behind their request
+
 # Any request may have these; `lease` and `balancer` have a `token` of their own.
 COMMON = (
     Argument("ledger", a.ANYTHING.or_null(), None),
@@ -197,6 +208,11 @@ VERBS = {
         Verb(
             "assemble", "make or repair a release out of the store", _assemble,
             (Argument("manifest", a.TEXT), Argument("signature", a.TEXT.or_null(), None)), writes=True,
+        ),
+        Verb(
+            "install", "install a release's rpm, sent behind the request or fetched by dnf", _install,
+            (Argument("manifest", a.TEXT), Argument("signature", a.TEXT.or_null(), None),
+             Argument("sha256", a.SHA256.or_null(), None), Argument("length", a.integer(), 0)), writes=True,
         ),
         Verb("manifest", "the manifest of a release", _manifest, (Argument("version", a.VERSION),)),
         Verb(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploy.facts import Host
+from deploy.facts import Host, Lack
 from deploy.preflight import host_problems, variable_problems
 from deploy.secret import Secret
 from deploy.variables import Variables
@@ -27,7 +27,7 @@ def test_a_host_that_fits_has_no_problem() -> None:
 
 
 def test_hosts_on_one_disk_need_room_for_all_of_them() -> None:
-    hosts = [replace(FINE, name=n, missing_bytes=10**8, disk_free=3 * 10**8) for n in ("web1", "web2")]
+    hosts = [replace(FINE, name=n, lack=Lack(room=10**8), disk_free=3 * 10**8) for n in ("web1", "web2")]
     assert host_problems(hosts, MANIFEST) == []
     assert host_problems(hosts, MANIFEST, shared_disk=True)[0].startswith("web1: expected 350 MB")
 
@@ -36,7 +36,7 @@ def test_every_problem_of_every_host_is_reported() -> None:
     hosts = [
         Host("web1", "", platform="linux-aarch64", pythons=("3.11",), disk_free=10**10),
         Host("web2", "", platform="linux-x86_64", pythons=("3.9",), disk_free=10**10),
-        Host("web3", "", platform="linux-x86_64", pythons=("3.11",), disk_free=10**6, missing_bytes=2 * 10**8),
+        Host("web3", "", platform="linux-x86_64", pythons=("3.11",), disk_free=10**6, lack=Lack(room=2 * 10**8)),
     ]
     assert host_problems(hosts, MANIFEST) == [
         "web1: the release is built for linux-x86_64, the host is linux-aarch64",

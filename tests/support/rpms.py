@@ -5,21 +5,29 @@ were called.
 """
 
 import fcntl
+import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from deploy.artifacts.rpm import openpgp
+from deploy.artifacts import ReleaseTree
+from deploy.artifacts.cache import Cache
+from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.rpm import openpgp, packages
+from deploy.artifacts.rpm.packages import Recipe
 from deploy.artifacts.rpm.repo import PUBLIC
+from tests.deploy.agent import kit
+from tests.support.contracts import minimal
 from tests.support.repository import ROOT
 
+NAME = "sample"  # of `minimal` contracts
 PROGRAMS = ("/bin/dash", "/bin/rm", "/bin/rmdir", "/bin/grep")
 NOTED = ("systemctl", "systemd-sysusers", "systemd-tmpfiles")
 SYSTEM = """\
@@ -169,6 +177,22 @@ def _package(folder: Path, text: str) -> Path:
     command = ["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {folder}", spec]
     subprocess.run(command, check=True, capture_output=True)
     return next(folder.rglob("*.rpm"))
+
+
+def of_release(
+    release: kit.Release, out: Path, change: Callable[[Recipe], Recipe] = lambda recipe: recipe
+) -> ReleaseTree:
+    """Write a release of the agent's tests into a folder, its tree and its rpm, as `make rpm` would."""
+    text = release.text
+    tree = out / f"{NAME}-{release.version}"
+    for path, data in {**release.files, "manifest.json": text.encode()}.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_bytes(data)
+    (tree / "bin").mkdir(exist_ok=True)
+    (tree / "bin/python").symlink_to(kit.INTERPRETER)
+    made = ReleaseTree(tree, release.version, release.digest, Manifest(text, json.loads(text)))
+    packages.make(change(packages.release_recipe(minimal(), made)), out, Cache(out / "cache"))
+    return made
 
 
 def _copy(program: Path, root: Path) -> None:

@@ -5,6 +5,7 @@
 
 import hashlib
 import os
+import runpy
 import shutil
 import tempfile
 import time
@@ -84,7 +85,7 @@ def build_rpms(
         with beside(state, ref) as own:
             recipes = [release_recipe(contract, tree, own), host_recipe(contract, tree, own)]
     with writing(out.resolve()):
-        packages = [package for recipe in recipes for package in _make(recipe, out.resolve(), cache)]
+        packages = [package for recipe in recipes for package in make(recipe, out.resolve(), cache)]
     return tree, packages, time.monotonic() - started
 
 
@@ -102,9 +103,16 @@ def release_recipe(contract: Contract, tree: ReleaseTree, own: Beside = OURS) ->
             payload[place] = Payload(mode, tree.path / entry["path"], sha256=entry["sha256"])
     for path in (tree.path / MANIFEST, *sorted(tree.path.glob(f"{MANIFEST}.*"))):  # and its signature, when it has one
         payload[f"{base}/{path.name}"] = Payload(store.PLAIN, path, sha256=digest(path))
-    words |= {"digest": tree.digest, "needs": needs.of_tree(tree.path)}
+    guard = _guard(own, contract.name, tree.version).replace("%", "%%")
+    words |= {"digest": tree.digest, "needs": needs.of_tree(tree.path), "guard": guard}
     spec = units.fill("rpm/release.spec.in", words, own.templates)
     return Recipe(spec, payload, words["epoch"], tree.manifest.data["platform"].partition("-")[2])
+
+
+def _guard(own: Beside, name: str, version: str) -> str:
+    """Give the scriptlet that the agent knows by heart; before it did, the templates had it."""
+    path = own.agent / "guard.py"
+    return str(runpy.run_path(str(path))["text"](name, version)) if path.is_file() else ""
 
 
 def host_recipe(contract: Contract, tree: ReleaseTree, own: Beside = OURS) -> Recipe:
@@ -147,7 +155,7 @@ def _packager(authors: Any) -> str:
     return f"{first.get('name', '')} {email}".strip()
 
 
-def _make(recipe: Recipe, out: Path, cache: Cache) -> list[Package]:
+def make(recipe: Recipe, out: Path, cache: Cache) -> list[Package]:
     """Put packages into a folder, from the cache when they were built before."""
     key = recipe.key
     entry = cache.entry("rpm", key)

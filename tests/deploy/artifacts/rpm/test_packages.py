@@ -78,7 +78,8 @@ def test_a_release_provides_itself_and_requires_its_platform(release: Path) -> N
         f"{NAME}-release-{VERSION} = 1.4.0~rc1-1",
         f"{NAME}-release-{VERSION}(x86-64) = 1.4.0~rc1-1",
     ]
-    assert query(release, "--requires") == ["/usr/bin/python3.11", "python(abi) = 3.11", f"{NAME}-host"]
+    assert query(release, "--requires") == ["/usr/bin/python3.11", "python(abi) = 3.11"]
+    assert query(release, "--recommends") == [f"{NAME}-host"]
 
 
 def test_a_release_has_one_scriptlet_in_rpms_own_lua(release: Path) -> None:

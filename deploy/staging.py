@@ -1,0 +1,194 @@
+"""How a release comes to a host: as files, as an rpm, or as an image; the environment file's `artifact` says which.
+
+What a host has already is put right in the form in which it came there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from deploy import sync
+from deploy.agents import Agent, AgentError
+from deploy.artifacts import ReleaseTree
+from deploy.environment import Environment
+from deploy.errors import SlipwayError
+from deploy.facts import Host, Lack
+from deploy.wording import count, human
+
+GRACE = 60.0  # seconds an answer may take beyond a second for each megabyte
+INSTALL = 600.0  # seconds that rpm may be silent: it waits for another one
+
+
+class StagingError(SlipwayError):
+    """What the environment's hosts take is not in dist/, or is of another build."""
+
+
+class Form(Protocol):
+    """One form of a release."""
+
+    def lack(self, agent: Agent) -> Lack:
+        """Tell what a host that has no whole release lacks."""
+
+    def settle(self, agent: Agent, token: int) -> None:
+        """Have a host use what it has, with this release's signature.
+
+        Raises: AgentError incomplete.
+        """
+
+    def send(self, agent: Agent, token: int) -> str:
+        """Bring the release to a host; say what was sent."""
+
+
+@dataclass(frozen=True)
+class Supply:
+    """A release, and the form in which an environment's hosts get it."""
+
+    environment: Environment
+    release: ReleaseTree
+
+    def lack(self, agent: Agent, host: Host) -> Lack:
+        """Tell what a host lacks of the release.
+
+        Raises: StagingError when it is not at hand in the form that the host takes.
+        """
+        kind = self._kind(host)
+        return Lack(kind) if host.has(self.release.version, self.release.digest) else self._form(kind).lack(agent)
+
+    def bring(self, agent: Agent, kind: str, token: int, *, whole: bool) -> str:
+        """Bring the release to a host in one of the forms, or, where it is whole, what is new of it."""
+        form = self._form(kind)
+        if whole:
+            try:
+                form.settle(agent, token)
+                return "nothing sent"
+            except AgentError as error:
+                if error.code != "incomplete":
+                    raise
+        return form.send(agent, token)
+
+    def _kind(self, host: Host) -> str:
+        """Choose the form: what the environment says; but files that lie there stay files, and an image an image."""
+        wanted, there = self.environment.file.artifact, host.release(self.release.version)
+        if there is None or there.digest != self.release.digest or (there.form == "image") == (wanted == "image"):
+            return wanted
+        return "image" if there.form == "image" else "tree"
+
+    def _form(self, kind: str) -> Form:
+        forms: dict[str, Callable[[], Form]] = {"tree": lambda: Tree(self.release), "rpm": self._rpm}
+        if kind not in forms:
+            raise StagingError(f"releases can't be deployed as {kind} yet", hint='artifact = "tree" or "rpm"')
+        return forms[kind]()
+
+    def _rpm(self) -> Form:
+        return Rpm(self.release, None if self.environment.file.rpm.source == "repository" else self._package)
+
+    @cached_property
+    def _package(self) -> Package:
+        return find_rpm(self.release)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Files, content-addressed: no host gets what it has."""
+
+    release: ReleaseTree
+
+    def lack(self, agent: Agent) -> Lack:
+        """See `Form`."""
+        files = sync.contents(self.release.manifest.data)
+        missing = agent.call("missing", hashes=sorted(files))["missing"]
+        size = sum(files[sha256][1] for sha256 in missing)
+        return Lack("tree", len(missing), size, size)
+
+    def settle(self, agent: Agent, token: int) -> None:
+        """See `Form`."""
+        agent.request("assemble", _manifest(self.release, token), silence=GRACE)
+
+    def send(self, agent: Agent, token: int) -> str:
+        """See `Form`."""
+        files = sync.contents(self.release.manifest.data)
+        missing = agent.call("missing", hashes=sorted(files))["missing"]
+        if missing:
+            self._send(agent, token, files, missing)
+        self.settle(agent, token)
+        size = human(sum(files[sha256][1] for sha256 in missing))
+        return f"{count(len(missing), 'file')}, {size} sent" if missing else "no file sent"
+
+    def _send(self, agent: Agent, token: int, files: dict[str, tuple[str, int]], missing: list[str]) -> None:
+        sizes = [files[sha256][1] for sha256 in missing]
+        try:
+            agent.request(
+                "receive",
+                {"encoding": "identity", "length": sync.length(sizes), "token": token},
+                payload=sync.stream(self.release.path, files, missing),
+                silence=GRACE + sum(sizes) / 1e6,
+            )
+        except AgentError as error:
+            if error.code == "hash-mismatch":
+                sync.expose_altered(self.release.path, files, missing)
+                error.hint = "make release puts the file in dist/ right"
+            raise
+
+
+@dataclass(frozen=True)
+class Package:
+    """An rpm in dist/."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Rpm:
+    """One package; None: the hosts' own dnf has it in a repository."""
+
+    release: ReleaseTree
+    package: Package | None
+
+    def lack(self, agent: Agent) -> Lack:
+        """See `Form`."""
+        size = self.package.size if self.package else 0
+        return Lack("rpm", 1, size, size + sum(entry.get("size", 0) for entry in self.release.manifest.data["files"]))
+
+    def settle(self, agent: Agent, token: int) -> None:
+        """See `Form`."""
+        agent.request("assemble", _manifest(self.release, token), silence=GRACE)
+
+    def send(self, agent: Agent, token: int) -> str:
+        """See `Form`."""
+        if self.package is None:
+            done = agent.request("install", _manifest(self.release, token), silence=INSTALL)
+            return "dnf brought it" if done["installed"] else "it was there"
+        request = {**_manifest(self.release, token), "length": self.package.size, "sha256": self.package.sha256}
+        with self.package.path.open("rb") as file:
+            chunks = iter(lambda: file.read(sync.CHUNK), b"")
+            done = agent.request("install", request, payload=chunks, silence=INSTALL + self.package.size / 1e6)
+        return f"rpm, {human(self.package.size)} sent" + ("" if done["installed"] else ", and it was there")
+
+
+def find_rpm(release: ReleaseTree) -> Package:
+    """Find the package of a release beside its tree.
+
+    Raises: StagingError.
+    """
+    from deploy.artifacts.rpm import version
+
+    name, arch = release.manifest.data["name"], release.manifest.data["platform"].partition("-")[2]
+    file = f"{name}-release-{release.version}-{version.of(release.version)}-1.{arch}.rpm"
+    path = release.path.parent / file
+    if not path.is_file():
+        raise StagingError(f"no rpm of {release.version} in {path.parent}/ (expected {file})", hint="make rpm")
+    data = path.read_bytes()
+    if release.digest.encode() not in data:  # it is in the description, and a header is not compressed
+        raise StagingError(f"{path}: is not of the release in {release.path}", hint="make rpm")
+    return Package(path, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _manifest(release: ReleaseTree, token: int) -> dict[str, Any]:
+    return {"manifest": release.manifest.text, "signature": release.signature, "token": token}
