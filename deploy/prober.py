@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -113,6 +114,12 @@ def _trusting(certificate: str) -> ssl.SSLContext:
         context.check_hostname = False  # it is this very certificate or none
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
+
+
+def first_certificate(bundle: str) -> str:
+    """Take what a server shows of itself out of a PEM text of certificate, chain and key; "" where there is none."""
+    found = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", bundle, re.DOTALL)
+    return found[0] if found else ""
 
 
 class Client(threading.Thread):

@@ -39,7 +39,7 @@ from deploy.plan import (
     running_generation,
 )
 from deploy.preflight import PreflightFailed, host_problems, release_problems, server_problems, variable_problems
-from deploy.prober import Prober
+from deploy.probing import probing
 from deploy.report import Outcome, Recorder, Reporter
 from deploy.saved_plan import SavedPlan
 from deploy.staging import Supply
@@ -166,7 +166,7 @@ def _carry_out(
     reporter.plan(hosts.environment.name, plan)
     recorder = Recorder(reporter)
     executor = Executor(hosts, plan, rollout.payload, lease, recorder, identifier, _by())
-    with _probing(hosts, contract, rollout.before, outcome), _journal(hosts, executor, outcome), _signals(executor):
+    with probing(hosts, contract, rollout.before, outcome), _journal(hosts, executor, outcome), _signals(executor):
         try:
             executor.run()
             outcome.message = f"done: {_serving(hosts, plan)}"
@@ -195,7 +195,7 @@ def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayE
         outcome.exit, outcome.message = Exit.LEASE_HELD, f"{failed}; another deployer has taken over: this one lets go"
         outcome.hint = f"fab status:{hosts.environment.name} shows what runs"
         return
-    outcome.problems = (*error.problems, *_schema_note(rollout, executor))
+    outcome.problems = (*outcome.problems, *error.problems, *_schema_note(rollout, executor))
     if not executor.touched & {Kind.DRAIN, Kind.SWITCH}:
         outcome.exit, outcome.message = Exit.FAILED_UNCHANGED, f"{failed}; nothing changed: {_running(hosts)}"
         return
@@ -256,22 +256,6 @@ def _schema_note(rollout: Rollout, executor: Executor) -> tuple[str, ...]:
     if Kind.MIGRATE not in executor.touched or not any(h.serving for h in rollout.before):
         return ()
     return ("the schema may have the new release's expand migrations; the running release works with them",)
-
-
-@contextmanager
-def _probing(hosts: Hosts, contract: Contract, before: Sequence[Host], outcome: Outcome) -> Iterator[None]:
-    """Send requests through the load balancer meanwhile, when there is a service to watch."""
-    settings = hosts.environment.file.prober
-    requests = [probe.as_request() for probe in contract.probe]
-    if not (requests and settings.clients and any(h.in_service for h in before)):
-        yield
-        return
-    address = hosts.environment.file.balancer.listen if hosts.environment.remote else ""
-    prober = Prober(hosts.environment.url, requests, settings.clients, settings.rate, address=address)
-    try:
-        yield
-    finally:
-        outcome.prober = prober.stop()
 
 
 @contextmanager

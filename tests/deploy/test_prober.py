@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import threading
@@ -10,10 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from deploy.prober import Interval, Prober, Tally, intervals, summarise
+from deploy import certificate
+from deploy.prober import Interval, Prober, Tally, first_certificate, intervals, summarise
 from tests.support.ports import free_ports
 
 
@@ -49,11 +52,48 @@ def url() -> Iterator[str]:
     server.server_close()
 
 
-def probe(url: str, *requests: dict[str, str]) -> dict[str, object]:
+def probe(url: str, *requests: dict[str, str], **door: str) -> dict[str, object]:
     """Probe for a moment."""
-    prober = Prober(url, requests, clients=4, rate=200.0)
+    prober = Prober(url, requests, clients=4, rate=200.0, **door)
     time.sleep(0.3)
     return vars(prober.stop())
+
+
+@pytest.fixture(scope="module")
+def bundle() -> str:
+    """Make a certificate for a name that leads nowhere."""
+    return certificate.self_signed(["shop.example"]).reveal()
+
+
+@pytest.fixture
+def secure(tmp_path: Path, bundle: str) -> Iterator[str]:
+    """Start a server that shows it; answer its address."""
+    (tmp_path / "bundle.pem").write_text(bundle)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "bundle.pem")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign,assignment]  # clients that don't trust hang up
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_it_comes_in_by_the_name_and_trusts_the_one_certificate(secure: str, bundle: str) -> None:
+    """Whatever the name resolves to here, and whoever has signed it."""
+    shown = first_certificate(bundle)
+    assert "PRIVATE" not in shown
+    found = probe("https://shop.example", {"path": "/"}, address=secure, certificate=shown)
+    assert found["failed"] == 0
+    assert found["connections"] == 4
+
+
+@pytest.mark.parametrize("trusted", ["another", "nothing"])
+def test_it_trusts_no_other_certificate(secure: str, trusted: str) -> None:
+    other = first_certificate(certificate.self_signed(["shop.example"]).reveal()) if trusted == "another" else ""
+    found = probe("https://shop.example", {"path": "/"}, address=secure, certificate=other)
+    assert found["failures"] == {"GET /: SSLCertVerificationError": found["requests"]}
 
 
 def test_it_sends_all_requests_in_turn_over_connections_that_stay(url: str) -> None:
