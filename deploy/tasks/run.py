@@ -24,7 +24,7 @@ def run(c: Any, environment: str, command: str, host: str = "") -> None:
             stream.write(event["text"])
             stream.flush()
 
-        argv = ["-m", contract.app.partition(".")[0], *shlex.split(command)]
+        argv = ["-m", contract.app.partition(":")[0].partition(".")[0], *shlex.split(command)]
         answer = agent.request("run", {"argv": argv, "generation": None, "timeout": None}, silence=None, on_event=show)
     common.leave(answer["returncode"])
 
