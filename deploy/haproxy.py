@@ -26,6 +26,7 @@ from deploy.errors import SlipwayError
 TEMPLATES = Path(__file__).parent.parent / "salt" / "haproxy" / "files"
 EMPTY_STATE = "1\n"  # the version of the format, and no server (management guide, "show servers state")
 CONFIG = "haproxy.cfg"
+ONLY_ON_SERVERS = {"user": "", "certificate": "", "errors": "", "maintenance": "", "stats": None}
 
 
 class HaproxyError(SlipwayError):
@@ -47,8 +48,9 @@ def render(environment: Environment, contract: Contract) -> str:
             servers=[{"name": name, "address": host.listen} for name, host in environment.web.items()],
             health=contract.health,
             sockets="run",  # relative to HAProxy's directory: a socket's path may have 107 bytes (unix(7))
-            user="",
+            state="run/server-state",
             max_request=environment.file.balancer.max_request,
+            **ONLY_ON_SERVERS,
         )
 
     return filled(hashlib.sha256(filled("").encode()).hexdigest()[:16])

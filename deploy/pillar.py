@@ -92,7 +92,11 @@ class _Maker:
                 name: {"address": entry.address, "roles": sorted(entry.roles), "listen": entry.listen}
                 for name, entry in environment.hosts.items()
             },
-            "agent": {"user": environment.file.ssh.user, "keys": list(self.sources.keys)},
+            "agent": {
+                "user": environment.file.ssh.user,
+                "keys": list(self.sources.keys),
+                "port": environment.file.ssh.port,
+            },
             "features": dict(FEATURES),
         }
         if roles & {"web", "worker"}:

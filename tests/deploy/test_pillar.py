@@ -57,7 +57,7 @@ def test_a_web_host_gets_the_application_and_nothing_else(environment: Environme
         ["web", "worker"],
     )
     assert made["hosts"]["web1"] == {"address": "10.0.0.21", "roles": ["web"], "listen": "10.0.0.21:8000"}
-    assert made["agent"] == {"user": "deploy", "keys": ["ssh-ed25519 AAAA operator"]}
+    assert made["agent"] == {"user": "deploy", "keys": ["ssh-ed25519 AAAA operator"], "port": 22}
     assert made["app"] == {
         "python": "3.11",
         "listen": "10.0.0.22:9000",

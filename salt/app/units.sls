@@ -1,0 +1,103 @@
+# What systemd needs to keep generations: the files that packages bring as well, and this server's own drop-ins.
+# Nothing here restarts what serves, but for one thing: another address to listen on. Units that changed count from the
+# next generation on.
+{%- from "map.jinja" import name, site with context %}
+{%- from "base/settle.jinja" import settled %}
+{%- import_json "artifacts/files.json" as files %}
+{%- set app = site.app %}
+
+{%- for place, text in files | dictsort if not place.startswith("/etc/") %}
+
+{{ place }} is the one that came with the agent:
+  file.managed:
+    - name: {{ place }}
+    - contents: {{ text | json }}
+    - contents_newline: False
+    - user: root
+    - group: root
+    - mode: '0644'
+    - makedirs: True
+{%- endfor %}
+
+# As sysusers.d has it; systemd-sysusers would do it too, at the next installation of a package.
+The user {{ name }} exists:
+  user.present:
+    - name: {{ name }}
+    - fullname: {{ name }}
+    - system: True
+    - usergroup: True
+    - createhome: False
+    - home: /var/lib/{{ name }}/state
+    - shell: /usr/sbin/nologin
+
+{#- As tmpfiles.d has them; systemd-tmpfiles does not say what it mends, so Salt looks. #}
+{%- for place, owner, mode in (
+  ("/opt/" ~ name, "root", "0755"),
+  ("/opt/" ~ name ~ "/generations", "root", "0755"),
+  ("/opt/" ~ name ~ "/store", "root", "0755"),
+  ("/opt/" ~ name ~ "/tmp", "root", "0755"),
+  ("/run/" ~ name, name, "0750"),
+  ("/var/lib/" ~ name ~ "/state", name, "0700"),
+) %}
+
+{{ place }} belongs to {{ owner }}:
+  file.directory:
+    - name: {{ place }}
+    - user: {{ owner }}
+    - group: {{ owner }}
+    - mode: '{{ mode }}'
+    - require:
+      - user: The user {{ name }} exists
+      - file: The ledger and the lease have a place
+    - require_in:
+      - service: {{ name }} starts at boot
+{%- endfor %}
+
+The address of {{ name }} is {{ app.listen }}:
+  file.managed:
+    - name: /etc/systemd/system/{{ name }}.socket.d/listen.conf
+    - source: salt://app/files/listen.conf.jinja
+    - template: jinja
+    - user: root
+    - group: root
+    - mode: '0644'
+    - makedirs: True
+
+The application may ask its peers, and nobody else:
+  file.managed:
+    - name: /etc/systemd/system/{{ name }}@.service.d/peers.conf
+    - source: salt://app/files/peers.conf.jinja
+    - template: jinja
+    - user: root
+    - group: root
+    - mode: '0644'
+    - makedirs: True
+
+{%- set requisites %}
+    - require:
+      {%- for place in files | sort if place.startswith("/usr/lib/systemd/system/") %}
+      - file: {{ place }} is the one that came with the agent
+      {%- endfor %}
+      - file: The agent is installed
+      - file: The address of {{ name }} is {{ app.listen }}
+      - file: The application may ask its peers, and nobody else
+{%- endset %}
+
+{{ name }} starts at boot:
+  service.enabled:
+    - name: {{ name }}.service
+    {{- requisites }}
+
+{#- Before the first release nobody would answer: what called would queue in the socket for as long as that takes. #}
+{%- if salt["file.directory_exists"]("/opt/" ~ name ~ "/current") %}
+
+{{ name }} runs what was deployed:
+  service.running:
+    - name: {{ name }}.service
+    {{- requisites }}
+{%- endif %}
+
+# A socket can't move while it is open: another address is the one thing that takes a restart.
+{{ name }} listens on {{ app.listen }}:
+  {{- settled(name, name ~ ".service", restart=["/etc/systemd/system/" ~ name ~ ".socket.d/listen.conf"]) }}
+      - service: {{ name }} starts at boot
