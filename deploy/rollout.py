@@ -239,7 +239,8 @@ def _go_back(hosts: Hosts, executor: Executor, generation: int) -> None:
 def _return_to(hosts: Hosts, executor: Executor, generation: int) -> None:
     observed = hosts.observe()
     there = [h for h in observed if h.generation(generation)]
-    for newcomer in (h for h in observed if h not in there and h.name in executor.switched):
+    gone = [h for h in observed if h.problem and h.name in executor.switched]
+    for newcomer in (h for h in observed if h not in there and h not in gone and h.name in executor.switched):
         # It ran nothing before, so it runs nothing again; the load balancer's check finds it down.
         executor.reporter.note(f"{newcomer.name} has no generation {generation}: its processes are stopped")
         hosts.agents[newcomer.name].request("stop", {"generation": executor.plan.target.generation}, silence=120.0)
@@ -250,6 +251,8 @@ def _return_to(hosts: Hosts, executor: Executor, generation: int) -> None:
     _refuse(hosts.environment, plan.problems)
     executor.reporter.note(f"going back to {target.version}, generation {generation}; this can't be stopped")
     replace(executor, plan=plan, payload=payload, switched=set(), touched=set(), halt=threading.Event()).run()
+    if gone:
+        raise SlipwayError("; ".join(h.problem for h in gone))
 
 
 def _schema_note(rollout: Rollout, executor: Executor) -> tuple[str, ...]:

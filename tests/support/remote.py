@@ -191,6 +191,12 @@ class Remote:
         """Deploy a release, in JSON."""
         return self.fab("deploy:fleet", "--version", version, "--json", expect=expect)
 
+    def ensure(self, version: str) -> None:
+        """Bring the servers to a release, whatever they run now."""
+        seen = self.status().values()
+        if not all(h.in_service and (g := h.generation(h.current)) and g.version == version for h in seen):
+            self.deploy(version)
+
     def status(self) -> dict[str, Host]:
         """Look at every host, without starting a `fab` for it."""
         with connect(self.environment, NAME) as hosts:
