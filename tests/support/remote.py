@@ -103,8 +103,8 @@ set -e
 systemd-sysusers {NAME}.conf
 systemd-tmpfiles --create {NAME}.conf
 useradd --create-home --shell /bin/sh deploy
-install -d -o deploy -m 700 /home/deploy/.ssh
-install -o deploy -m 600 /root/.ssh/authorized_keys /home/deploy/.ssh/authorized_keys
+install -d -o deploy -m 700 ~deploy/.ssh
+install -o deploy -m 600 ~root/.ssh/authorized_keys ~deploy/.ssh/authorized_keys
 chmod 440 /etc/sudoers.d/{NAME}
 visudo --check --quiet
 systemctl daemon-reload
