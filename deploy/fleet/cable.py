@@ -82,6 +82,8 @@ class Cable:
         Raises: MachineError.
         """
         self.quicken()
+        if not _exists(self.outer):
+            raise MachineError(f"{self.outer} is not there: the machine is switched off", hint="boot it")
         near, far = self._ends
         do("ip", "link", "add", near, "type", "veth", "peer", "name", far)
         for link in (self.outer, near, far):
@@ -115,9 +117,9 @@ class Cable:
         if described:
             processes.kill(described["process"])
             self._marker.unlink()
-        if Path(f"/sys/class/net/{self._ends[0]}").exists():
+        if _exists(self._ends[0]):
             do("ip", "link", "delete", self._ends[0])
-        if Path(f"/sys/class/net/{self.outer}").exists():
+        if _exists(self.outer):
             do("ip", "link", "set", self.outer, "master", self.network.bridge)
 
     def slowness(self) -> Slowness | None:
@@ -132,3 +134,7 @@ class Cable:
             return dict(json.loads(self._marker.read_text(encoding="ascii")))
         except (FileNotFoundError, ValueError):  # none, or a run before was killed while it wrote
             return {}
+
+
+def _exists(link: str) -> bool:
+    return Path(f"/sys/class/net/{link}").exists()

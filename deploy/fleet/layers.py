@@ -26,11 +26,16 @@ def lower(say: Say, packages: tuple[str, ...] = (), cached: tuple[str, ...] = ()
     lying = str(base(say))
     for script, names in ((INSTALL, packages), (DOWNLOAD, cached)):
         if names:
-            lying = f"{_layer(say, lying, script.format(packages=' '.join(sorted(set(names)))))}:{lying}"
+            words = " ".join(sorted(set(names)))
+            lying = f"{built(say, lying, script.format(packages=words), words)}:{lying}"
     return lying
 
 
-def _layer(say: Say, lying: str, script: str) -> Path:
+def built(say: Say, lying: str, script: str, what: str) -> Path:
+    """Give the layer that a script writes over what it lies on; made when nobody has yet.
+
+    Raises: MachineError.
+    """
     store = cache.of_user()
     key = cache.key(lying, script)[:16]
     found = store.entry(KIND, key)
@@ -39,7 +44,7 @@ def _layer(say: Say, lying: str, script: str) -> Path:
     with (store.root / f"{KIND}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if store.entry(KIND, key) is None:
-            say(f"making a layer for machines, once: {script.rpartition('--yes ')[2].partition(' &&')[0]}")
+            say(f"making a layer for machines, once: {what}")
             with store.adding(KIND, key) as folder:
                 _run(folder, lying, script)
     return store.root / KIND / key / "layer"
@@ -55,7 +60,7 @@ def _run(folder: Path, lying: str, script: str) -> None:
     nspawn = f"systemd-nspawn --quiet --register=no --keep-unit --as-pid2 --pipe --resolv-conf=copy-host -D {root}"
     inside = ["--setenv=DEBIAN_FRONTEND=noninteractive", f"--setenv=PATH={PATH}", "--setenv=LANG=C.UTF-8"]
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", f'{mount} && exec {nspawn} "$@"', "sh", *inside, "sh", "-c", script],
+        ["unshare", "--mount", "sh", "-c", f'{mount} && exec {nspawn} "$@"', "sh", *inside, "sh", "-ec", script],
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env={"PATH": PATH},
     )  # fmt: skip
     if done.returncode != 0:

@@ -48,6 +48,30 @@ def test_a_reset_forgets_everything(fleet: Fleet) -> None:
     assert machine.run("ls /etc/kept /etc/litter", check=False).stdout == "/etc/kept\n"
 
 
+def test_a_reboot_that_is_asked_for_inside_comes_back_with_its_address(fleet: Fleet) -> None:
+    """Of several machines at once, without anybody outside doing anything for it."""
+    both = [fleet.add("r1"), fleet.add("r2")]
+    before = [machine.pid for machine in both]
+    for machine in both:
+        machine.run("systemctl reboot", check=False)
+    for machine, pid in zip(both, before, strict=True):
+        assert eventually(lambda m=machine, p=pid: m.pid not in (0, p))  # type: ignore[misc]
+        assert eventually(lambda m=machine: m.state() == "running")  # type: ignore[misc]
+    assert both[0].run("timeout 20 bash -c 'head -c 4 </dev/tcp/r2/22'").stdout == "SSH-"
+    assert both[1].run("ip -4 -o address show dev host0").stdout.count(both[1].address) == 1
+
+
+def test_a_machine_that_switches_itself_off_is_off_until_it_is_booted(fleet: Fleet) -> None:
+    machine = fleet.add("off")
+    machine.run("systemctl poweroff", check=False)
+    assert eventually(lambda: machine.state() == "off")
+    with pytest.raises(machines.MachineError, match="switched off"):
+        machine.run("true")
+    machine.boot()
+    machine.boot()
+    assert machine.state() == "running"
+
+
 def test_power_off_kills_everything_at_once(fleet: Fleet) -> None:
     """And what was written stays, as on a disk."""
     machine = fleet.add("d")
