@@ -25,6 +25,7 @@ PROGRAMS = {
 }  # fmt: skip
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 KIND = "machine-bases"
+INOTIFY = 8192
 
 Say = Callable[[str], None]
 
@@ -60,6 +61,16 @@ def require() -> None:
             f"machines need {', '.join(missing)}", hint=f"type: packaging/workstation.sh dev (or apt-get install "
             f"{' '.join(missing)})",
         )  # fmt: skip
+
+
+def make_room() -> None:
+    """Let this computer's kernel hold many machines: each takes about eight inotify instances, and 128 are usual.
+
+    Without one, systemd hangs when it boots, and says nothing (measured with the 17th machine).
+    """
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(limit.read_text(encoding="ascii")) < INOTIFY:
+        limit.write_text(f"{INOTIFY}\n", encoding="ascii")
 
 
 def base(say: Say, packages: tuple[str, ...] = PACKAGES) -> Path:

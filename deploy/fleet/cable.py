@@ -119,8 +119,8 @@ class Cable:
             self._marker.unlink()
         if _exists(self._ends[0]):
             do("ip", "link", "delete", self._ends[0])
-        if _exists(self.outer):
-            do("ip", "link", "set", self.outer, "master", self.network.bridge)
+            with suppress(MachineError):  # it is gone, or goes at this moment: the machine is off
+                do("ip", "link", "set", self.outer, "master", self.network.bridge)
 
     def slowness(self) -> Slowness | None:
         """Say how slow it is; None when it is not."""

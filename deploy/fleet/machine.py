@@ -25,7 +25,9 @@ from deploy.fleet.network import BITS, Network, do
 BOOT = 30.0  # seconds; half a second is usual
 HOST_KEY = "ssh_host_ed25519_key"
 READY = ("running", "degraded")
+SAID = (*READY, "initializing", "starting", "maintenance", "stopping")
 REBOOT = 133  # how nspawn ends when the machine asked for a reboot
+WAITING = ("sh", "-c", '"$@"; exit $?', "sh")
 OURS = "# of the fleet"  # ends the lines of /etc/hosts that are written here
 # The address is the machine's own business: it comes back with each boot, whoever asked for it.
 ADDRESS = """\
@@ -94,13 +96,15 @@ class Machine:
 
         Raises: MachineError with the last lines of its console.
         """
-        if not self._keeper():
-            self.power_off()  # what a run before left, when it was killed between starting and noting it
-            self.disk.mount(self.lower)
-            self._own()
-            keeper = self._spawn()
-            (self.folder / "keeper").write_text(f"{processes.identity(keeper)}\n", encoding="ascii")
-        self._await(lambda: self.state() in READY)
+        if self._keeper() and self._await(lambda: self.state() in READY):
+            return
+        self.power_off()  # what a run before left, when it was killed between starting and noting it
+        self.disk.mount(self.lower)
+        self._own()
+        keeper = self._spawn()
+        (self.folder / "keeper").write_text(f"{processes.identity(keeper)}\n", encoding="ascii")
+        if not self._await(lambda: self.state() in READY):
+            raise self._silent()
 
     def reboot(self) -> None:
         """Let it boot anew, as `systemctl reboot` does, and wait until it is back.
@@ -109,7 +113,8 @@ class Machine:
         """
         before = self.pid
         self.run("systemctl reboot", check=False)
-        self._await(lambda: self.pid not in (0, before) and self.state() in READY)
+        if not self._await(lambda: self.pid not in (0, before) and self.state() in READY):
+            raise self._silent()
 
     def state(self) -> str:
         """Say what its systemd says of it: `starting`, `running`, `degraded`; or `off`, `frozen`."""
@@ -117,8 +122,11 @@ class Machine:
             return "off"
         if cgroups.is_frozen(self.unique):
             return "frozen"
+        # Not as one of its processes: at shutdown systemd waits 10 s for each whose parent is outside (measured).
         with suppress(MachineError):  # it went off meanwhile
-            return self.run("systemctl is-system-running", check=False).stdout.strip() or "starting"
+            look = [*self.enter(inside=False), "systemctl", "is-system-running"]
+            done = subprocess.run(look, capture_output=True, text=True, check=False, env=self.environment)
+            return said if (said := done.stdout.strip()) in SAID else "starting"
         return "off"
 
     def _spawn(self) -> int:
@@ -140,13 +148,20 @@ class Machine:
             return int(known.split()[1]) if processes.alive(known) else 0
         return 0
 
-    def _await(self, check: Callable[[], bool]) -> None:
+    def _await(self, check: Callable[[], bool]) -> bool:
+        """Wait for something that a machine does when it boots; say whether it did, or went off before."""
         end = time.monotonic() + BOOT
         while not check():
-            if not self._keeper() or time.monotonic() > end:
-                lines = (self.folder / "console.log").read_text(encoding="utf-8", errors="replace").splitlines()
-                raise MachineError(f"{self.name} did not boot", problems=tuple(lines[-8:]))
+            if not self._keeper():
+                return False
+            if time.monotonic() > end:
+                raise self._silent()
             time.sleep(0.02)
+        return True
+
+    def _silent(self) -> MachineError:
+        lines = (self.folder / "console.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        return MachineError(f"{self.name} did not boot", problems=tuple(lines[-8:]))
 
     def _own(self) -> None:
         """Give it what no two machines may share."""
@@ -210,25 +225,35 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root: a line for sh, or words.
 
-        Raises: MachineError when it fails, unless `check` is false.
+        Raises: MachineError when it fails, unless `check` is false, and when it takes too long.
         """
         words = ["sh", "-c", command] if isinstance(command, str) else list(command)
         text = data.decode("latin-1") if isinstance(data, bytes) else data
-        done = subprocess.run(
-            [*self.enter(), *words], input=text or "", capture_output=True, text=True, check=False, timeout=timeout,
-            env=self.environment, encoding="latin-1" if isinstance(data, bytes) else "utf-8",
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                [*self.enter(), *words], input=text or "", capture_output=True, text=True, check=False, timeout=timeout,
+                env=self.environment, encoding="latin-1" if isinstance(data, bytes) else "utf-8",
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise MachineError(f"{self.name}: `{command}` did not end within {timeout:g} s") from None
         if check and done.returncode != 0:
             said = tuple((done.stderr or done.stdout).strip().splitlines()[-8:])
             raise MachineError(f"{self.name}: `{command}` ended with {done.returncode}", problems=said)
         return done
 
-    def enter(self) -> list[str]:
-        """Give the words that put a command into the machine."""
+    def enter(self, inside: bool = True) -> list[str]:
+        """Give the words that put a command into the machine: as one of its processes, or beside them.
+
+        Raises: MachineError when it is off.
+        """
         pid = self.pid
         if not pid:
             raise MachineError(f"{self.name} is switched off", hint="boot it")
-        return ["nsenter", "--target", str(pid), "--all", "--root", "--wd", "--"]
+        if not inside:
+            return ["nsenter", "--target", str(pid), "--mount", "--uts", "--ipc", "--net", "--root", "--wd", "--"]
+        # nsenter must not be the one who waits: it stops itself for good when systemd stops all processes at shutdown,
+        # and leaves a zombie that keeps the machine from going off (measured). A shell just waits.
+        return ["nsenter", "--target", str(pid), "--all", "--root", "--wd", "--no-fork", "--", *WAITING]
 
     def push(self, source: Path, target: str, mode: int | None = None) -> None:
         """Put a file or a folder into the machine, owned by root."""

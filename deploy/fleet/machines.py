@@ -18,7 +18,7 @@ from pathlib import Path
 
 from deploy.fleet import access as accesses
 from deploy.fleet import layers, processes
-from deploy.fleet.base import MachineError, Say, require
+from deploy.fleet.base import MachineError, Say, make_room, require
 from deploy.fleet.machine import Machine
 from deploy.fleet.network import Network
 
@@ -82,6 +82,7 @@ def take(say: Say, fleets: Path = FLEETS, packages: tuple[str, ...] = (), cached
     Raises: MachineError.
     """
     require()
+    make_room()
     lower = layers.lower(say, packages, cached)
     with locked(fleets):
         _sweep(fleets)

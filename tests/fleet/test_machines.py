@@ -55,8 +55,8 @@ def test_a_reboot_that_is_asked_for_inside_comes_back_with_its_address(fleet: Fl
     for machine in both:
         machine.run("systemctl reboot", check=False)
     for machine, pid in zip(both, before, strict=True):
-        assert eventually(lambda m=machine, p=pid: m.pid not in (0, p))  # type: ignore[misc]
-        assert eventually(lambda m=machine: m.state() == "running")  # type: ignore[misc]
+        assert eventually(lambda m=machine, p=pid: m.pid not in (0, p), 60)  # type: ignore[misc]
+        assert eventually(lambda m=machine: m.state() == "running", 60)  # type: ignore[misc]
     assert both[0].run("timeout 20 bash -c 'head -c 4 </dev/tcp/r2/22'").stdout == "SSH-"
     assert both[1].run("ip -4 -o address show dev host0").stdout.count(both[1].address) == 1
 
@@ -64,7 +64,7 @@ def test_a_reboot_that_is_asked_for_inside_comes_back_with_its_address(fleet: Fl
 def test_a_machine_that_switches_itself_off_is_off_until_it_is_booted(fleet: Fleet) -> None:
     machine = fleet.add("off")
     machine.run("systemctl poweroff", check=False)
-    assert eventually(lambda: machine.state() == "off")
+    assert eventually(lambda: machine.state() == "off", 60)
     with pytest.raises(machines.MachineError, match="switched off"):
         machine.run("true")
     machine.boot()
