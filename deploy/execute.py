@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,6 +179,14 @@ class Executor:
         seconds = answer["seconds"]
         return f"ready in {seconds['start'] + seconds['ready']:.1f} s, the old one gone in {seconds['stop']:.1f} s"
 
+    def _restart(self, step: Step) -> str:
+        self.switched.add(step.host)
+        with self._in_ledger(step):
+            self._agent(step, "stop", generation=self.plan.target.generation, timeout=None)
+            listen, deadline = self.hosts.environment.hosts[step.host].listen, self._health["deadline"]
+            seconds = self._agent(step, "start", listen=listen, deadline=deadline)["seconds"]
+        return f"ready in {seconds['start'] + seconds['ready']:.1f} s"
+
     def _ready(self, step: Step) -> str:
         with self._in_ledger(step):
             listen, server = self.hosts.environment.hosts[step.host].listen, self.hosts.balancer.server(step.host)
@@ -253,6 +261,7 @@ class Executor:
         try:
             yield
         except SlipwayError as error:
-            append("failed", seconds=round(time.monotonic() - begun, 3), detail=error.message)
+            with suppress(SlipwayError):  # a host that is gone can't write it down
+                append("failed", seconds=round(time.monotonic() - begun, 3), detail=error.message)
             raise
         append("end", seconds=round(time.monotonic() - begun, 3))

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     SEED = "seed"
     DRAIN = "drain"
     SWITCH = "switch"
+    RESTART = "restart"
     READY = "ready"
     RESTORE = "restore"
     PRUNE = "prune"
@@ -33,6 +34,7 @@ MEANING = {
     Kind.SEED: "load the reference data into an empty environment, once",
     Kind.DRAIN: "the load balancer sends no new requests; wait until those in flight are answered",
     Kind.SWITCH: "start the generation beside the old one, wait until it is ready, then ask the old one to leave",
+    Kind.RESTART: "stop the generation's processes and start them anew; the socket stays",
     Kind.READY: "the load balancer's own health check finds the host up",
     Kind.RESTORE: "the load balancer sends requests again",
     Kind.PRUNE: "remove generations and releases that no rollback can need",
@@ -267,30 +269,30 @@ def _turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]
     if not any(h.in_service for h in hosts):
         return [Group("start", tuple(_turn(h, target, drain=False) for h in todo))] if todo else []
     # A host without users risks nothing, so it goes first: the best canary, and capacity for those that follow.
-    batches = _batches(sorted(todo, key=lambda h: h.in_service), hosts, policy)
-    titles = [f"batch {i} of {len(batches)}" for i in range(1, len(batches) + 1)]
-    if policy.canary and len(batches) > 1:
+    turns = batches(sorted(todo, key=lambda h: h.in_service), hosts, policy)
+    titles = [f"batch {i} of {len(turns)}" for i in range(1, len(turns) + 1)]
+    if policy.canary and len(turns) > 1:
         titles[0] = "canary"
     return [
         Group(title, tuple(_turn(h, target, drain=drain) for h in batch))
-        for title, (batch, drain) in zip(titles, batches, strict=True)
+        for title, (batch, drain) in zip(titles, turns, strict=True)
     ]
 
 
-def _batches(todo: list[Host], hosts: Sequence[Host], policy: Policy) -> list[tuple[list[Host], bool]]:
+def batches(todo: list[Host], hosts: Sequence[Host], policy: Policy) -> list[tuple[list[Host], bool]]:
     """Split hosts into batches; with each, whether the floor allows to drain it."""
     share = isinstance(policy.batch, str)
     size = max(1, len(hosts) * int(str(policy.batch).rstrip("%")) // 100) if share else int(policy.batch)
     in_service = sum(h.in_service for h in hosts)
-    batches: list[tuple[list[Host], bool]] = []
+    turns: list[tuple[list[Host], bool]] = []
     while todo:
-        wanted = policy.canary if not batches and policy.canary else size
+        wanted = policy.canary if not turns and policy.canary else size
         batch = [todo.pop(0)]
         while todo and len(batch) < wanted and in_service - _leaving([*batch, todo[0]]) >= policy.floor:
             batch.append(todo.pop(0))
-        batches.append((batch, in_service - _leaving(batch) >= policy.floor))
+        turns.append((batch, in_service - _leaving(batch) >= policy.floor))
         in_service += len(batch) - _leaving(batch)
-    return batches
+    return turns
 
 
 def _leaving(batch: Iterable[Host]) -> int:

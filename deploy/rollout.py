@@ -3,55 +3,46 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
-import json
 import secrets
 import signal
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import deploy.artifacts.agent as zipapp
 from deploy import lease as leases
-from deploy import report_page, signatures
-from deploy import variables as vars_
+from deploy import report_page
 from deploy.artifacts import ReleaseTree
 from deploy.contract import Contract
+from deploy.deciding import (
+    MakePlan,
+    Rollout,
+    decide,
+    decide_rollback,
+    decide_upkeep,
+    from_hosts,
+    policy_of,
+    refuse,
+    target_of,
+)
 from deploy.environment import ROOT, Environment
 from deploy.errors import Exit, SlipwayError
-from deploy.execute import Executor, Payload
-from deploy.facts import Host
+from deploy.execute import Executor
 from deploy.hosts import Hosts, connect
 from deploy.lease import Lease, LeaseLost
 from deploy.plan import (
     Kind,
     Plan,
-    Policy,
-    Target,
-    number_generation,
     plan_rollout,
-    rollback_candidates,
-    running_generation,
 )
-from deploy.preflight import PreflightFailed, host_problems, release_problems, server_problems, variable_problems
+from deploy.preflight import PreflightFailed
 from deploy.probing import probing
 from deploy.report import Outcome, Recorder, Reporter
 from deploy.saved_plan import SavedPlan
-from deploy.staging import Supply
-
-
-@dataclass(frozen=True)
-class Rollout:
-    """A decision, with all it rests on."""
-
-    before: tuple[Host, ...]
-    plan: Plan
-    payload: Payload
 
 
 def deploy(
@@ -85,91 +76,48 @@ def rollback(environment: Environment, contract: Contract, to: int | None, repor
             return _carry_out(hosts, contract, decided, lease, identifier, reporter)
 
 
+def upkeep(
+    environment: Environment,
+    contract: Contract,
+    task: str,
+    plan: MakePlan,
+    reporter: Reporter,
+    done: str = "",
+) -> Outcome:
+    """Carry out a plan (deploy/upkeep.py) that leaves each host the generation that it runs."""
+    with connect(environment, contract.name) as hosts:
+        hosts.require_bootstrap()
+        identifier = _identifier()
+        with leases.hold(hosts, identifier) as lease:
+            decided = decide_upkeep(hosts, task, plan, done)
+            return _carry_out(hosts, contract, decided, lease, identifier, reporter)
+
+
 def preview(environment: Environment, contract: Contract, release: ReleaseTree) -> Plan:
     """Say what `deploy` would do."""
     with connect(environment, contract.name) as hosts:
         return decide(hosts, release).plan
 
 
-def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
-    """Look, and decide what brings the hosts to a release.
-
-    Raises: PreflightFailed with every problem found.
-    """
-    manifest = release.manifest.data
-    observed = _observe(hosts)
-    wanted = vars_.wanted(hosts.environment)
-    supply = Supply(hosts.environment, release)
-    observed = hosts.measure(observed, supply)
-    identity = (release.digest, wanted.digest)
-    target = _target(manifest, release.digest, wanted.digest, number_generation(observed, identity))
-    target = replace(target, signature=_digest(release.signature))
-    plan = plan_rollout(observed, target, _policy(hosts.environment))
-    problems = [
-        *plan.problems,
-        *host_problems(observed, manifest, shared_disk=hosts.environment.file.transport == "local"),
-    ]
-    problems += release_problems(hosts.environment, manifest)
-    if hosts.environment.remote:
-        problems += server_problems(hosts.environment, observed, zipapp.identity())
-    problems += signatures.host_problems(hosts.environment, observed)
-    if unsigned := signatures.problem(hosts.environment, release.version, release.manifest.text, release.signature):
-        problems.append(unsigned)
-    if not all(h.generation(target.generation) for h in observed):  # else this very pair was checked before
-        problems += variable_problems(release.path, manifest, wanted)
-    _refuse(hosts.environment, problems)
-    payload = Payload(manifest, release.manifest.text, wanted, supply, release.signature)
-    return Rollout(tuple(observed), plan, payload)
-
-
-def _observe(hosts: Hosts) -> list[Host]:
-    """Look at every host.
-
-    Raises: PreflightFailed naming each that can't be looked at.
-    """
-    observed = hosts.observe()
-    _refuse(hosts.environment, [h.problem for h in observed if h.problem], Exit.FAILED_UNCHANGED)
-    return observed
-
-
-def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
-    """Look, and decide what brings the hosts back to generation `to`, by default the one before.
-
-    Raises: PreflightFailed when there is no such generation to go back to.
-    """
-    observed = _observe(hosts)
-    observed = [h for h in observed if h.current is not None] or observed  # a new host has nothing to go back to
-    candidates = rollback_candidates(observed)
-    chosen = next((g for g in candidates if to in (None, g.number)), None)
-    if chosen is None:
-        there = ", ".join(f"{g.number} ({g.version})" for g in candidates) or "none"
-        raise PreflightFailed(
-            f"{hosts.environment.name}: no generation {'before the running one' if to is None else to} to go back to",
-            problems=(f"runs: generation {running_generation(observed) or 'none'}", f"can go back to: {there}"),
-        )
-    payload = _from_hosts(hosts, observed, chosen.number)
-    target = _target(payload.manifest, chosen.digest, chosen.env_digest, chosen.number)
-    plan = plan_rollout(observed, target, _policy(hosts.environment))
-    unsigned = signatures.problem(hosts.environment, chosen.version, payload.manifest_text, payload.signature)
-    _refuse(hosts.environment, [*plan.problems, *([f"generation {chosen.number}: {unsigned}"] if unsigned else [])])
-    return Rollout(tuple(observed), plan, payload)
-
-
 def _carry_out(
     hosts: Hosts, contract: Contract, rollout: Rollout, lease: Lease, identifier: str, reporter: Reporter
 ) -> Outcome:
     plan, begun = rollout.plan, time.monotonic()
-    outcome = _outcome(hosts, plan)
+    outcome, done = _outcome(hosts, plan), rollout.done or _serving(hosts, plan)
     if plan.is_empty:
-        outcome.exit, outcome.message = Exit.NOTHING_TO_DO, f"nothing to do: {_serving(hosts, plan)}"
+        outcome.exit, outcome.message = Exit.NOTHING_TO_DO, f"nothing to do: {done}"
         return outcome
     reporter.plan(hosts.environment.name, plan)
     recorder = Recorder(reporter)
     executor = Executor(hosts, plan, rollout.payload, lease, recorder, identifier, _by())
-    with probing(hosts, contract, rollout.before, outcome), _journal(hosts, executor, outcome), _signals(executor):
+    with (
+        probing(hosts, contract, rollout.before, outcome),
+        _journal(hosts, executor, rollout, outcome),
+        _signals(executor),
+    ):
         try:
             executor.run()
-            outcome.message = f"done: {_serving(hosts, plan)}"
+            outcome.message = f"done: {done}"
         except SlipwayError as error:
             _recover(hosts, rollout, executor, error, outcome)
         outcome.seconds, outcome.phases = round(time.monotonic() - begun, 3), recorder.seconds
@@ -196,7 +144,7 @@ def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayE
         outcome.hint = f"fab status:{hosts.environment.name} shows what runs"
         return
     outcome.problems = (*outcome.problems, *error.problems, *_schema_note(rollout, executor))
-    if not executor.touched & {Kind.DRAIN, Kind.SWITCH}:
+    if not executor.touched & {Kind.DRAIN, Kind.SWITCH, Kind.RESTART}:
         outcome.exit, outcome.message = Exit.FAILED_UNCHANGED, f"{failed}; nothing changed: {_running(hosts)}"
         return
     previous = Counter(h.current for h in rollout.before if h.current is not None and h.serving).most_common(1)
@@ -244,11 +192,11 @@ def _return_to(hosts: Hosts, executor: Executor, generation: int) -> None:
         # It ran nothing before, so it runs nothing again; the load balancer's check finds it down.
         executor.reporter.note(f"{newcomer.name} has no generation {generation}: its processes are stopped")
         hosts.agents[newcomer.name].request("stop", {"generation": executor.plan.target.generation}, silence=120.0)
-    payload = _from_hosts(hosts, there, generation)
+    payload = from_hosts(hosts, there, generation)
     known = next(g for h in there if (g := h.generation(generation)))
-    target = _target(payload.manifest, known.digest, known.env_digest, generation)
-    plan = plan_rollout(there, target, _policy(hosts.environment))
-    _refuse(hosts.environment, plan.problems)
+    target = target_of(payload.manifest, known.digest, known.env_digest, generation)
+    plan = plan_rollout(there, target, policy_of(hosts.environment))
+    refuse(hosts.environment, plan.problems)
     executor.reporter.note(f"going back to {target.version}, generation {generation}; this can't be stopped")
     replace(executor, plan=plan, payload=payload, switched=set(), touched=set(), halt=threading.Event()).run()
     if gone:
@@ -262,7 +210,7 @@ def _schema_note(rollout: Rollout, executor: Executor) -> tuple[str, ...]:
 
 
 @contextmanager
-def _journal(hosts: Hosts, executor: Executor, outcome: Outcome) -> Iterator[None]:
+def _journal(hosts: Hosts, executor: Executor, rollout: Rollout, outcome: Outcome) -> Iterator[None]:
     """Write the rollout's own entry into every host's ledger, before and after."""
     target = executor.plan.target
     entry: dict[str, Any] = {
@@ -277,7 +225,7 @@ def _journal(hosts: Hosts, executor: Executor, outcome: Outcome) -> Iterator[Non
         hosts.each(lambda host, agent: agent.call("ledger", append=[{**entry, "host": host, **more}]))
 
     try:
-        append(phase="begin", steps=[[s.kind, s.host] for s in executor.plan.steps])
+        append(phase="begin", detail=rollout.task, steps=[[s.kind, s.host] for s in executor.plan.steps])
     except SlipwayError as error:
         raise PreflightFailed(f"{error.message}; nothing was touched", hint=error.hint) from error
     yield
@@ -306,45 +254,6 @@ def _signals(executor: Executor) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _from_hosts(hosts: Hosts, observed: Sequence[Host], generation: int) -> Payload:
-    """Ask a host that has a generation for its release's manifest."""
-    host, known = next((h, g) for h in observed if (g := h.generation(generation)))
-    answer = hosts.agents[host.name].call("manifest", version=known.version)
-    text = answer["manifest"]
-    return Payload(json.loads(text), text, signature=answer.get("signature"))
-
-
-def _target(manifest: Mapping[str, Any], digest: str, env_digest: str, generation: int) -> Target:
-    migrations = manifest["migrations"]
-    return Target(
-        generation=generation,
-        version=manifest["version"],
-        digest=digest,
-        env_digest=env_digest,
-        migrations=tuple(m["revision"] for m in migrations) if manifest["contract"]["commands"].get("migrate") else (),
-        contract_migrations=frozenset(m["revision"] for m in migrations if m["kind"] == "contract"),
-        seed="seed" in manifest["contract"]["commands"],
-    )
-
-
-def _digest(signature: str | None) -> str | None:
-    return hashlib.sha256(signature.encode()).hexdigest() if signature else None
-
-
-def _policy(environment: Environment) -> Policy:
-    wanted = environment.file.rollout
-    return Policy(canary=wanted.canary, batch=wanted.batch, floor=wanted.floor)
-
-
-def _refuse(environment: Environment, problems: Sequence[str], code: Exit = Exit.USAGE) -> None:
-    if problems:
-        raise PreflightFailed(
-            f"{environment.name}: not ready for a rollout; nothing was touched",
-            problems=tuple(problems),
-            exit_code=code,
-        )
 
 
 def _outcome(hosts: Hosts, plan: Plan) -> Outcome:

@@ -1,0 +1,152 @@
+"""Look at an environment and decide what to do: facts of all hosts, a target, a plan, and everything it rests on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import deploy.artifacts.agent as zipapp
+from deploy import signatures
+from deploy import variables as vars_
+from deploy.artifacts import ReleaseTree
+from deploy.environment import Environment
+from deploy.errors import Exit
+from deploy.execute import Payload
+from deploy.facts import Host
+from deploy.hosts import Hosts
+from deploy.plan import Plan, Policy, Target, number_generation, plan_rollout, rollback_candidates, running_generation
+from deploy.preflight import PreflightFailed, host_problems, release_problems, server_problems, variable_problems
+from deploy.staging import Supply
+
+MakePlan = Callable[[Sequence[Host], Target, Policy], Plan]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A decision, with all it rests on."""
+
+    before: tuple[Host, ...]
+    plan: Plan
+    payload: Payload
+    task: str = "deploy"  # what an operator asked for
+    done: str = ""  # what to say when it is done, unless it is that a release serves
+
+
+def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
+    """Look, and decide what brings the hosts to a release.
+
+    Raises: PreflightFailed with every problem found.
+    """
+    manifest = release.manifest.data
+    observed = _observe(hosts)
+    wanted = vars_.wanted(hosts.environment)
+    supply = Supply(hosts.environment, release)
+    observed = hosts.measure(observed, supply)
+    identity = (release.digest, wanted.digest)
+    target = target_of(manifest, release.digest, wanted.digest, number_generation(observed, identity))
+    target = replace(target, signature=_digest(release.signature))
+    plan = plan_rollout(observed, target, policy_of(hosts.environment))
+    problems = [
+        *plan.problems,
+        *host_problems(observed, manifest, shared_disk=hosts.environment.file.transport == "local"),
+    ]
+    problems += release_problems(hosts.environment, manifest)
+    if hosts.environment.remote:
+        problems += server_problems(hosts.environment, observed, zipapp.identity())
+    problems += signatures.host_problems(hosts.environment, observed)
+    if unsigned := signatures.problem(hosts.environment, release.version, release.manifest.text, release.signature):
+        problems.append(unsigned)
+    if not all(h.generation(target.generation) for h in observed):  # else this very pair was checked before
+        problems += variable_problems(release.path, manifest, wanted)
+    refuse(hosts.environment, problems)
+    payload = Payload(manifest, release.manifest.text, wanted, supply, release.signature)
+    return Rollout(tuple(observed), plan, payload)
+
+
+def _observe(hosts: Hosts) -> list[Host]:
+    """Look at every host.
+
+    Raises: PreflightFailed naming each that can't be looked at.
+    """
+    observed = hosts.observe()
+    refuse(hosts.environment, [h.problem for h in observed if h.problem], Exit.FAILED_UNCHANGED)
+    return observed
+
+
+def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
+    """Look, and decide what brings the hosts back to generation `to`, by default the one before.
+
+    Raises: PreflightFailed when there is no such generation to go back to.
+    """
+    observed = _observe(hosts)
+    observed = [h for h in observed if h.current is not None] or observed  # a new host has nothing to go back to
+    candidates = rollback_candidates(observed)
+    chosen = next((g for g in candidates if to in (None, g.number)), None)
+    if chosen is None:
+        there = ", ".join(f"{g.number} ({g.version})" for g in candidates) or "none"
+        raise PreflightFailed(
+            f"{hosts.environment.name}: no generation {'before the running one' if to is None else to} to go back to",
+            problems=(f"runs: generation {running_generation(observed) or 'none'}", f"can go back to: {there}"),
+        )
+    payload = from_hosts(hosts, observed, chosen.number)
+    target = target_of(payload.manifest, chosen.digest, chosen.env_digest, chosen.number)
+    plan = plan_rollout(observed, target, policy_of(hosts.environment))
+    unsigned = signatures.problem(hosts.environment, chosen.version, payload.manifest_text, payload.signature)
+    refuse(hosts.environment, [*plan.problems, *([f"generation {chosen.number}: {unsigned}"] if unsigned else [])])
+    return Rollout(tuple(observed), plan, payload, "rollback")
+
+
+def decide_upkeep(hosts: Hosts, task: str, plan: MakePlan, done: str) -> Rollout:
+    """Look, and decide something (deploy/upkeep.py) that leaves each host the generation that it runs."""
+    observed = _observe(hosts)
+    running = running_generation(observed)
+    if running is None:
+        refuse(hosts.environment, [f"nothing is deployed yet -> fab deploy:{hosts.environment.name}"])
+    known = next(g for h in observed if (g := h.generation(running)))
+    payload = from_hosts(hosts, observed, known.number)
+    target = target_of(payload.manifest, known.digest, known.env_digest, known.number)
+    planned = plan(observed, target, policy_of(hosts.environment))
+    refuse(hosts.environment, planned.problems)
+    return Rollout(tuple(observed), planned, payload, task, done)
+
+
+def from_hosts(hosts: Hosts, observed: Sequence[Host], generation: int) -> Payload:
+    """Ask a host that has a generation for its release's manifest."""
+    host, known = next((h, g) for h in observed if (g := h.generation(generation)))
+    answer = hosts.agents[host.name].call("manifest", version=known.version)
+    text = answer["manifest"]
+    return Payload(json.loads(text), text, signature=answer.get("signature"))
+
+
+def target_of(manifest: Mapping[str, Any], digest: str, env_digest: str, generation: int) -> Target:
+    migrations = manifest["migrations"]
+    return Target(
+        generation=generation,
+        version=manifest["version"],
+        digest=digest,
+        env_digest=env_digest,
+        migrations=tuple(m["revision"] for m in migrations) if manifest["contract"]["commands"].get("migrate") else (),
+        contract_migrations=frozenset(m["revision"] for m in migrations if m["kind"] == "contract"),
+        seed="seed" in manifest["contract"]["commands"],
+    )
+
+
+def _digest(signature: str | None) -> str | None:
+    return hashlib.sha256(signature.encode()).hexdigest() if signature else None
+
+
+def policy_of(environment: Environment) -> Policy:
+    wanted = environment.file.rollout
+    return Policy(canary=wanted.canary, batch=wanted.batch, floor=wanted.floor)
+
+
+def refuse(environment: Environment, problems: Sequence[str], code: Exit = Exit.USAGE) -> None:
+    if problems:
+        raise PreflightFailed(
+            f"{environment.name}: not ready for a rollout; nothing was touched",
+            problems=tuple(problems),
+            exit_code=code,
+        )

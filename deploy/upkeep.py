@@ -1,0 +1,68 @@
+"""Decide what looks after a running environment takes: restart it, take servers out of service, put them back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from deploy.facts import Host
+from deploy.plan import Group, Kind, Lane, Plan, Policy, Step, Target, batches
+
+
+def plan_restart(hosts: Sequence[Host], target: Target, policy: Policy, only: Collection[str] = ()) -> Plan:
+    """Start the processes of what runs anew, host by host, drained wherever the floor allows it."""
+    problems = [
+        f"{h.name} does not run generation {target.generation}" for h in hosts if h.current != target.generation
+    ]
+    if problems:
+        return Plan(target, problems=tuple(problems))
+    todo = [host for host in hosts if not only or host.name in only]
+    turns = batches(sorted(todo, key=lambda h: h.in_service), hosts, policy)
+    groups = [
+        Group(f"batch {number} of {len(turns)}", tuple(_restart(host, drain=drain) for host in batch))
+        for number, (batch, drain) in enumerate(turns, 1)
+    ]
+    return Plan(target, tuple(groups))
+
+
+def _restart(host: Host, *, drain: bool) -> Lane:
+    restart = Step(Kind.RESTART, host.name, "the same generation, new processes")
+    ready = Step(Kind.READY, host.name, "the balancer's own check")
+    if host.server is None:
+        return (restart,)
+    if not host.in_service or not drain:
+        why = "too few in service to drain: requests wait at the socket" if host.in_service else "it has no users"
+        return (Step(Kind.RESTART, host.name, why), ready)
+    return (
+        Step(Kind.DRAIN, host.name, "let requests in flight finish"),
+        restart,
+        ready,
+        Step(Kind.RESTORE, host.name, "back in service"),
+    )
+
+
+def plan_drain(hosts: Sequence[Host], target: Target, policy: Policy, names: Collection[str]) -> Plan:
+    """Take servers out of service, unless too few would be left."""
+    chosen = [host for host in hosts if host.name in names and not _is_out(host)]
+    left = sum(host.in_service for host in hosts if host.name not in names)
+    if any(host.in_service for host in chosen) and left < max(1, policy.floor):
+        return Plan(target, problems=(f"{left} would be left in service, and rollout.floor is {policy.floor}",))
+    lanes = tuple((Step(Kind.DRAIN, host.name, "let requests in flight finish"),) for host in chosen)
+    return Plan(target, (Group("drain", lanes),) if lanes else ())
+
+
+def plan_restore(hosts: Sequence[Host], target: Target, policy: Policy, names: Collection[str] = ()) -> Plan:
+    """Put servers back into service that were taken out and serve what all serve; all of them, or those named."""
+    out = [host for host in hosts if (not names or host.name in names) and host.server and host.server.admin != "ready"]
+    unfit = [host.name for host in out if not (host.serving and host.current == target.generation)]
+    if unfit:
+        return Plan(target, problems=tuple(f"{n} does not serve generation {target.generation}" for n in unfit))
+    lanes = tuple(
+        (Step(Kind.READY, host.name, "the balancer's own check"), Step(Kind.RESTORE, host.name, "back in service"))
+        for host in out
+    )
+    return Plan(target, (Group("restore", lanes),) if lanes else ())
+
+
+def _is_out(host: Host) -> bool:
+    """Say whether a server has no users and gets none; one that is draining still has some."""
+    return host.server is None or host.server.admin == "maint"
