@@ -176,7 +176,7 @@ def _package(folder: Path, text: str) -> Path:
     spec.write_text(text)
     command = ["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {folder}", spec]
     subprocess.run(command, check=True, capture_output=True)
-    return next(folder.rglob("*.rpm"))
+    return next((folder / "RPMS").rglob("*.rpm"))  # beside it there may be others
 
 
 def of_release(
