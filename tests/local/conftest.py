@@ -1,18 +1,19 @@
-"""Whole rollouts without root: a copy of this checkout with its own ports, and real `fab`, gunicorn and HAProxy."""
+"""Whole rollouts without root: a copy of this checkout with its own ports, and real `fab`, gunicorn and HAProxy.
+
+What is shipped is the kiosk (tests/support/kiosk), as somebody would who put another application into this repository;
+`test_gazetteer.py` ships gazetteer.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import secrets
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ class Site:
     def status(self) -> dict[str, Host]:
         """Look at every host, without starting a `fab` for it."""
         environment = replace(environments.read("local", self.environment.parent), directory=self.directory)
-        with connect(environment, contract.read(ROOT).name) as hosts:
+        with connect(environment, contract.read(self.path).name) as hosts:
             return {host.name: host for host in hosts.observe()}
 
     def versions(self) -> set[str]:
@@ -156,7 +157,7 @@ class Site:
     @contextmanager
     def traffic(self, clients: int = 16, rate: float = 200.0) -> Iterator[list[Summary]]:
         """Send the contract's requests meanwhile, over keep-alive connections and without a retry."""
-        requests = [probe.as_request() for probe in contract.read(ROOT).probe]
+        requests = [probe.as_request() for probe in contract.read(self.path).probe]
         prober = Prober(self.url, requests, clients, rate)
         summaries: list[Summary] = []
         try:
@@ -184,7 +185,7 @@ def processes_in(directory: Path) -> list[int]:
 
 
 def copy_checkout(target: Path) -> None:
-    """Copy the working tree as git sees it; built releases are shared with every other test."""
+    """Copy the working tree as git sees it, and its bytecode; built releases are shared with every other test."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -192,16 +193,19 @@ def copy_checkout(target: Path) -> None:
         text=True,
         check=True,
     ).stdout
-    for name in filter(None, listed.split("\0")):
+    compiled = [str(path.relative_to(ROOT)) for path in ROOT.glob("deploy/**/__pycache__/*.pyc")]
+    for name in [*filter(None, listed.split("\0")), *compiled]:
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
     (target / "dist").symlink_to(releases.OUT)
 
 
-def make_site(path: Path) -> Site:
+def make_site(path: Path, *, ships: str = "kiosk") -> Site:
     """Make a site that is not set up yet."""
     copy_checkout(path)
+    if ships == "kiosk":
+        shutil.copy(releases.KIOSK / "pyproject.toml", path)
     ports = tuple(free_ports(3))
     site = Site(path, ports)
     for old, new in zip((8100, 8101, 8102), ports, strict=True):
@@ -211,43 +215,23 @@ def make_site(path: Path) -> Site:
 
 @pytest.fixture(scope="session")
 def base() -> ReleaseTree:
-    """Build the release of this checkout."""
-    return releases.base()
+    """Build a release."""
+    return releases.kiosk()
 
 
 @pytest.fixture(scope="session")
 def newer() -> ReleaseTree:
     """Build a release that differs in one line."""
-    about = (ROOT / "app/about.py").read_text()
-    return releases.variant("newer", {"app/about.py": about + "\n# One line more.\n"})
+    return releases.kiosk("newer", {"kiosk/about.py": '"""One line more."""\n'})
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, base: ReleaseTree) -> Iterator[Site]:
-    """Set a site up and deploy this checkout's release to it; the database comes filled from an earlier one."""
+    """Set a site up and deploy a release to it."""
     made = make_site(tmp_path_factory.mktemp("site"))
     try:
         made.fab("bootstrap:local")
-        _fill_database(made, base)
         made.deploy(base)
         yield made
     finally:
         made.destroy()
-
-
-def _fill_database(site: Site, release: ReleaseTree) -> None:
-    """Copy a database with schema and reference data, made once for a release: filling one takes seconds."""
-    with (releases.OUT / "database.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        kept = releases.OUT / f"{release.digest[:16]}.sqlite3"
-        if not kept.is_file():
-            aside = kept.with_suffix(".new")
-            aside.unlink(missing_ok=True)
-            variables = {"SECRET_KEY": secrets.token_urlsafe(48), "DATABASE_URL": f"sqlite:///{aside}"}
-            for command in ("upgrade", "seed"):
-                python = release.path / "bin" / "python"
-                subprocess.run([python, "-m", "app", "db", command], env=variables, check=True, capture_output=True)
-            with closing(sqlite3.connect(aside)) as database:
-                database.execute("PRAGMA journal_mode = DELETE")  # one file, without its WAL
-            aside.rename(kept)
-    shutil.copy(kept, site.directory / "db" / "gazetteer.sqlite3")

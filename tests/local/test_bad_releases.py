@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from deploy.artifacts import ReleaseTree
-from tests.local.conftest import ROOT, Site
+from tests.local.conftest import Site
 from tests.support import releases
 
-WSGI = (ROOT / "app/wsgi.py").read_text()
+WSGI = (releases.KIOSK / "kiosk/wsgi.py").read_text()
 FAILS_AT_IMPORT = WSGI + '\nraise RuntimeError("the moon is in the wrong house")\n'
 HANGS_AT_START = WSGI + "\nimport time\n\ntime.sleep(600)\n"
 SAYS_503 = (
@@ -37,11 +37,11 @@ def application(environ, start_response):
     ],
 )
 def test_it_never_sees_traffic(site: Site, base: ReleaseTree, name: str, wsgi: str, says: str) -> None:
-    pyproject = (ROOT / "pyproject.toml").read_text()
+    pyproject = (releases.KIOSK / "pyproject.toml").read_text()
     # A short deadline, so that a release that hangs or waits is found out before the test's reader is bored.
     impatient = pyproject.replace("deadline = 30 ", "deadline = 3 ")
     assert impatient != pyproject
-    bad = releases.variant(name, {"app/wsgi.py": wsgi, "pyproject.toml": impatient})
+    bad = releases.kiosk(name, {"kiosk/wsgi.py": wsgi, "pyproject.toml": impatient})
     site.ensure(base)
     before, pids = site.status(), site.pids()
     with site.traffic() as probed:
@@ -75,7 +75,7 @@ if "trial" not in " ".join(sys.argv):
     open({str(marker)!r}, "w").close()
 """
     )
-    bad = releases.variant(f"second-host-{site.ports[0]}", {"app/wsgi.py": wsgi})
+    bad = releases.kiosk(f"second-host-{site.ports[0]}", {"kiosk/wsgi.py": wsgi})
     site.ensure(base)
     with site.traffic() as probed:
         result = site.deploy(bad, expect=21)

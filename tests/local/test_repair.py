@@ -23,7 +23,7 @@ def damage(path: Path) -> None:
 
 def sample(site: Site, release: ReleaseTree) -> tuple[str, Path, Path]:
     """Choose a file: its path in the release, the file there, and the same content in the store."""
-    entry = next(f for f in release.manifest.data["files"] if f["path"].endswith("app/about.py"))
+    entry = next(f for f in release.manifest.data["files"] if f["path"].endswith("kiosk/about.py"))
     sha = entry["sha256"]
     host = site.root("web1")
     return entry["path"], host / "releases" / release.version / entry["path"], host / "store" / sha[:2] / sha[2:]

@@ -1,4 +1,4 @@
-"""Releases for tests: the app's own, and variants of it with some files changed. Built once, and shared by all workers.
+"""Releases for tests: the app's own, the kiosk's, and variants with some files changed. Built once for all workers.
 
 They lie in `var/test-releases`: on the disk of the checkout, so that a release is hard links to the user's cache, and
 from one run to the next, because what is there already costs a tenth of a second.
@@ -6,11 +6,17 @@ from one run to the next, because what is there already costs a tenth of a secon
     base = releases.base()
     broken = releases.variant("broken-import", {"app/wsgi.py": "import nothing_like_this"})
     older = releases.variant("without-seed", {"app/cli/seed.py": None})
+
+The kiosk (tests/support/kiosk) stands for an application where it is not about gazetteer: it boots ten times as fast.
+
+    small = releases.kiosk()
+    broken = releases.kiosk("broken-import", {"kiosk/wsgi.py": "import nothing_like_this"})
 """
 
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -24,6 +30,7 @@ from deploy.artifacts.source.export import export
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "var/test-releases"
+KIOSK = Path(__file__).parent / "kiosk"
 _KEPT = 24 * 3600  # seconds that a release of an older working tree stays
 _AUTHOR = {
     **{f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")},
@@ -50,21 +57,48 @@ def variant(
 
     `edit` may change the copy in any other way. The same name and changes give the same version.
     """
-    with _locked(out), opened(ROOT) as source:
-        repository = out / "sources" / key(name, source.tree)[:16]
+    with _locked(out), opened(ROOT) as source, _repository(out, key(name, source.tree)) as repository:
+        export(source, repository)
+        return _built(repository, name, changes, edit, out)
+
+
+def kiosk(name: str = "kiosk", changes: Mapping[str, str | None] | None = None, out: Path = OUT) -> ReleaseTree:
+    """Build the kiosk, with some files changed, as a commit of its own in a throwaway repository."""
+    with _locked(out), _repository(out, key("kiosk", name)) as repository:
+        shutil.copytree(KIOSK, repository, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        change(repository, {"lock.txt": _locked_versions("gunicorn", "packaging")})
+        return _built(repository, name, changes or {}, None, out)
+
+
+@contextlib.contextmanager
+def _repository(out: Path, name: str) -> Iterator[Path]:
+    """Make a folder for a while."""
+    repository = out / "sources" / name[:16]
+    shutil.rmtree(repository, ignore_errors=True)
+    repository.mkdir(parents=True)
+    try:
+        yield repository
+    finally:
         shutil.rmtree(repository, ignore_errors=True)
-        repository.mkdir(parents=True)
-        try:
-            export(source, repository)
-            git(repository, "init", "--quiet")
-            commit(repository, "base")
-            change(repository, changes)
-            if edit:
-                edit(repository)
-            commit(repository, name)
-            return build_release(repository, "HEAD", out)
-        finally:
-            shutil.rmtree(repository, ignore_errors=True)
+
+
+def _built(
+    repository: Path, name: str, changes: Mapping[str, str | None], edit: Callable[[Path], None] | None, out: Path
+) -> ReleaseTree:
+    git(repository, "init", "--quiet")
+    commit(repository, "base")
+    change(repository, changes)
+    if edit:
+        edit(repository)
+    commit(repository, name)
+    return build_release(repository, "HEAD", out)
+
+
+def _locked_versions(*names: str) -> str:
+    """Give the lines of gazetteer's lock that pin these: nothing else has to be fetched."""
+    lock = (ROOT / "packaging/locks/app.txt").read_text()
+    blocks = re.finditer(r"^([a-z0-9-]+)==.*\n(?:^ +.*\n)+", lock, re.MULTILINE)
+    return "".join(block[0] for block in blocks if block[1] in names)
 
 
 def change(repository: Path, changes: Mapping[str, str | None]) -> None:

@@ -1,0 +1,1 @@
+"""A kiosk: goods in SQLite, and whoever orders some."""

@@ -1,0 +1,1 @@
+"""What a changed line is added to."""

@@ -1,0 +1,1 @@
+"""Migrations: `kiosk.database` carries them out."""

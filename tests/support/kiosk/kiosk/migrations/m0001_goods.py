@@ -1,0 +1,5 @@
+"""Goods have names."""
+
+revision = "0001"
+down_revision = None
+kind = "expand"
