@@ -17,8 +17,24 @@ from deploy.errors import Exit
 from deploy.execute import Payload
 from deploy.facts import Host
 from deploy.hosts import Hosts
-from deploy.plan import Plan, Policy, Target, number_generation, plan_rollout, rollback_candidates, running_generation
-from deploy.preflight import PreflightFailed, host_problems, release_problems, server_problems, variable_problems
+from deploy.plan import (
+    Kind,
+    Plan,
+    Policy,
+    Target,
+    number_generation,
+    plan_rollout,
+    rollback_candidates,
+    running_generation,
+)
+from deploy.preflight import (
+    PreflightFailed,
+    host_problems,
+    migrate_problems,
+    release_problems,
+    server_problems,
+    variable_problems,
+)
 from deploy.staging import Supply
 
 MakePlan = Callable[[Sequence[Host], Target, Policy], Plan]
@@ -61,6 +77,8 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
         problems.append(unsigned)
     if not all(h.generation(target.generation) for h in observed):  # else this very pair was checked before
         problems += variable_problems(release.path, manifest, wanted)
+    if any(step.kind is Kind.MIGRATE for step in plan.steps):
+        problems += migrate_problems(hosts.environment, release.path, manifest, wanted)
     refuse(hosts.environment, problems)
     payload = Payload(manifest, release.manifest.text, wanted, supply, release.signature)
     return Rollout(tuple(observed), plan, payload)

@@ -12,7 +12,7 @@ from typing import Any
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.facts import Host
-from deploy.variables import Variables
+from deploy.variables import Variables, for_migrate
 
 CHECK_TIMEOUT = 30.0  # seconds
 SKEW = 2.0  # seconds that clocks may differ
@@ -88,6 +88,16 @@ def variable_problems(tree: Path, manifest: Mapping[str, Any], variables: Variab
         return _ask(tree, [*command, "--env-file", f"/dev/fd/{descriptor}"], descriptor)
     finally:
         os.close(descriptor)
+
+
+def migrate_problems(environment: Environment, tree: Path, manifest: Mapping[str, Any], wanted: Variables) -> list[str]:
+    """List what is wrong with the variables that the migrate command gets instead, or missing of them."""
+    instead = for_migrate(environment)
+    if not (instead.plain or instead.secret):
+        return []
+    known = variable_problems(tree, manifest, wanted)
+    found = variable_problems(tree, manifest, wanted.replaced_by(instead))
+    return [f"for migrate: {problem}" for problem in found if problem not in known]
 
 
 def _ask(tree: Path, command: list[str], descriptor: int) -> list[str]:

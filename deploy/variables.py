@@ -34,6 +34,13 @@ class Variables:
         canonical = {"secrets": self.revealed(), "variables": dict(self.plain)}
         return hashlib.sha256(json.dumps(canonical, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
+    def replaced_by(self, others: Variables) -> Variables:
+        """Lay others on top, as the agent does: a name is replaced in whatever form it was there."""
+        names = {*others.plain, *others.secret}
+        plain = {name: value for name, value in self.plain.items() if name not in names}
+        secret = {name: value for name, value in self.secret.items() if name not in names}
+        return Variables({**plain, **others.plain}, {**secret, **others.secret})
+
     def revealed(self) -> dict[str, str]:
         """Give the secrets' values, for the one request that hands them over."""
         return {name: secret.reveal() for name, secret in self.secret.items()}

@@ -212,7 +212,8 @@ def _writing(agent: Agent, verb: Verb, settings: Mapping[str, Any]) -> Iterator[
     with files.locked(agent.layout.lock, timeout=settings["lock_timeout"], what=verb.name):
         if settings["token"] is not None:
             _refuse_overtaken(agent, settings["token"])
-        files.sweep(agent.layout.tmp)
+        for folder in {agent.layout.tmp, agent.layout.private}:
+            files.sweep(folder)
         yield
 
 

@@ -12,10 +12,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from deploy.agent import generations, releases
+from deploy.agent import generations, overlay, releases
 from deploy.agent.errors import AgentError, Stopped
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
+from deploy.agent.overlay import Overlay
 from deploy.agent.supervisors import proc, supervisor_of
 
 OUTPUT = 1 << 16  # characters of a command's output that are kept
@@ -117,13 +118,19 @@ def run(layout: Layout, argv: Sequence[str], number: int | None, timeout: float 
 
 
 def _of_generation(
-    layout: Layout, generation: Generation, argv: Sequence[str], timeout: float | None, asker: Asker
+    layout: Layout,
+    generation: Generation,
+    argv: Sequence[str],
+    timeout: float | None,
+    asker: Asker,
+    replaced: Overlay | None = None,
 ) -> int:
-    command = supervisor_of(layout).command(generation, argv)
-    try:
-        return execute(command.argv, command.environment, command.cwd, timeout, asker)
-    finally:
-        command.clear_away()
+    with overlay.written(layout, replaced) as folder:
+        command = supervisor_of(layout).command(generation, argv, folder)
+        try:
+            return execute(command.argv, command.environment, command.cwd, timeout, asker)
+        finally:
+            command.clear_away()
 
 
 class Recorder:
@@ -145,11 +152,14 @@ class Recorder:
         return "".join(self._said)[-OUTPUT:]
 
 
-def migrate(layout: Layout, number: int, command: str, timeout: float | None, asker: Asker) -> dict[str, Any]:
-    """Run one of the contract's commands.
+def migrate(
+    layout: Layout, number: int, command: str, timeout: float | None, asker: Asker, replaced: Overlay
+) -> dict[str, Any]:
+    """Run one of the contract's commands, with the generation's variables or what replaces them this once.
 
-    Raises: AgentError no-command, command-failed, timeout.
+    Raises: AgentError bad-environment, no-command, command-failed, timeout.
     """
+    generations.check_environment(replaced.variables, replaced.secrets)
     generation = _prepared(layout, number)
     wanted = releases.require_complete(layout, generation.version, generation.digest)
     argv = wanted.contract.get("commands", {}).get(command)
@@ -161,7 +171,7 @@ def migrate(layout: Layout, number: int, command: str, timeout: float | None, as
     recorder = Recorder(asker)
     began = time.monotonic()
     try:
-        code = _of_generation(layout, generation, argv, timeout, recorder)
+        code = _of_generation(layout, generation, argv, timeout, recorder, replaced)
     except AgentError as error:
         error.fields["detail"] = recorder.text
         raise

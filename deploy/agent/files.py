@@ -86,7 +86,9 @@ def clear(path: Path | str) -> None:
 
 
 def sweep(tmp: Path) -> None:
-    """Remove what a killed agent left under tmp/. Only for who holds the lock."""
+    """Remove what a killed agent left under tmp/, if that is there. Only for who holds the lock."""
+    if not tmp.exists():
+        return
     with os.scandir(tmp) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

@@ -51,6 +51,11 @@ class Layout:
         return self.base / "tmp"
 
     @property
+    def private(self) -> Path:
+        """Locate what must not outlive a verb and nobody else may read; on a server it never touches a disk."""
+        return Path("/run") / f"{self.name}-agent" if self.systemd else self.tmp
+
+    @property
     def lock(self) -> Path:
         return self.var / "lock"
 

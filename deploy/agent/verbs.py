@@ -110,10 +110,18 @@ def _trial(agent: Agent, generation: int, check: str, deadline: float) -> Result
     return switch.trial(agent.layout, generation, check, deadline, agent.say)
 
 
-def _migrate(agent: Agent, generation: int, command: str, timeout: float | None) -> Result:
-    from deploy.agent import commands
+def _migrate(
+    agent: Agent,
+    generation: int,
+    command: str,
+    timeout: float | None,
+    variables: Mapping[str, str],
+    secrets: Mapping[str, str],
+) -> Result:
+    from deploy.agent import commands, overlay
 
-    return commands.migrate(agent.layout, generation, command, timeout, agent)
+    replaced = overlay.Overlay(variables, secrets)
+    return commands.migrate(agent.layout, generation, command, timeout, agent, replaced)
 
 
 def _activate(agent: Agent, generation: int, deadline: float, listen: str) -> Result:
@@ -230,7 +238,8 @@ VERBS = {
         ),
         Verb(
             "migrate", "run the contract's command that changes the database", _migrate,
-            (GENERATION, Argument("command", a.one_of("migrate", "seed"), "migrate"), TIMEOUT), writes=True,
+            (GENERATION, Argument("command", a.one_of("migrate", "seed"), "migrate"), TIMEOUT,
+             Argument("variables", a.TABLE, {}), Argument("secrets", a.TABLE, {})), writes=True,
         ),
         Verb(
             "activate", "start a generation, wait until it is ready, make it current, stop the others", _activate,

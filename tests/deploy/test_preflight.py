@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.environment import read
+from deploy.environment_model import MigrateEntry
 from deploy.facts import Host, Lack
-from deploy.preflight import host_problems, variable_problems
+from deploy.preflight import host_problems, migrate_problems, variable_problems
 from deploy.secret import Secret
 from deploy.variables import Variables
 
@@ -87,6 +90,29 @@ def test_a_check_that_fails_is_a_problem_and_no_traceback(release: Path, script:
     (problem,) = variable_problems(scripted(release, script), MANIFEST, VARIABLES)
     assert problem.startswith("the release can't check its variables")
     assert says in problem
+
+
+PICKY = """
+import json, sys
+given = dict(line.rstrip().split("=", 1) for line in open(sys.argv[1]))
+wrong = [name for name, value in given.items() if value in ('"owner"', '"LOUD"')]
+print(json.dumps({"errors": [{"variable": name, "expected": "x", "got": given[name]} for name in wrong]}))
+"""
+
+
+def test_the_release_reads_what_the_migrate_command_gets_as_well(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong in both is told once, as the application's."""
+    monkeypatch.setenv("SLIPWAY_LOCAL_OWNER", "o")
+    local = read("local")
+    wanted = Variables({"URL": "app", "LEVEL": "LOUD"}, {})
+    (release / "check.py").write_text(PICKY)
+    scripted(release, f'exec {sys.executable} {release}/check.py "$5"')
+    assert migrate_problems(local, release, MANIFEST, wanted) == []
+    entry = MigrateEntry(variables={"URL": "owner"}, secrets={"PASSWORD": "OWNER"})
+    own = replace(local, directory=tmp_path, file=local.file.model_copy(update={"migrate": entry}))
+    assert migrate_problems(own, release, MANIFEST, wanted) == ['for migrate: URL: expected x; got "owner"']
 
 
 def test_an_application_without_a_check_has_none(release: Path) -> None:

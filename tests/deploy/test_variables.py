@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from deploy.environment import Environment, read
+from deploy.environment_model import MigrateEntry
 from deploy.secret import Secret
 from deploy.secrets_made import generate_missing
 from deploy.secrets_store import secret_path
-from deploy.variables import Variables, VariablesError, wanted
+from deploy.variables import Variables, VariablesError, for_migrate, wanted
 
 
 @pytest.fixture
@@ -65,6 +66,24 @@ def test_the_digest_is_the_agents(environment: Environment) -> None:
     assert json.loads(canonical)["variables"]["A"] == "ü"
     assert variables.digest == hashlib.sha256(canonical.encode()).hexdigest()
     assert variables.digest != Variables({"B": "2", "A": "ü"}, {"KEY": Secret("other")}).digest
+
+
+def test_others_replace_a_name_in_whatever_form_it_was_there() -> None:
+    own = Variables({"URL": "app", "LEVEL": "INFO", "TOKEN": "plain"}, {"KEY": Secret("k"), "PASSWORD": Secret("app")})
+    both = own.replaced_by(Variables({"URL": "owner", "KEY": "plain"}, {"PASSWORD": Secret("o"), "TOKEN": Secret("t")}))
+    assert both.plain == {"URL": "owner", "LEVEL": "INFO", "KEY": "plain"}
+    assert both.revealed() == {"PASSWORD": "o", "TOKEN": "t"}
+    assert own.replaced_by(Variables({}, {})) == own
+
+
+def test_what_the_migrate_command_gets_is_read_under_other_names(environment: Environment) -> None:
+    path = secret_path(environment, "OWNER_PASSWORD")
+    path.parent.mkdir(mode=0o700)
+    path.touch(0o600)
+    path.write_text("sesame\n")
+    entry = MigrateEntry(variables={"URL": "owner@{environment}"}, secrets={"PASSWORD": "OWNER_PASSWORD"})
+    found = for_migrate(replace(environment, file=environment.file.model_copy(update={"migrate": entry})))
+    assert (found.plain, found.revealed()) == ({"URL": "owner@local"}, {"PASSWORD": "sesame"})
 
 
 def test_a_secret_shows_stars_whoever_prints_it() -> None:

@@ -51,6 +51,53 @@ def test_switching_under_load_loses_nothing(server: Server, real_release: Releas
     assert [process["generation"] for process in server("status")["processes"]] == [1]
 
 
+LOOK = """
+import json, os, pathlib
+folder = pathlib.Path(os.environ["PASSWORD_FILE"])
+print(json.dumps({
+    "url": os.environ["URL"], "password": folder.read_text(), "uid": os.getuid(), "kept": os.environ["COLOUR"],
+    "files": sorted(path.name for path in folder.parent.iterdir()),
+}))
+"""
+
+
+def test_a_migration_gets_the_owners_password_and_nobody_else_does(server: Server, real_release: Release) -> None:
+    """As the service's user, in a unit of its own; afterwards no file of the machine has it."""
+    contract = {**kit.CONTRACT, "commands": {"migrate": ["-c", LOOK]}}
+    server.prepare(1, real_release.variant("3.0", contract=contract), URL="app@db", COLOUR="blue")
+    request = {"generation": 1, "variables": {"URL": "owner@db"}, "secrets": {"PASSWORD": "sesame-0815"}}
+    said = json.loads(server("migrate", timeout=15, ledger={"rollout": "r1"}, **request)["output"])
+    assert said.pop("uid") == int(server.machine.run(f"id -u {NAME}").stdout)
+    assert said == {
+        "url": "owner@db", "password": "sesame-0815", "kept": "blue",
+        "files": ["meta.json", "overlay.json", f"{NAME}-once_PASSWORD", f"{NAME}_SECRET_KEY"],
+    }  # fmt: skip
+    assert server.machine.run(f"stat -c '%a %U' /run/{NAME}-agent").stdout == "700 root\n"
+    places = "/run /opt /var/lib /var/log /tmp /etc /var/tmp"
+    assert server.machine.run(f"grep -rls sesame-0815 {places} || true").stdout == ""
+    assert server.machine.run("journalctl --no-pager | grep -c sesame-0815 || true").stdout == "0\n"
+    assert server.machine.run("systemctl --failed --no-legend").stdout == ""
+
+
+def test_what_a_killed_agent_left_of_a_password_is_swept_away(server: Server, real_release: Release) -> None:
+    contract = {**kit.CONTRACT, "commands": {"migrate": ["-c", "import time; print('up', flush=True); time.sleep(60)"]}}
+    server.prepare(1, real_release.variant("3.0", contract=contract))
+    request = {"verb": "migrate", "generation": 1, "secrets": {"PASSWORD": "sesame-0815"}}
+    agent = subprocess.Popen(server.argv("migrate"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert agent.stdin is not None
+    assert agent.stdout is not None
+    agent.stdin.write(json.dumps(request).encode() + b"\n")
+    agent.stdin.flush()
+    assert b"up" in agent.stdout.readline()
+    (left,) = server.machine.run(f"grep -rls sesame-0815 /run/{NAME}-agent").stdout.splitlines()
+    for child in children(agent.pid):
+        os.kill(child, signal.SIGKILL)
+    agent.communicate(timeout=10)
+    server.machine.run(f"systemctl stop '{NAME}-run-*.service'")
+    server("prune", keep=3)
+    assert server.machine.run(f"test -e {left} || echo gone").stdout == "gone\n"
+
+
 BROKEN = {
     "raises at import": ("raise", "died", "this release can't be imported", 10),
     "hangs at import": ("hang", "timeout", "did not answer", 1.2),

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, Protocol
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ class Supervisor(Protocol):
     def processes(self, ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:
         """Describe the living generations for `status`; trials are left out."""
 
-    def command(self, generation: Generation, argv: Sequence[str]) -> Command:
-        """Say how `<release>/bin/python ARGV...` is run with the environment of a generation."""
+    def command(self, generation: Generation, argv: Sequence[str], overlay: Path | None = None) -> Command:
+        """Say how `<release>/bin/python ARGV...` is run with the environment of a generation, and an overlay on it."""
 
 
 def supervisor_of(layout: Layout) -> Supervisor:

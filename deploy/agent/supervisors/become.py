@@ -7,9 +7,10 @@ import os
 import signal
 import socket
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
-from deploy.agent import files, generations, health, releases
+from deploy.agent import files, generations, health, overlay, releases
 from deploy.agent.errors import AgentError
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
@@ -82,7 +83,18 @@ def understand(layout: Layout, number: int, given: Mapping[str, str]) -> tuple[G
             "bad-unit", f"the unit hands over no secret {', '.join(lacking)}",
             hint=f"it needs LoadCredential={layout.name}:{layout.generations}/%i/credentials",
         )  # fmt: skip
-    return generation, generations.environment(layout, generation, prefix)
+    variables = generations.environment(layout, generation, prefix)
+    if os.path.exists(f"{folder}/{overlay.FILE}"):
+        variables = overlay.laid_over(variables, f"{folder}/{overlay.FILE}", f"{folder}/{layout.name}-once_")
+    return generation, variables
+
+
+def overlay_credentials(name: str, folder: Path) -> list[str]:
+    """Say for LoadCredential= how an overlay is handed over; `understand` finds it under these names."""
+    found = [f"{overlay.FILE}:{folder}/{overlay.FILE}"]
+    if os.listdir(folder / overlay.SECRETS):
+        found.append(f"{name}-once:{folder}/{overlay.SECRETS}")
+    return found
 
 
 def _inherited(given: Mapping[str, str]) -> int:

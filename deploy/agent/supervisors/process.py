@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from deploy.agent import files, health
@@ -14,6 +15,7 @@ from deploy.agent.errors import AgentError
 from deploy.agent.generations import Generation, environment
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
+from deploy.agent.overlay import FILE, SECRETS, laid_over
 from deploy.agent.supervisors import Command, Running, Say, Shared, listener, proc, serving, spawn
 
 
@@ -174,8 +176,10 @@ class ProcessSupervisor:
         """Describe the living generations for `status`; trials are left out."""
         return serving.describe(self._layout, self.running(), ask)
 
-    def command(self, generation: Generation, argv: Sequence[str]) -> Command:
+    def command(self, generation: Generation, argv: Sequence[str], overlay: Path | None = None) -> Command:
         """Run it as a child, in the state directory."""
         python = f"{self._layout.release(generation.version)}/bin/python"
         variables = environment(self._layout, generation)
+        if overlay:
+            variables = laid_over(variables, f"{overlay}/{FILE}", f"{overlay}/{SECRETS}/")
         return Command([python, *argv], variables, str(self._layout.state), lambda: None)

@@ -20,6 +20,7 @@ from deploy.agent.supervisors import (
     Running,
     Say,
     Shared,
+    become,
     journal,
     listener,
     proc,
@@ -157,14 +158,19 @@ class SystemdSupervisor:
         systemctl.run(self._transient(generation, unit, ["--service-type=exec"], ["trial"]))
         return key
 
-    def command(self, generation: Generation, argv: Sequence[str]) -> Command:
-        """Run it as a unit of its own, with our pipes: as the service's user, in its sandbox."""
+    def command(self, generation: Generation, argv: Sequence[str], overlay: Path | None = None) -> Command:
+        """Run it as a unit of its own, with our pipes: as the service's user, in its sandbox.
+
+        systemd hands the overlay over as it does the generation's own secrets: to this unit alone.
+        """
         unit = f"{self._name}-run-{os.urandom(6).hex()}.service"
         options = ["--pipe", "--wait", "--service-type=exec", "--property=" + "=".join(COMMAND_STOP)]
 
         def clear_away() -> None:
             systemctl.call("stop", unit, check=False)  # gone by now, unless it was given up
 
+        if overlay:
+            options += [f"--property=LoadCredential={c}" for c in become.overlay_credentials(self._name, overlay)]
         words = self._transient(generation, unit, options, ["run", *argv])
         return Command(words, systemctl.ENVIRONMENT, "/", clear_away)
 

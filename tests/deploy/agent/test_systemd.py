@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.agent import generations
+from deploy.agent import generations, overlay
 from deploy.agent.cli import main
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
@@ -111,6 +111,21 @@ def test_a_process_gets_what_is_documented_and_nothing_else(tmp_path: Path) -> N
         "PYTHONDONTWRITEBYTECODE": "1", "PATH": f"/opt/sample/releases/1.0/bin:{generations.PATH}",
     }  # fmt: skip
     assert generation.number == 3
+
+
+def test_what_replaces_variables_comes_as_credentials_too(tmp_path: Path) -> None:
+    """Under names that the unit's own can't have."""
+    given = credentials(tmp_path / "c", {"SECRET_KEY": "hunter2"})
+    (tmp_path / "c/overlay.json").write_text('{"variables": {"COLOUR": "red"}, "secrets": ["SECRET_KEY", "PASSWORD"]}')
+    _, variables = become.understand(Layout.system("sample"), 3, given)
+    assert variables["COLOUR"] == "red"
+    assert variables["SECRET_KEY_FILE"] == f"{tmp_path}/c/sample-once_SECRET_KEY"
+    assert variables["PASSWORD_FILE"] == f"{tmp_path}/c/sample-once_PASSWORD"
+    with overlay.written(Layout.under(tmp_path), overlay.Overlay({"COLOUR": "red"}, {"PASSWORD": "x"})) as folder:
+        assert folder is not None
+        own, secrets = become.overlay_credentials("sample", folder)
+    assert own == f"overlay.json:{folder}/overlay.json"
+    assert secrets == f"sample-once:{folder}/secrets"
 
 
 def test_a_unit_that_hands_over_too_little_is_named(tmp_path: Path) -> None:
