@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
+STARS = "***"
+SHORTEST = 6  # shorter lines of a secret are words that stand elsewhere too
+
 
 class Secret:
     """Hold a secret from the moment it is read; whoever prints, logs or serialises it gets stars."""
@@ -25,3 +31,12 @@ class Secret:
         return "Secret('***')"
 
     __str__ = __repr__
+
+
+def masked(text: str, secrets: Iterable[Secret]) -> str:
+    """Put stars in place of secrets, and of each of their lines: a comparison shows those one by one."""
+    parts = set()
+    for secret in secrets:
+        parts |= {secret.reveal(), *(line.strip() for line in secret.reveal().splitlines())}
+    known = sorted((part for part in parts if len(part) >= SHORTEST), key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, known)), STARS, text) if known else text

@@ -40,7 +40,12 @@ def agent(environment: Environment, host: str, name: str) -> list[str]:
     return command(environment, host, _call(name))
 
 
-def link(environment: Environment, host: str, name: str) -> Link:
+def identities(environment: Environment, host: str) -> list[str]:
+    """Give the words that print, among its other settings, which keys ssh would offer to a host."""
+    return [*_client(environment), "-G", "--", environment.hosts[host].address]
+
+
+def link(environment: Environment, host: str, name: str, *, admin: bool = False) -> Link:
     """Say how a host is reached, for messages."""
     entry = environment.file.ssh
     return Link(
@@ -48,7 +53,7 @@ def link(environment: Environment, host: str, name: str) -> Link:
         host=host,
         address=environment.hosts[host].address,
         port=entry.port,
-        user=entry.user,
+        user=entry.admin if admin else entry.user,
         agent=shlex.join(_call(name)),
         known_hosts=str(entry.known_hosts or "~/.ssh/known_hosts"),
         identity=str(entry.identity or ""),

@@ -47,7 +47,12 @@ _WRAPPER = """\
 #!{interpreter} -I
 import os, sys, warnings
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "lib"))
-warnings.simplefilter("ignore", DeprecationWarning)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    try:
+        import crypt  # Salt imports it, and Python says each time that it is going
+    except ImportError:
+        pass
 from salt.scripts import {function}
 sys.exit({function}())
 """

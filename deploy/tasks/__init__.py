@@ -14,7 +14,7 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from deploy.tasks import logs, rollouts, run, secrets, setup, status, verify
+from deploy.tasks import logs, rollouts, run, salt, secrets, setup, status, verify
 
 ENVIRONMENTS = Path(__file__).parent.parent / "environments"
 
@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Roll out": (rollouts.plan, rollouts.deploy, rollouts.rollback),
     "Look": (status.status, status.releases, logs.logs, verify.verify),
     "Act on it": (run.run,),
-    "Set up, take away": (setup.bootstrap, secrets.secrets, setup.destroy),
+    "Set up, take away": (setup.bootstrap, salt.highstate, salt.pillar, secrets.secrets, setup.destroy),
 }
 TASKS: tuple[Callable[..., Any], ...] = tuple(function for group in GROUPS.values() for function in group)
 

@@ -32,7 +32,7 @@ def secrets(c: Any, environment: str, generate: bool = False, rotate: str = "", 
     if missing := [name for name in needs if name not in found.found]:
         common.say(f"{len(missing)} missing -> {maker}")
     elif names:
-        first = f"fab bootstrap:{environment}, then " if settings.remote else ""
+        first = f"fab highstate:{environment}, then " if settings.remote else ""
         common.say(f"to use what is new -> {first}fab deploy:{environment}")
 
 

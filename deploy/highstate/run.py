@@ -1,0 +1,175 @@
+"""A highstate over an environment: look at its servers, keep rollouts away, run the states on all of them at once."""
+
+from __future__ import annotations
+
+import copy
+import getpass
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from deploy import lease as leases
+from deploy import secrets_made, secrets_store, signatures, ssh, ssh_failures
+from deploy.agents import Agent, AgentError, AgentGone
+from deploy.contract import Contract
+from deploy.environment import Environment
+from deploy.errors import Exit, SlipwayError
+from deploy.highstate import bundle, look, operators, parcel, reach, session
+from deploy.highstate.look import Server
+from deploy.highstate.result import Result
+from deploy.highstate.session import HighstateError, Order
+from deploy.hosts import Hosts, connect
+from deploy.pillar import Sources, pillar
+from deploy.toml_model import nearest
+
+LOOK_TIMEOUT = 60.0  # seconds; a connection that can't be made ends long before
+
+Tell = Callable[[str, Mapping[str, Any]], None]  # host, event
+
+
+@dataclass
+class Outcome:
+    """What came of a highstate: each server's result, or what was in its way."""
+
+    results: dict[str, Result] = field(default_factory=dict)
+    errors: dict[str, SlipwayError] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def exit(self) -> Exit:
+        """How it ended: failed servers that changed are mixed ones."""
+        if not self.errors and all(result.good for result in self.results.values()):
+            return Exit.OK
+        changed = any(result.changed for result in self.results.values())
+        return Exit.MIXED if changed else Exit.FAILED_UNCHANGED
+
+
+def chosen(environment: Environment, limit: str) -> list[str]:
+    """Name the hosts that are meant: all, or those of a comma-separated list.
+
+    Raises: HighstateError for a host that there is not, and for an environment without servers.
+    """
+    if not environment.remote:
+        raise HighstateError(
+            f'{environment.name} has no servers that Salt could set up (transport = "local")',
+            hint=f"fab bootstrap:{environment.name} does it",
+        )
+    names, known = [name.strip() for name in limit.split(",") if name.strip()], list(environment.hosts)
+    for name in names:
+        if name not in known:
+            raise HighstateError(f'unknown host "{name}"{nearest(name, known)}', hint=f"hosts: {', '.join(known)}")
+    return names or known
+
+
+def sources(environment: Environment, contract: Contract) -> Sources:
+    """Read all that pillars are made of.
+
+    Raises: SlipwayError.
+    """
+    secrets = secrets_store.read(environment, secrets_made.needed(environment))
+    signers = signatures.wanted(environment)
+    return Sources(environment, contract, secrets, operators.keys(environment), signers.decode() if signers else None)
+
+
+def look_at(
+    environment: Environment, contract: Contract, hosts: Iterable[str]
+) -> tuple[dict[str, Server], dict[str, SlipwayError]]:
+    """Look at servers side by side; give what was seen, and of the others what is in the way."""
+    ssh.require_files(environment)
+
+    def one(host: str) -> Server:
+        words = look.words(contract.interpreter, contract.name)
+        done = reach.run(environment, contract, host, words, LOOK_TIMEOUT)
+        server = look.understand(host, done.stdout)
+        if server is None:
+            raise reach.explained(environment, contract, host, done.returncode, done.stderr)
+        return server
+
+    return reach.side_by_side(hosts, one)
+
+
+def require(
+    environment: Environment, hosts: Sequence[str], servers: Mapping[str, Server], errors: Mapping[str, SlipwayError]
+) -> None:
+    """See that the hosts that are meant can be worked with; nothing was touched yet.
+
+    Raises: HighstateError with every problem.
+    """
+    problems = [f"{e.message} -> {e.hint}" if e.hint else e.message for h, e in errors.items() if h in hosts]
+    known = [servers[host] for host in hosts if host in servers]
+    problems += [problem for server in known for problem in look.problems(server)]
+    problems += [f"{server.host}: it has no Python yet" for server in known if not server.python]
+    if problems:
+        raise HighstateError(
+            f"{environment.name}: not every server can be worked with; nothing was touched",
+            problems=tuple(problems),
+            hint=f"fab bootstrap:{environment.name} prepares new servers" if known else None,
+        )
+
+
+def apply(environment: Environment, made_of: Sources, hosts: Sequence[str], tell: Tell, *, test: bool) -> Outcome:
+    """Run the states on hosts, side by side; nobody waits for another.
+
+    Raises: SlipwayError before anything is touched, when a pillar can't be made or Salt can't be had.
+    """
+    contract, outcome = made_of.contract, Outcome()
+    states, salt = parcel.states(contract), bundle.build(contract)
+    who = f"{getpass.getuser()}@{socket.gethostname()} at {time.strftime('%H:%M:%S')}"
+    orders = {
+        host: Order(
+            host=host,
+            minion=parcel.minion(environment, host),
+            parcel=parcel.pack(states, host, pillar(made_of, host)),
+            bundle=salt,
+            who=who,
+            test=test,
+        )
+        for host in hosts
+    }
+
+    def one(host: str) -> Result:
+        started = time.monotonic()
+        try:
+            return session.carry_out(environment, contract, orders[host], lambda event: tell(host, event))
+        finally:
+            outcome.seconds[host] = time.monotonic() - started
+
+    outcome.results, outcome.errors = reach.side_by_side(hosts, one)
+    return outcome
+
+
+@contextmanager
+def alone(environment: Environment, contract: Contract, servers: Mapping[str, Server], what: str) -> Iterator[None]:
+    """Keep rollouts away meanwhile, by their own lease; where no agent is, there is nothing to keep them from.
+
+    Raises: LeaseHeld naming who is at work.
+    """
+    there = {host for host, server in servers.items() if server.agent}
+    with connect(environment, contract.name) as hosts, ExitStack() as stack:
+        administered = _as_admin(hosts, contract, there)
+        if administered.leased:
+            stack.callback(administered.close)
+            with suppress(AgentError, AgentGone):  # an agent that can't answer must not be what forbids to mend it
+                stack.enter_context(leases.hold(administered, what))
+        yield
+        for agent in administered.leased.values():
+            agent.close()  # the states may have brought another agent: its lease is given back by that
+
+
+def _as_admin(hosts: Hosts, contract: Contract, there: set[str]) -> Hosts:
+    """Give the same hosts with agents that are called by whoever sets servers up: the agent's user may not exist."""
+
+    def admin(host: str) -> Agent:
+        words = [f"/usr/lib/{contract.name}/releasectl", "--name", contract.name, "session"]
+        explain = partial(ssh_failures.explain, ssh.link(hosts.environment, host, contract.name, admin=True))
+        return Agent(host, ssh.command(hosts.environment, host, words, admin=True), explain)
+
+    other = copy.copy(hosts)
+    other.tokens = {}
+    other.agents = {host: admin(host) for host in hosts.agents if host in there}
+    other.balancers = {host: admin(host) for host in hosts.balancers if host in there}
+    return other

@@ -1,0 +1,70 @@
+"""Salt's part: bring servers to their states, and show what the states are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def highstate(
+    c: Any, environment: str, dry_run: bool = False, limit: str = "", force: bool = False, json: bool = False
+) -> None:
+    """Bring the servers of ENV to their states by Salt; --dry-run says what would change."""
+    from contextlib import nullcontext
+
+    from deploy.errors import Exit
+    from deploy.highstate import run
+    from deploy.highstate.report import Report
+    from deploy.tasks import common
+
+    settings, contract = common.open_environment(environment)
+    hosts = run.chosen(settings, limit)
+    made_of = run.sources(settings, contract)
+    servers, errors = run.look_at(settings, contract, settings.hosts)
+    run.require(settings, hosts, servers, errors)
+    report = Report(made_of.secrets.values(), (lambda text: None) if json else common.say, test=dry_run)
+    fresh = [host for host in hosts if not servers[host].agent]
+    with nullcontext() if dry_run or force else run.alone(settings, contract, servers, "highstate"):
+        outcome = run.apply(settings, made_of, hosts, report.tell, test=dry_run)
+    if json:
+        common.say_json({"environment": environment, "dry_run": dry_run, **report.as_json(outcome)})
+    else:
+        report.summary(outcome, fresh)
+    nothing = dry_run and outcome.exit == Exit.OK and not any(result.changed for result in outcome.results.values())
+    common.leave(Exit.NOTHING_TO_DO if nothing else outcome.exit)
+
+
+highstate.help = {  # type: ignore[attr-defined]
+    "dry_run": "change nothing; show the differences (Salt's test=True)",
+    "limit": "only these servers: web1,web2",
+    "force": "go on though a rollout holds the lease",
+    "json": "machine-readable output",
+}
+
+
+def pillar(c: Any, environment: str, host: str = "", write: str = "") -> None:
+    """Show what Salt is told of the hosts of ENV, secrets masked; --write gives a salt-master states and pillars."""
+    import json
+    from pathlib import Path
+
+    from deploy import pillar as pillars
+    from deploy.highstate import master, parcel, run
+    from deploy.secret import masked
+    from deploy.tasks import common
+
+    settings, contract = common.open_environment(environment)
+    hosts = run.chosen(settings, host)
+    made_of = run.sources(settings, contract)
+    made = {name: pillars.pillar(made_of, name) for name in hosts}
+    if write:
+        folder = Path(write).absolute()
+        master.write(folder, parcel.states(contract), made)
+        common.say(f"file_roots:   {{base: [{folder}/states]}}\npillar_roots: {{base: [{folder}/pillar]}}")
+        return
+    secrets = [secret for secret in made_of.secrets.values() if secret]
+    common.say(masked(json.dumps(made, indent=2, sort_keys=True), secrets))
+
+
+pillar.help = {  # type: ignore[attr-defined]
+    "host": "only of this host (several: a,b)",
+    "write": "a folder for a salt-master: states/ and pillar/, with the secrets' values, readable by you alone",
+}
