@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,11 +22,13 @@ import pytest
 
 from deploy import contract
 from deploy import environment as environments
+from deploy.agent.layout import Layout
 from deploy.agents import Agent
 from deploy.artifacts import ReleaseTree
 from deploy.facts import Host
 from deploy.hosts import connect
 from deploy.prober import Prober, Summary
+from tests.deploy.agent import kit
 from tests.support import releases
 from tests.support.ports import free_ports
 
@@ -52,6 +54,18 @@ class Result:
     def last(self) -> dict[str, Any]:
         """Read the outcome."""
         return self.events[-1]
+
+
+class Inside(Agent):
+    """A host's agent within this process: for a look that is no part of what is tested."""
+
+    def __init__(self, host: str, root: Path) -> None:
+        super().__init__(host, [])
+        self._root = root
+
+    def request(self, verb: str, arguments: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        """Carry out one verb."""
+        return kit.call(Layout.under(self._root), verb, **arguments)
 
 
 @dataclass
@@ -110,9 +124,10 @@ class Site:
             self.deploy(release)
 
     def status(self) -> dict[str, Host]:
-        """Look at every host, without starting a `fab` for it."""
+        """Look at every host, without starting a `fab` or an agent for it."""
         environment = replace(environments.read("local", self.environment.parent), directory=self.directory)
         with connect(environment, contract.read(self.path).name) as hosts:
+            hosts.agents = {host: Inside(host, self.root(host)) for host in hosts.agents}
             return {host.name: host for host in hosts.observe()}
 
     def versions(self) -> set[str]:
@@ -128,15 +143,6 @@ class Site:
     def pids(self) -> dict[str, list[int]]:
         """Say which processes serve."""
         return {name: sorted(p.pid for p in host.processes) for name, host in self.status().items()}
-
-    def agent(self, host: str, verb: str, **request: Any) -> dict[str, Any]:
-        """Ask a host's agent directly."""
-        root = self.root(host)
-        agent = Agent(host, [sys.executable, "-I", str(root / "releasectl"), "--root", str(root), "session"])
-        try:
-            return agent.call(verb, **request)
-        finally:
-            agent.close()
 
     def edit(self, old: str, new: str) -> None:
         """Change the environment file."""
@@ -155,7 +161,7 @@ class Site:
             self.environment.write_text(before)
 
     @contextmanager
-    def traffic(self, clients: int = 16, rate: float = 200.0) -> Iterator[list[Summary]]:
+    def traffic(self, clients: int = 8, rate: float = 80.0) -> Iterator[list[Summary]]:
         """Send the contract's requests meanwhile, over keep-alive connections and without a retry."""
         requests = [probe.as_request() for probe in contract.read(self.path).probe]
         prober = Prober(self.url, requests, clients, rate)

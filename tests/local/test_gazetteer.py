@@ -64,7 +64,7 @@ def test_there_and_back_under_sixteen_keep_alive_clients_loses_nothing(
     site: Site, base: ReleaseTree, newer: ReleaseTree
 ) -> None:
     site.ensure(base)
-    with site.traffic() as probed:
+    with site.traffic(clients=16, rate=200.0) as probed:
         site.deploy(newer)
         assert site.versions() == {newer.version}
         site.fab("rollback:local")

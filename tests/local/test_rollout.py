@@ -6,7 +6,7 @@ import json
 import urllib.request
 
 from deploy.artifacts import ReleaseTree
-from tests.local.conftest import HOSTS, Site
+from tests.local.conftest import HOSTS, Inside, Site
 
 
 def test_the_same_version_again_is_nothing_to_do_and_restarts_nothing(site: Site, base: ReleaseTree) -> None:
@@ -29,7 +29,7 @@ def test_the_plan_is_what_the_ledger_says_was_done(site: Site, base: ReleaseTree
     assert {kind for kind, _ in steps} >= {"stage", "trial", "drain", "switch", "ready", "restore", "prune"}
     rollout = None
     for host in HOSTS:
-        entries = site.agent(host, "ledger", tail=200)["entries"]
+        entries = Inside(host, site.root(host)).call("ledger", tail=200)["entries"]
         rollout = rollout or entries[-1]["rollout"]
         mine = [e for e in entries if e["rollout"] == rollout]
         assert [e["kind"] for e in mine if e["phase"] == "begin" and e["kind"] != "rollout"] == [
