@@ -122,11 +122,12 @@ class Machine:
             return "off"
         if cgroups.is_frozen(self.unique):
             return "frozen"
-        # Not as one of its processes: at shutdown systemd waits 10 s for each whose parent is outside (measured).
+        if processes.name(self.pid).startswith("systemd-shutdow"):
+            # Don't ask: at shutdown systemd waits 10 s for each process whose parent is outside (measured).
+            return "stopping"
         with suppress(MachineError):  # it went off meanwhile
-            look = [*self.enter(inside=False), "systemctl", "is-system-running"]
-            done = subprocess.run(look, capture_output=True, text=True, check=False, env=self.environment)
-            return said if (said := done.stdout.strip()) in SAID else "starting"
+            said = self.run("systemctl is-system-running", check=False).stdout.strip()
+            return said if said in SAID else "starting"
         return "off"
 
     def _spawn(self) -> int:
@@ -241,16 +242,14 @@ class Machine:
             raise MachineError(f"{self.name}: `{command}` ended with {done.returncode}", problems=said)
         return done
 
-    def enter(self, inside: bool = True) -> list[str]:
-        """Give the words that put a command into the machine: as one of its processes, or beside them.
+    def enter(self) -> list[str]:
+        """Give the words that put a command into the machine.
 
         Raises: MachineError when it is off.
         """
         pid = self.pid
         if not pid:
             raise MachineError(f"{self.name} is switched off", hint="boot it")
-        if not inside:
-            return ["nsenter", "--target", str(pid), "--mount", "--uts", "--ipc", "--net", "--root", "--wd", "--"]
         # nsenter must not be the one who waits: it stops itself for good when systemd stops all processes at shutdown,
         # and leaves a zombie that keeps the machine from going off (measured). A shell just waits.
         return ["nsenter", "--target", str(pid), "--all", "--root", "--wd", "--no-fork", "--", *WAITING]

@@ -24,6 +24,14 @@ def present(known: str) -> bool:
     return fields is not None and _name(int(words[1]), fields) == " ".join(words)
 
 
+def name(pid: int) -> str:
+    """Give the name of what a process runs, cut after 15 characters; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def _fields(pid: int) -> list[str] | None:
     """Read /proc/PID/stat from the state on (field 3): a program's name before it may hold anything."""
     try:
