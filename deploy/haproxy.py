@@ -15,9 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from jinja2 import Environment as Jinja
-from jinja2 import FileSystemLoader, StrictUndefined
-
 from deploy.balancer import Balancer
 from deploy.contract import Contract
 from deploy.environment import Environment
@@ -35,6 +32,9 @@ class HaproxyError(SlipwayError):
 
 def render(environment: Environment, contract: Contract) -> str:
     """Write the configuration. Its description has a digest of itself, so that HAProxy can be asked what it runs."""
+    from jinja2 import Environment as Jinja  # slow to import, and most tasks that come by here need none
+    from jinja2 import FileSystemLoader, StrictUndefined
+
     # Not HTML, so nothing to escape.
     jinja = Jinja(  # noqa: S701
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from deploy.environment import ROOT
 from deploy.plan import MEANING, Plan
 from deploy.prober import Interval
@@ -79,6 +77,8 @@ def as_json(identifier: str, plan: Plan, records: Sequence[Record], outcome: Out
 
 def render(identifier: str, plan: Plan, records: Sequence[Record], outcome: Outcome) -> str:
     """Write the page: one file without scripts, which needs nothing from anywhere."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # slow to import, and `nothing to do` needs none
+
     jinja = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
