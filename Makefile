@@ -77,7 +77,8 @@ audit: dev ## look for known vulnerabilities of all that is locked; IGNORE=ID,ID
 bench: operator ## time a cold deploy, a one-line change and a deploy of nothing, phase by phase
 	@$(VENV)/python bench/deploy.py
 
-bench-packaging: operator ## time wheel and release tree, and `python -m build` and venv + pip beside them
+bench-packaging: packager ## time wheel, tree and rpms beside what a team has without Slipway; weigh them
+	@packaging/workstation.sh image
 	@$(VENV)/python bench/packaging.py
 
 ##@ Look after

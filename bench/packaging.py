@@ -1,52 +1,74 @@
-"""How long building takes: the wheel and the release tree, beside the tools a team has without Slipway.
+"""How long building takes, beside the tools a team has without Slipway; what it weighs, and what a changed line costs.
 
     make bench-packaging        # or: .venv/bin/python bench/packaging.py --rounds 5
 
-- the wheel: `python -m build --wheel` of the same checkout (PyPA's `build`, in a throwaway environment of its own,
-  which isolates: it makes an environment with setuptools for each build, from pip's warm cache)
-- the release tree: `python -m venv` and `pip install --require-hashes` of the same lock and wheel, from wheels on disk
+Each round changes one line of the application, and then lets each side build it:
 
-Medians of one run on one machine. Quote ratios, not seconds.
+- the wheel, beside `python -m build --wheel` (isolated, as it does by itself: from pip's warm cache)
+- the release tree, beside `python -m venv` and `pip install --require-hashes` of the same lock, from wheels on disk
+- the packages, from the changed line on, beside a plain spec that calls `pip install --prefix`, with default macros
+- the package of a tree that lies there, beside nfpm packing that tree, with its own compression and with one as good
+
+Medians of one run on one machine, by the clock and by the processor. Quote ratios, not seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
+import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not this folder: this file would be taken for the distribution `packaging`
 
-from deploy import sync  # noqa: E402  (this script runs from anywhere)
-from deploy.artifacts import build_release, cache, release  # noqa: E402
+from bench.packers import Packers, run  # noqa: E402  (this script runs from anywhere)
+from deploy import contract, sync  # noqa: E402
+from deploy.artifacts import ReleaseTree, build_release, cache, image  # noqa: E402
+from deploy.artifacts.image.image import Image  # noqa: E402
+from deploy.artifacts.rpm import build_rpms, packages  # noqa: E402
 from deploy.artifacts.supply import archive  # noqa: E402
 from deploy.artifacts.wheel import build_wheel  # noqa: E402
 
-PYTHON = "/usr/bin/python3.11"
+GOALS = (  # ours, theirs, how it is said, what is wanted of it
+    ("wheel", "python -m build --wheel", "theirs / ours", 3.0),
+    ("release tree", "venv + pip", "theirs / ours", 5.0),
+    ("packages", "plain spec with pip", "theirs / ours", 5.0),
+    ("package of a tree", "nfpm", "ours / theirs", 1.5),
+    ("package of a tree", "nfpm, zstd:7", "ours / theirs", 1.5),
+)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds by the clock, and those of the processor, ours and our children's."""
+
+    clock: float
+    processor: float
 
 
 def main() -> int:
-    """Run the rounds and print a table."""
-    parser = argparse.ArgumentParser(description="Time the building of wheel and release.")
+    """Run the rounds and print tables."""
+    parser = argparse.ArgumentParser(description="Time the building of artifacts, and weigh them.")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as scratch:
         bench = Bench(Path(scratch))
-        bench.prepare()
-        rows: dict[str, list[float]] = {name: [] for name in bench.acts}
+        print(f"{options.rounds} rounds; {bench.packers.versions()}\n")
+        rows: dict[str, list[Spent]] = {name: [] for name in bench.acts}
         for _ in range(options.rounds):
             for name, act in bench.acts.items():
                 bench.change_a_line()
                 bench.clear()
-                rows[name].append(timed(act))
-        report({name: statistics.median(seconds) for name, seconds in rows.items()}, rows)
+                rows[name].append(spent(act()))
+        report(rows)
         bench.sizes()
     return 0
 
@@ -58,24 +80,24 @@ class Bench:
         self.scratch, self.path, self.out = scratch, scratch / "checkout", scratch / "dist"
         self.lines = 0
         self.cache = cache.of_user()
-        self.acts: dict[str, Callable[[], object]] = {
-            "slipway: wheel": lambda: build_wheel(self.path, None, self.out, self.cache),
-            "python -m build: wheel": self.build_by_build,
-            "slipway: release tree": lambda: build_release(self.path, None, self.out, self.cache),
-            "venv + pip: the same": self.install_by_pip,
-        }
-
-    def prepare(self) -> None:
-        """Clone, install the peer, and lay out the wheels that both sides install from."""
         run("git", "clone", "--quiet", ROOT, self.path)
-        run(PYTHON, "-m", "venv", self.scratch / "build")
-        run(self.scratch / "build/bin/pip", "install", "--quiet", "--disable-pip-version-check", "build")
-        build_release(self.path, None, self.out, self.cache)
-        wheels = self.scratch / "wheels"
-        wheels.mkdir()
-        for kept in self.cache.root.glob("wheels-*/*/*.whl"):
-            shutil.copyfile(kept, wheels / kept.name)
-        self.build_by_build()  # so that pip's cache has setuptools
+        self.contract = contract.read(self.path)
+        self.name, self.lock = self.contract.name, self.path / self.contract.lock
+        self.tree()  # so that the cache has the wheels that both sides install from
+        self.packers = Packers(self.cache, scratch)
+        self.packers.build(self.path)  # so that pip's cache has setuptools
+        # Each gives what is timed; what it does before that is not.
+        self.acts: dict[str, Callable[[], Callable[[], object]]] = {
+            "wheel": lambda: self.wheel,
+            "python -m build --wheel": lambda: lambda: self.packers.build(self.path),
+            "release tree": lambda: self.tree,
+            "venv + pip": lambda: lambda: self.packers.install(self.lock, self.wheel()),
+            "packages": lambda: lambda: build_rpms(self.path, None, self.out, self.cache),
+            "plain spec with pip": lambda: lambda: self.packers.spec(self.name, self.lock, self.wheel()),
+            "package of a tree": self.packing,
+            "nfpm": self.packing_by_nfpm,
+            "nfpm, zstd:7": lambda: self.packing_by_nfpm("zstd:7"),
+        }
 
     def change_a_line(self) -> None:
         """Change one line of the application."""
@@ -85,63 +107,92 @@ class Bench:
 
     def clear(self) -> None:
         """Remove what the round before left."""
-        for name in ("dist", "peer", "venv"):
+        for name in ("dist", "peer", "venv", "rpm", "packed"):
             shutil.rmtree(self.scratch / name, ignore_errors=True)
         shutil.rmtree(self.path / "build", ignore_errors=True)
 
-    def build_by_build(self) -> None:
-        """Build the wheel as the Python packaging guide says."""
-        run(self.scratch / "build/bin/python", "-m", "build", "--wheel", "--outdir", self.scratch / "peer", self.path)
+    def wheel(self) -> Path:
+        """Build our wheel; it is counted on both sides, for a release has a new one in it."""
+        return build_wheel(self.path, None, self.out, self.cache)[1]
 
-    def install_by_pip(self) -> None:
-        """Make an environment and install lock and wheel, as a script on a server does."""
-        python, lock = self.scratch / "venv/bin/python", self.path / "packaging/locks/app.txt"
-        build_wheel(self.path, None, self.out, self.cache)  # counted on both sides: a release has a new wheel in it
-        run(PYTHON, "-m", "venv", self.scratch / "venv")
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
-        run(*pip, "--find-links", self.scratch / "wheels", "--require-hashes", "-r", lock)
-        run(*pip, "--no-deps", *self.out.glob("*.whl"))
+    def tree(self) -> ReleaseTree:
+        """Build our release tree."""
+        return build_release(self.path, None, self.out, self.cache)
+
+    def packing(self) -> Callable[[], object]:
+        """Give what makes the package of a tree that lies there, from its description on."""
+        tree = self.tree()
+        (self.scratch / "packed").mkdir()
+        return lambda: packages.build(packages.release_recipe(self.contract, tree), self.scratch / "packed")
+
+    def packing_by_nfpm(self, compression: str = "") -> Callable[[], object]:
+        """Give what lets nfpm pack a tree that lies there."""
+        tree = self.tree()
+        return lambda: self.packers.pack(tree.path, self.name, compression)
 
     def sizes(self) -> None:
-        """Print what each artifact weighs, and what a changed line adds to it."""
-        first = build_release(self.path, None, self.out, self.cache)
+        """Print what each artifact weighs, and what a changed line costs to ship."""
+        first, first_image = self.tree(), self.image()
         self.change_a_line()
-        second = build_release(self.path, None, self.out, self.cache)
-        wheel = build_wheel(self.path, None, self.out, self.cache)[1]
-        packed = archive.build(second, self.out, self.cache)
-        print(f"\n{'wheel':<26} {size(wheel.stat().st_size)}")
-        print(f"{'release tree':<26} {size(total(second))}")
-        print(f"{'archive of it':<26} {size(packed.stat().st_size)}")
+        second, second_image = self.tree(), self.image()
+        wheel = self.wheel().stat().st_size
+        packed = archive.build(second, self.out, self.cache).stat().st_size
+        rpms = [each.path.stat().st_size for each in build_rpms(self.path, None, self.out, self.cache)[1]]
         new = changed(first, second)
-        print(
-            f"one changed line, by sync: {len(new)} files, {size(sum(new.values()))}, and a manifest of "
-            f"{size(len(second.manifest.text))}; by archive: {size(packed.stat().st_size)}"
-        )
+        sent, text = sync.length(new.values()), second.manifest.text.encode()
+        layers = [size for layer in second_image.layers if layer not in first_image.layers for size in layer[1:]]
+        rows = [
+            ("wheel", wheel, f"{size(wheel)}: all of it"),
+            ("release tree", total(second), f"{size(sent + len(text))} by sync: {len(new)} files, and the manifest"),
+            ("archive of it", packed, f"{size(packed)}: all of it"),
+            ("packages", sum(rpms), f"{size(sum(rpms))}: all three"),
+            ("image", second_image.path.stat().st_size, f"{size(sum(layers))}: {len(layers)} layer"),
+        ]
+        print(f"\n{'':<16} {'size':>9}   what one changed line costs to ship")
+        for name, count, cost in rows:
+            print(f"{name:<16} {size(count):>9}   {cost}")
+        app = self.app_layer(second_image)
+        print(f"\npacked by gzip: the manifest {size(len(gzip.compress(text)))}, the image's layer {size(app)}")
+        for compression in ("", "zstd:7"):
+            path = self.packers.pack(second.path, self.name, compression)
+            print(f"nfpm{', ' if compression else ''}{compression}: {size(path.stat().st_size)}")
+
+    def image(self) -> Image:
+        """Build the image on the base of Debian's packages."""
+        with image.base_of(None, self.contract.python, self.cache) as base:
+            return image.build_image(self.path, None, self.out, base, self.contract)
+
+    def app_layer(self, made: Image) -> int:
+        """Say what the layer of the app weighs when it is compressed, as registries keep it."""
+        import tarfile
+
+        with tarfile.open(made.path) as tar:
+            file = tar.extractfile(f"blobs/sha256/{made.layers[-1][0]}")
+            return len(gzip.compress(file.read())) if file else 0
 
 
-def total(tree: release.ReleaseTree) -> int:
+def total(tree: ReleaseTree) -> int:
     """Sum the sizes of a release's files."""
     return sum(entry.get("size", 0) for entry in tree.manifest.data["files"])
 
 
-def changed(first: release.ReleaseTree, second: release.ReleaseTree) -> dict[str, int]:
+def changed(first: ReleaseTree, second: ReleaseTree) -> dict[str, int]:
     """List the contents that a host with the first release lacks of the second."""
     there, wanted = (sync.contents(tree.manifest.data) for tree in (first, second))
     return {sha256: size for sha256, (_, size) in wanted.items() if sha256 not in there}
 
 
-def run(*command: str | Path) -> None:
-    """Run a command that has to succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))}: {done.stderr or done.stdout}")
-
-
-def timed(act: Callable[[], object]) -> float:
+def spent(act: Callable[[], object]) -> Spent:
     """Time a call."""
-    begun = time.monotonic()
+    before, begun = processor(), time.monotonic()
     act()
-    return time.monotonic() - begun
+    return Spent(time.monotonic() - begun, processor() - before)
+
+
+def processor() -> float:
+    """Say how many seconds of a processor we and our children have had."""
+    of = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in of)
 
 
 def size(count: float) -> str:
@@ -149,15 +200,22 @@ def size(count: float) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
-def report(median: dict[str, float], rows: dict[str, list[float]]) -> None:
-    """Print the medians with their spread, then the ratios."""
-    for name, seconds in rows.items():
-        print(f"{name:<26} {median[name]:7.2f} s   ({min(seconds):.2f} to {max(seconds):.2f})")
-    for ours, theirs in (
-        ("slipway: wheel", "python -m build: wheel"),
-        ("slipway: release tree", "venv + pip: the same"),
-    ):
-        print(f"{theirs} / {ours} = {median[theirs] / median[ours]:.1f}")
+def report(rows: dict[str, list[Spent]]) -> None:
+    """Print the medians with their spread, then the ratios and whether each is what we want."""
+    clock = {name: statistics.median(each.clock for each in row) for name, row in rows.items()}
+    cpu = {name: statistics.median(each.processor for each in row) for name, row in rows.items()}
+    print(f"{'':<26} {'clock':>9}                        {'processor':>9}")
+    for name, row in rows.items():
+        spread = f"({min(each.clock for each in row):.2f} to {max(each.clock for each in row):.2f})"
+        print(f"{name:<26} {clock[name]:7.2f} s   {spread:<20} {cpu[name]:7.2f} s")
+    print(f"\n{'':<62} {'clock':>6} {'proc.':>6}   goal")
+    for ours, theirs, said, goal in GOALS:
+        both = [(times[theirs], times[ours]) for times in (clock, cpu)]
+        ratios = [one / two if said == "theirs / ours" else two / one for one, two in both]
+        sign = ">=" if said == "theirs / ours" else "<="
+        met = ratios[0] >= goal if sign == ">=" else ratios[0] <= goal
+        label = f"{theirs} / {ours}" if sign == ">=" else f"{ours} / {theirs}"
+        print(f"{label:<62} {ratios[0]:6.2f} {ratios[1]:6.2f}   {sign} {goal} {'' if met else 'MISSED'}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #   app.txt       what ships in a release
 #   operator.txt  what `fab` and `make release` need
 #   dev.txt       both of them and the tools of the developers
+#   bench.txt     what `make bench-packaging` compares with
 #   salt.txt      Salt as servers get it
 set -eu
 cd "$(dirname "$0")/.."
@@ -21,5 +22,6 @@ compile() { # compile FILE ARG...
 compile app.txt pyproject.toml
 compile operator.txt --group operator -c "$locks/app.txt"
 compile dev.txt pyproject.toml --group operator --group dev -c "$locks/app.txt" -c "$locks/operator.txt"
+compile bench.txt --group bench
 printf 'uv==%s\n' "$(sed -n 's/^uv==\([^ ]*\).*/\1/p' "$locks/operator.txt")" | compile uv.txt -
 compile salt.txt --no-deps --group salt

@@ -5,13 +5,14 @@
 
 import hashlib
 import os
+import re
 import runpy
 import shutil
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deploy.agent import store
@@ -28,8 +29,9 @@ from deploy.artifacts.source import opened
 from deploy.artifacts.source.beside import OURS, Beside, beside
 from deploy.contract import Contract
 
-# docs/decisions/0009-rpms-side-by-side.md has the measurements. One thread: their number is part of the header.
-PAYLOAD = "w5.zstdio"
+# docs/decisions/0009-rpms-side-by-side.md has the measurements. The number of threads is part of the header, so it is
+# said; what they write does not depend on how many processors there are.
+PAYLOAD = "w5T4.zstdio"
 NO_LICENSE = "LicenseRef-Not-Stated"
 
 
@@ -104,7 +106,7 @@ def release_recipe(contract: Contract, tree: ReleaseTree, own: Beside = OURS) ->
     for path in (tree.path / MANIFEST, *sorted(tree.path.glob(f"{MANIFEST}.*"))):  # and its signature, when it has one
         payload[f"{base}/{path.name}"] = Payload(store.PLAIN, path, sha256=digest(path))
     guard = _guard(own, contract.name, tree.version).replace("%", "%%")
-    words |= {"digest": tree.digest, "needs": needs.of_tree(tree.path), "guard": guard}
+    words |= {"digest": tree.digest, "needs": needs.of_tree(tree.path), "guard": guard, "listed": listed(base, payload)}
     spec = units.fill("rpm/release.spec.in", words, own.templates)
     return Recipe(spec, payload, words["epoch"], tree.manifest.data["platform"].partition("-")[2])
 
@@ -113,6 +115,25 @@ def _guard(own: Beside, name: str, version: str) -> str:
     """Give the scriptlet that the agent knows by heart; before it did, the templates had it."""
     path = own.agent / "guard.py"
     return str(runpy.run_path(str(path))["text"](name, version)) if path.is_file() else ""
+
+
+def listed(base: str, payload: Mapping[str, Payload]) -> list[str]:
+    """List a folder and all in it for `%files`, with the modes that are not the default of the spec."""
+    folders = {folder for place in payload for folder in _above(place) if folder.startswith(base)}
+    rows = {folder: f"%dir {_pattern(folder)}" for folder in folders}
+    for place, file in payload.items():
+        own = "" if file.link is not None or file.mode == store.PLAIN else f"%attr({file.mode:04o},root,root) "
+        rows[place] = own + _pattern(place)
+    return [row for _, row in sorted(rows.items())]
+
+
+def _above(place: str) -> list[str]:
+    return [str(folder) for folder in PurePosixPath(place).parents]
+
+
+def _pattern(place: str) -> str:
+    """Name a file as a pattern of rpm's that finds it, whatever it is called: spaces and `%` mean something there."""
+    return re.sub(r"[^A-Za-z0-9_./+@~,:=-]", lambda mark: "?" if mark[0].isascii() else "*", place)
 
 
 def host_recipe(contract: Contract, tree: ReleaseTree, own: Beside = OURS) -> Recipe:
@@ -164,7 +185,7 @@ def make(recipe: Recipe, out: Path, cache: Cache) -> list[Package]:
         entry = None
     if entry is None:
         with cache.adding("rpm", key) as scratch:
-            _build(recipe, scratch)
+            build(recipe, scratch)
         entry = cache.entry("rpm", key)
         assert entry is not None
     return [_put(path, out) for path in sorted(entry.glob("*.rpm"))]
@@ -192,9 +213,10 @@ def _put(path: Path, out: Path) -> Package:
     return Package(target, digest(target), not present)
 
 
-def _build(recipe: Recipe, into: Path) -> None:
+def build(recipe: Recipe, into: Path) -> None:
     """Run rpmbuild on files that are laid out as on a server."""
-    with tempfile.TemporaryDirectory(prefix="slipway-rpm-") as folder:
+    # Beside the result: links to the release, and no copy of what rpmbuild wrote.
+    with tempfile.TemporaryDirectory(prefix=".rpmbuild-", dir=into) as folder:
         top = Path(folder)
         stage(recipe.payload, top / "staged")
         (top / "package.spec").write_text(recipe.spec, encoding="utf-8")
@@ -206,14 +228,23 @@ def _build(recipe: Recipe, into: Path) -> None:
         tools.run(command, top, SOURCE_DATE_EPOCH=str(recipe.epoch))
         made = sorted((top / "made").glob("*.rpm"))
         for path in made:
-            shutil.copyfile(path, into / path.name)
+            path.rename(into / path.name)
             (into / path.name).chmod(0o644)
             os.utime(into / path.name, (recipe.epoch, recipe.epoch))
-        (into / "sums").write_text("".join(f"{digest(path)} {path.name}\n" for path in made))
+        (into / "sums").write_text("".join(f"{digest(into / path.name)} {path.name}\n" for path in made))
+
+
+def _link(source: Path, path: Path) -> None:
+    """Put a file of the release where rpmbuild reads it: as it is, which is quicker than a copy of 80 MB."""
+    try:
+        os.link(source, path)
+    except OSError:  # another file system
+        shutil.copyfile(source, path)
+        os.utime(path, (MTIME, MTIME))
 
 
 def stage(payload: Mapping[str, Payload], root: Path) -> None:
-    """Lay out the files of a package: modes and times pinned, whatever umask and clock say."""
+    """Lay out the files of a package: what is written gets mode and time pinned; what is linked has its time so."""
     root.mkdir()
     for place, file in sorted(payload.items()):
         path = Path(f"{root}{place}")
@@ -223,9 +254,9 @@ def stage(payload: Mapping[str, Payload], root: Path) -> None:
             os.utime(path, (MTIME, MTIME), follow_symlinks=False)
             continue
         if file.source is not None:
-            shutil.copyfile(file.source, path)
-        else:
-            path.write_bytes(file.data)
+            _link(file.source, path)
+            continue
+        path.write_bytes(file.data)
         path.chmod(file.mode)
         os.utime(path, (MTIME, MTIME))
     for directory, _, _ in os.walk(root, topdown=False):

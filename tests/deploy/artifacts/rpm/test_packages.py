@@ -1,9 +1,10 @@
 """The packages say of themselves what a packager expects, and the same commit gives the same bytes."""
 
+import json
 import os
 import shutil
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -26,6 +27,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     rpms.need_tools()
     sample = samples.make(tmp_path_factory.mktemp("shop"))
     sample.edit("pyproject.toml", 'dynamic = ["version"]', 'description = "Sells 100% of it"\ndynamic = ["version"]')
+    sample.write("shop/odd [1] 100% {a} ü.txt", "names that mean something to rpm\n")
     sample.commit()
     sample.git("tag", f"v{VERSION}")
     return sample
@@ -88,11 +90,16 @@ def test_a_release_has_one_scriptlet_in_rpms_own_lua(release: Path) -> None:
     assert not query(release, "--triggers")
 
 
-def test_a_release_is_its_tree_and_nothing_else(release: Path) -> None:
+def test_a_release_is_its_tree_and_nothing_else(release: Path, out: Path) -> None:
     base = f"/opt/{NAME}/releases/{VERSION}"
-    listed = query(release, "--list")
-    assert {path for path in listed if not path.startswith(f"{base}/")} == {base}
-    assert f"{base}/manifest.json" in listed
+    entries = json.loads((out / f"{NAME}-{VERSION}/manifest.json").read_text())["files"]
+    modes = {f"{base}/manifest.json": "100444"}
+    for entry in entries:
+        own = "120777" if "link" in entry else "100555" if int(entry["mode"], 8) & 0o100 else "100444"
+        modes[f"{base}/{entry['path']}"] = own
+    folders = {str(folder) for path in modes for folder in PurePosixPath(path).parents if folder.is_relative_to(base)}
+    listed = query(release, "--qf", "[%{FILEMODES:octal} %{FILENAMES}\\n]")
+    assert listed == [f"{mode} {path}" for path, mode in sorted({**modes, **dict.fromkeys(folders, "40755")}.items())]
     owners = query(release, "--qf", "[%{FILEUSERNAME}:%{FILEGROUPNAME} %{FILEMTIMES}\\n]")
     assert set(owners) == {"root:root 315532800"}
 
