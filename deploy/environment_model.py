@@ -143,6 +143,7 @@ class EnvironmentFile(TomlModel):
     rpm: RpmEntry = RpmEntry()
     signatures: Literal["required", "optional"] = "optional"
     dirty: Literal["allowed", "refused"] = "allowed"
+    confirm: bool = False
     hosts: dict[str, HostEntry] = Field(min_length=1)
     ssh: SshEntry = SshEntry()
     balancer: BalancerEntry

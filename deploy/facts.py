@@ -186,8 +186,11 @@ def _deployer(lease: Mapping[str, Any] | None) -> str:
     if lease and lease.get("problem"):
         return f"nobody can tell: {lease['problem']}"
     owner = (lease or {}).get("owner")
-    if not owner:
-        return ""
+    return holder(owner) if owner else ""
+
+
+def holder(owner: Mapping[str, Any]) -> str:
+    """Name who holds a lease: a deployer, or a person who wants none."""
     who, host, pid, rollout = (owner.get(key, "unknown") for key in ("who", "host", "pid", "rollout"))
     doing = f"who locked it: {owner['why']}" if "why" in owner else f"process {pid}, rollout {rollout}"
     return f"{who}@{host}, {doing}"

@@ -143,7 +143,7 @@ class Hosts:
         self.begin(self.balancers)
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(self._servers)
-            statuses, errors = self.attempt(_status, self.agents)
+            statuses, errors = self.attempt(status_of, self.agents)
         if not statuses and all(getattr(error, "code", "") == ssh_failures.NO_AGENT for error in errors.values()):
             raise self._not_set_up(list(errors))
         servers, problem = asked.result()
@@ -201,7 +201,7 @@ class Hosts:
             list(pool.map(Agent.close, agents))
 
 
-def _status(name: str, agent: Agent) -> dict[str, Any]:
+def status_of(name: str, agent: Agent) -> dict[str, Any]:
     """Ask for the facts, and how far the host's clock is from ours: 0 when the answer was made meanwhile."""
     asked = time.time()
     status = agent.call("status", releases=True)

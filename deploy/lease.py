@@ -94,6 +94,38 @@ def hold(hosts: Hosts, rollout: str) -> Iterator[Lease]:
         tokens.clear()
 
 
+def lock(hosts: Hosts, why: str, ttl: float) -> None:
+    """Hold the lease without a deployer, for `ttl` seconds: whoever comes is told why.
+
+    Raises: LeaseHeld; AgentGone.
+    """
+    me = {"who": getpass.getuser(), "host": socket.gethostname(), "why": why}
+    hosts.begin(hosts.leased)
+    try:
+        _acquire(hosts, me, ttl)
+    except SlipwayError:
+        free(hosts, {host: {"token": token} for host, token in hosts.tokens.items()})
+        raise
+
+
+def held(hosts: Hosts) -> dict[str, dict[str, Any]]:
+    """Ask every host who holds its lease; give those that somebody holds. One that is gone forgets it by itself.
+
+    Raises: AgentGone when no host answers.
+    """
+    hosts.begin(hosts.leased)
+    answers, errors = hosts.attempt(lambda host, agent: agent.call("lease", action="show"), hosts.leased)
+    if not answers:
+        raise hosts.together(errors)
+    return {host: answer["lease"] for host, answer in answers.items() if answer["held"]}
+
+
+def free(hosts: Hosts, held: Mapping[str, Mapping[str, Any]]) -> None:
+    """Free the lease where somebody holds it under the number that was found."""
+    agents = {host: agent for host, agent in hosts.leased.items() if host in held}
+    hosts.each(lambda host, agent: agent.call("lease", action="release", token=held[host]["token"]), agents)
+
+
 def _acquire(hosts: Hosts, me: Mapping[str, Any], ttl: float) -> None:
     def take(host: str, agent: Agent) -> None:
         hosts.tokens[host] = _take(agent, me, ttl)

@@ -45,8 +45,11 @@ def host_problems(hosts: Sequence[Host], manifest: Mapping[str, Any], *, shared_
     return problems
 
 
-def server_problems(environment: Environment, hosts: Sequence[Host], agent: str) -> list[str]:
-    """List what forbids a rollout on these servers as they are set up; `agent` is the version that we speak with."""
+def server_problems(environment: Environment, hosts: Sequence[Host], agent: str, *, balanced: bool = True) -> list[str]:
+    """List what forbids a rollout on these servers as they are set up.
+
+    `agent` is the version that we speak with; not `balanced` means that nobody could ask the load balancer.
+    """
     mend, problems = f"-> fab highstate:{environment.name}", []
     for host in hosts:
         if host.agent != agent:
@@ -59,7 +62,7 @@ def server_problems(environment: Environment, hosts: Sequence[Host], agent: str)
                 f"{host.name}: its clock is {abs(host.skew):.1f} s {'ahead of' if host.skew > 0 else 'behind'} ours, "
                 f"expected at most {SKEW:.0f} s -> timedatectl, over there and here"
             )
-        if host.server is None:
+        if balanced and host.server is None:
             problems.append(f"{host.name}: the load balancer knows no such server {mend}")
     return problems
 

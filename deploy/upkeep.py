@@ -16,8 +16,10 @@ def plan_restart(hosts: Sequence[Host], target: Target, policy: Policy, only: Co
     if problems:
         return Plan(target, problems=tuple(problems))
     todo = [host for host in hosts if not only or host.name in only]
-    turns = batches(sorted(todo, key=lambda h: h.in_service), hosts, policy)
-    groups = [
+    idle = tuple(_restart(host, drain=False) for host in todo if not host.in_service)
+    turns = batches([host for host in todo if host.in_service], hosts, policy)
+    groups = [Group("without users", idle)] if idle else []
+    groups += [
         Group(f"batch {number} of {len(turns)}", tuple(_restart(host, drain=drain) for host in batch))
         for number, (batch, drain) in enumerate(turns, 1)
     ]

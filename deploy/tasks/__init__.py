@@ -14,15 +14,15 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from deploy.tasks import logs, rollouts, run, salt, secrets, setup, status, verify
+from deploy.tasks import locks, logs, look, rollouts, run, salt, secrets, setup, status, upkeep, verify
 
 ENVIRONMENTS = Path(__file__).parent.parent / "environments"
 
 # What `fab` offers for each environment, by what one wants to do. `fab --list` shows it in this order.
 GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Roll out": (rollouts.plan, rollouts.deploy, rollouts.rollback),
-    "Look": (status.status, status.releases, logs.logs, verify.verify),
-    "Act on it": (run.run,),
+    "Look": (status.status, status.releases, look.history, logs.logs, verify.verify, look.doctor),
+    "Act on it": (run.run, upkeep.restart, upkeep.drain, upkeep.restore, upkeep.prune, locks.lock, locks.unlock),
     "Set up, take away": (setup.bootstrap, salt.highstate, salt.pillar, secrets.secrets, setup.destroy),
 }
 TASKS: tuple[Callable[..., Any], ...] = tuple(function for group in GROUPS.values() for function in group)

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -92,6 +92,47 @@ def only(hosts: Hosts, host: str) -> None:
         raise SlipwayError(f'unknown host "{host}"{nearest(host, known)}', hint=f"hosts: {', '.join(known)}")
     if host:
         hosts.agents = {host: hosts.agents[host]}
+
+
+def hosts_named(settings: Environment, text: str) -> list[str]:
+    """Read names of web hosts, separated by commas.
+
+    Raises: SlipwayError with the nearest name of one that is none.
+    """
+    names, known = [name.strip() for name in text.split(",") if name.strip()], list(settings.web)
+    for name in names:
+        if name not in known:
+            raise SlipwayError(f'unknown host "{name}"{nearest(name, known)}', hint=f"hosts: {', '.join(known)}")
+    return names
+
+
+def confirm(settings: Environment, what: str, *, yes: bool, always: bool = False) -> None:
+    """Ask before something is done to an environment whose file says `confirm = true`, or `always`.
+
+    Raises: SlipwayError when the answer is another than the environment's name, or there is nobody to ask.
+    """
+    if yes or not (always or settings.file.confirm):
+        return
+    said = f"{settings.name} ({settings.url}): {what}"
+    if not sys.stdin.isatty():
+        raise SlipwayError(f"{said}? There is no terminal to ask on; nothing was touched", hint="--yes says yes")
+    sys.stderr.write(f"{said}?\nType {settings.name} to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != settings.name:
+        raise SlipwayError("that was no yes; nothing was touched")
+
+
+def report(act: Callable[[Any], Any], *, as_json: bool) -> None:
+    """Carry a rollout out, tell about it as it goes, and leave with its exit code."""
+    from deploy.report import reporter
+
+    tell = reporter(as_json=as_json)
+    try:
+        outcome = act(tell)
+    finally:
+        tell.close()
+    tell.outcome(outcome)
+    leave(outcome.exit)
 
 
 def without_digest(entry: dict[str, Any]) -> dict[str, Any]:

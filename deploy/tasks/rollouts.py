@@ -6,6 +6,7 @@ from typing import Any
 
 VERSION_HELP = "a version in dist/; by default the one of this checkout"
 JSON_HELP = "machine-readable output"
+YES_HELP = "don't ask, where the environment file says confirm = true"
 
 
 def plan(c: Any, environment: str, version: str = "", out: str = "", json: bool = False) -> None:
@@ -34,7 +35,7 @@ def plan(c: Any, environment: str, version: str = "", out: str = "", json: bool 
     common.leave(Exit.NOTHING_TO_DO if decided.is_empty else Exit.OK)
 
 
-def deploy(c: Any, environment: str, version: str = "", plan: str = "", json: bool = False) -> None:
+def deploy(c: Any, environment: str, version: str = "", plan: str = "", yes: bool = False, json: bool = False) -> None:
     """Roll a release and the wanted variables out to ENV, without losing a request."""
     from pathlib import Path
 
@@ -44,10 +45,11 @@ def deploy(c: Any, environment: str, version: str = "", plan: str = "", json: bo
     settings, contract = common.open_environment(environment)
     announced = saved_plan.read(Path(plan)) if plan else None
     release = _release(version or (announced.version if announced else ""))
-    _report(lambda reporter: rollout.deploy(settings, contract, release, reporter, announced), as_json=json)
+    common.confirm(settings, f"roll out {release.version}", yes=yes)
+    common.report(lambda reporter: rollout.deploy(settings, contract, release, reporter, announced), as_json=json)
 
 
-def rollback(c: Any, environment: str, to: str = "", json: bool = False) -> None:
+def rollback(c: Any, environment: str, to: str = "", yes: bool = False, json: bool = False) -> None:
     """Bring ENV back to the generation before, or to another: code and variables together."""
     from deploy import rollout
     from deploy.errors import SlipwayError
@@ -56,7 +58,10 @@ def rollback(c: Any, environment: str, to: str = "", json: bool = False) -> None
     if to and not to.isdigit():
         raise SlipwayError(f"--to: expected the number of a generation, got {to!r}", hint=f"fab releases:{environment}")
     settings, contract = common.open_environment(environment)
-    _report(lambda reporter: rollout.rollback(settings, contract, int(to) if to else None, reporter), as_json=json)
+    common.confirm(settings, f"go back to generation {to}" if to else "go back to the generation before", yes=yes)
+    common.report(
+        lambda reporter: rollout.rollback(settings, contract, int(to) if to else None, reporter), as_json=json
+    )
 
 
 plan.help = {  # type: ignore[attr-defined]
@@ -67,9 +72,14 @@ plan.help = {  # type: ignore[attr-defined]
 deploy.help = {  # type: ignore[attr-defined]
     "version": VERSION_HELP,
     "plan": "do what this file says, or nothing when what it rests on has moved",
+    "yes": YES_HELP,
     "json": JSON_HELP + ", a line for each event",
 }
-rollback.help = {"to": "number of a generation; `fab releases:ENV` lists them", "json": JSON_HELP}  # type: ignore[attr-defined]
+rollback.help = {  # type: ignore[attr-defined]
+    "to": "number of a generation; `fab releases:ENV` lists them",
+    "yes": YES_HELP,
+    "json": JSON_HELP,
+}
 
 
 def _release(version: str) -> Any:
@@ -78,16 +88,3 @@ def _release(version: str) -> Any:
     from deploy.tasks.common import ROOT
 
     return artifacts.find_release(ROOT / "dist", version or versions.current(ROOT).text)
-
-
-def _report(act: Any, *, as_json: bool) -> None:
-    from deploy.report import reporter
-    from deploy.tasks import common
-
-    tell = reporter(as_json=as_json)
-    try:
-        outcome = act(tell)
-    finally:
-        tell.close()
-    tell.outcome(outcome)
-    common.leave(outcome.exit)

@@ -93,8 +93,11 @@ def releases(c: Any, environment: str, json: bool = False) -> None:
 def _verdict(environment: str, url: str, observed: list[Any]) -> str:
     running = {h.current for h in observed}
     out = [h.name for h in observed if not h.in_service]
+    drained = [h.name for h in observed if h.serving and h.server and h.server.admin != "ready"]
     if running == {None}:
         return f"nothing is deployed yet -> fab deploy:{environment}"
+    if out and out == drained and len(running) == 1:
+        return f"taken out of service: {', '.join(out)} -> fab restore:{environment} puts them back"
     if out or len(running) > 1:
         why = f"not in service: {', '.join(out)}" if out else "hosts run different generations"
         return f"{why} -> fab deploy:{environment} puts it right"

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.balancer import Balancer, BalancerError, unix_sender
+from deploy.balancer import Balancer, BalancerError, together, unix_sender
 from deploy.environment import Environment
 from deploy.environment_model import BalancerEntry, EnvironmentFile, HostEntry
+from deploy.facts import Server
 from deploy.haproxy import HaproxyError, ensure, render
 from tests.support.contracts import minimal
 from tests.support.ports import free_ports
@@ -173,6 +174,35 @@ def test_no_haproxy_is_an_error_that_names_the_socket(tmp_path: Path) -> None:
     assert not gone.answers()
     with pytest.raises(BalancerError, match=r"no answer on .*admin\.sock: No such file"):
         gone.servers()
+
+
+ONE = Server("web1", "ready", up=True, proven=True, sessions=2, check="L7OK", address="10.0.0.21:8000")
+
+
+def test_two_load_balancers_see_a_server_as_one() -> None:
+    """In service, or free of users, only where both say so."""
+    other = replace(ONE, admin="drain", up=False, sessions=3, check="L4CON", address="10.0.0.22:8000")
+    both = together(ONE, other)
+    assert (both.admin, both.up, both.proven, both.sessions) == ("drain", False, True, 5)
+    assert (both.check, both.address) == ("L7OK, L4CON", "10.0.0.21:8000, 10.0.0.22:8000")
+    assert together(ONE, replace(ONE, admin="maint", sessions=0)) == replace(ONE, admin="maint")
+    assert together(replace(ONE, admin="maint"), replace(ONE, admin="drain")).admin == "maint"
+    assert together(ONE, ONE) == replace(ONE, sessions=4)
+
+
+def test_several_load_balancers_are_all_set_and_all_asked(balancer: Balancer, environment: Environment) -> None:
+    send = unix_sender(environment.directory / "lb" / "run" / "admin.sock")
+    said: list[str] = []
+
+    def counted(*commands: str, change: bool = False) -> list[str]:
+        said.extend(commands if change else ())
+        return send(*commands, change=change)
+
+    two = Balancer(minimal().name, counted, counted)
+    two.set_state("web1", "drain")
+    assert said == ["set server sample/web1 state drain"] * 2
+    assert two.server("web1").admin == "drain"
+    assert two.answers()
 
 
 def reloaded(environment: Environment, **balancer: object) -> Environment:

@@ -11,10 +11,17 @@ import pytest
 
 from deploy.environment import read
 from deploy.environment_model import MigrateEntry
-from deploy.facts import Host, Lack
-from deploy.preflight import host_problems, migrate_problems, variable_problems
+from deploy.facts import Host, Lack, Server
+from deploy.preflight import (
+    host_problems,
+    migrate_problems,
+    release_problems,
+    server_problems,
+    variable_problems,
+)
 from deploy.secret import Secret
 from deploy.variables import Variables
+from tests.support.environments import SERVERS, written
 
 MANIFEST: dict[str, Any] = {
     "platform": "linux-x86_64",
@@ -46,6 +53,41 @@ def test_every_problem_of_every_host_is_reported() -> None:
         "web2: expected /usr/bin/python3.11 (Python 3.11), it has 3.9",
         "web3: expected 350 MB of free disk, it has 1 MB",
     ]
+
+
+SERVER = replace(FINE, agent="0.1.0+abc", server=Server("web1", "ready", up=True))
+TROUBLES: dict[str, tuple[dict[str, Any], str]] = {
+    "another agent": ({"agent": "0.1.0+old"}, "releasectl is another version (0.1.0+old, not 0.1.0+abc) -> fab high"),
+    "an agent that does not say": ({"agent": ""}, "releasectl is another version (unknown, not 0.1.0+abc)"),
+    "no units": ({"lacking": ("a.socket", "a.service")}, "not installed: a.socket, a.service -> fab highstate:prod"),
+    "a fast clock": ({"skew": 3.44}, "its clock is 3.4 s ahead of ours, expected at most 2 s -> timedatectl"),
+    "a slow clock": ({"skew": -60.0}, "its clock is 60.0 s behind ours"),
+    "no such server": ({"server": None}, "the load balancer knows no such server -> fab highstate:prod"),
+}
+
+
+def test_a_server_as_it_should_be_has_no_problem(tmp_path: Path) -> None:
+    assert server_problems(written(tmp_path), [SERVER, replace(SERVER, skew=1.9)], "0.1.0+abc") == []
+    unasked = [replace(SERVER, server=None)]
+    assert server_problems(written(tmp_path), unasked, "0.1.0+abc", balanced=False) == []
+
+
+@pytest.mark.parametrize(("changes", "says"), TROUBLES.values(), ids=TROUBLES)
+def test_what_is_wrong_with_a_server_says_what_to_type(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    (problem,) = server_problems(written(tmp_path), [replace(SERVER, **changes)], "0.1.0+abc")
+    assert problem.startswith(f"web1: {says}")
+
+
+@pytest.mark.parametrize(
+    ("rule", "dirty", "refused"), [("refused", True, 1), ("refused", False, 0), ("allowed", True, 0)]
+)
+def test_changes_that_nobody_committed_stay_out_where_the_environment_says_so(
+    tmp_path: Path, rule: str, dirty: bool, refused: int
+) -> None:
+    environment = written(tmp_path, f'dirty = "{rule}"\n{SERVERS}')
+    problems = release_problems(environment, {"version": "1.0", "dirty": dirty})
+    assert len(problems) == refused
+    assert all("release 1.0 has changes that nobody committed" in problem for problem in problems)
 
 
 @pytest.fixture

@@ -1,0 +1,87 @@
+"""Restarts, drains and restores: decided from facts, as data, each with its no-op twin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deploy.facts import Generation, Host, Process, Server
+from deploy.plan import Plan, Policy, Target
+from deploy.upkeep import plan_drain, plan_restart, plan_restore
+
+NOW = Generation(3, "3.0", "d3", "e3", activated=1.0)
+TARGET = Target(3, "3.0", "d3", "e3")
+
+
+def host(name: str, admin: str = "ready", **changes: object) -> Host:
+    """Make a host that serves generation 3."""
+    made = Host(
+        name,
+        "",
+        generations=(NOW,),
+        current=3,
+        processes=(Process(3, 1, ready=True),),
+        server=Server(name, admin, up=True),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+HOSTS = [host("web1"), host("web2"), host("web3")]
+
+
+def lanes(plan: Plan) -> list[list[str]]:
+    """Write a plan: groups of lanes."""
+    assert not plan.problems
+    return [[" ".join(f"{s.kind}" for s in lane) + f" {lane[0].host}" for lane in g.lanes] for g in plan.groups]
+
+
+def test_a_restart_takes_each_host_in_turn_and_drains_it() -> None:
+    turn = "drain restart ready restore"
+    assert lanes(plan_restart(HOSTS, TARGET, Policy(canary=1, batch=2))) == [
+        [f"{turn} web1"],
+        [f"{turn} web2", f"{turn} web3"],
+    ]
+
+
+def test_a_restart_of_one_host_leaves_the_others_alone() -> None:
+    assert lanes(plan_restart(HOSTS, TARGET, Policy(), ["web2"])) == [["drain restart ready restore web2"]]
+
+
+def test_at_the_floor_a_restart_does_without_draining() -> None:
+    assert lanes(plan_restart(HOSTS[:1], TARGET, Policy())) == [["restart ready web1"]]
+    assert lanes(plan_restart([host("web1"), host("web2", "maint")], TARGET, Policy(floor=1))) == [
+        ["restart ready web2"],
+        ["restart ready web1"],
+    ], "a host without users goes first, and stays out of service"
+
+
+def test_a_restart_is_of_one_generation() -> None:
+    plan = plan_restart([host("web1"), host("web2", current=2)], TARGET, Policy())
+    assert plan.problems == ("web2 does not run generation 3",)
+
+
+def test_what_is_drained_leaves_the_floor_in_service() -> None:
+    assert lanes(plan_drain(HOSTS, TARGET, Policy(floor=1), ["web1", "web3"])) == [["drain web1", "drain web3"]]
+    refused = plan_drain(HOSTS, TARGET, Policy(floor=2), ["web1", "web3"])
+    assert refused.problems == ("1 would be left in service, and rollout.floor is 2",)
+    assert plan_drain(HOSTS[:1], TARGET, Policy(floor=0), ["web1"]).problems, "nobody drains the last one"
+
+
+def test_what_is_out_is_not_drained_again_and_what_is_draining_is() -> None:
+    assert plan_drain([host("web1"), host("web2", "maint")], TARGET, Policy(), ["web2"]).is_empty
+    assert lanes(plan_drain([host("web1"), host("web2", "drain")], TARGET, Policy(), ["web2"])) == [["drain web2"]]
+
+
+def test_what_is_out_comes_back_and_the_rest_is_left_alone() -> None:
+    out = [host("web1"), host("web2", "maint"), host("web3", "drain")]
+    assert lanes(plan_restore(out, TARGET, Policy())) == [["ready restore web2", "ready restore web3"]]
+    assert lanes(plan_restore(out, TARGET, Policy(), ["web3"])) == [["ready restore web3"]]
+    assert plan_restore(HOSTS, TARGET, Policy()).is_empty
+
+
+def test_what_does_not_serve_what_all_serve_stays_out() -> None:
+    old = host("web2", "maint", current=2)
+    dead = host("web3", "maint", processes=())
+    assert plan_restore([host("web1"), old, dead], TARGET, Policy()).problems == (
+        "web2 does not serve generation 3",
+        "web3 does not serve generation 3",
+    )

@@ -1,0 +1,93 @@
+"""What an operator does besides rolling out: drain, restore, restart, lock, look back, clear up."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from deploy.artifacts import ReleaseTree
+from tests.local.conftest import Site
+
+
+def test_a_drained_host_gets_nobody_until_it_is_restored(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+    site.fab("drain:local", "--host", "web2")
+    assert "already" not in site.fab("drain:local", "--host", "web2", expect=10).err
+    host = site.status()["web2"]
+    assert host.server
+    assert (host.server.admin, host.serving, host.in_service) == ("maint", True, False)
+    assert "taken out of service: web2" in site.fab("status:local").out
+    refused = site.fab("drain:local", "--host", "web1", expect=2)
+    assert "0 would be left in service" in refused.err
+    site.fab("restore:local")
+    assert site.status()["web2"].in_service
+    site.fab("restore:local", expect=10)
+
+
+def test_a_restart_makes_new_processes_and_loses_no_request(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+    before = site.pids()
+    with site.traffic(clients=8, rate=80.0) as probed:
+        done = json.loads(site.fab("restart:local", "--json").out.splitlines()[-1])
+    assert done["exit"] == 0
+    after = site.pids()
+    assert all(not set(before[name]) & set(after[name]) for name in before)
+    assert probed[0].failed == 0, probed[0]
+    assert site.versions() == {base.version}
+
+
+def test_a_locked_environment_is_nobodys_until_it_is_unlocked(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+    site.fab("lock:local", "--why", "an audit", "--hours", "0.5")
+    refused = site.fab("restart:local", expect=3)
+    assert "has locked it: an audit" in refused.err
+    assert "who locked it: an audit" in site.fab("status:local").out
+    examined = site.fab("doctor:local", expect=20)
+    assert re.search(r"lease +PROBLEM  held by .* an audit -> wait, or .*fab unlock:local", examined.out)
+    site.fab("unlock:local")
+    site.fab("unlock:local", expect=10)
+    assert "local is ready for a rollout" in site.fab("doctor:local").out
+
+
+def test_what_was_done_is_in_the_history(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:
+    site.ensure(base)
+    site.deploy(newer)
+    site.fab("rollback:local")
+    listed = json.loads(site.fab("history:local", "--lines", "2", "--json").out)["rollouts"]
+    assert [(e["task"], e["version"], e["outcome"]) for e in listed] == [
+        ("rollback", base.version, "ok"),
+        ("deploy", newer.version, "ok"),
+    ]
+    assert all(e["seconds"] > 0 and e["hosts"] == ["web1", "web2"] and "@" in e["by"] for e in listed)
+    rows = site.fab("history:local", "--lines", "1").out.splitlines()
+    assert rows[0].split() == ["when", "who", "what", "version", "generation", "took", "outcome"]
+    assert len(rows) == 2
+
+
+def test_old_releases_are_removed_when_asked(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:
+    site.ensure(base)
+    site.ensure(newer)
+    site.fab("prune:local", "--keep", "1")
+    site.fab("prune:local", "--keep", "1", expect=10)
+    assert len(site.status()["web1"].generations) == 1
+    site.fab("rollback:local", expect=2)
+    assert site.versions() == {newer.version}
+
+
+@pytest.mark.parametrize("task", ["rollback", "drain"])
+def test_where_the_file_says_so_nothing_is_done_without_a_yes(site: Site, base: ReleaseTree, task: str) -> None:
+    site.ensure(base)
+    options = ["--host", "web2"] if task == "drain" else []
+    with site.edited('transport = "local"', 'transport = "local"\nconfirm = true'):
+        refused = site.fab(f"{task}:local", *options, expect=2)
+    assert "There is no terminal to ask on; nothing was touched" in refused.err
+    assert "--yes" in refused.err
+    assert site.status()["web2"].in_service
+
+
+def test_hosts_that_are_none_are_named(site: Site) -> None:
+    assert "unknown host \"wep2\"; did you mean 'web2'?" in site.fab("drain:local", "--host", "wep2", expect=2).err
+    assert "expected --host" in site.fab("drain:local", expect=2).err
+    assert "--hours: expected" in site.fab("lock:local", "--hours", "25", expect=2).err
