@@ -178,6 +178,16 @@ class Site:
             os.kill(pid, signal.SIGKILL)
 
 
+@contextmanager
+def stopped(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Hold a deployer in the middle of its work meanwhile, however fast it is."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 def processes_in(directory: Path) -> list[int]:
     """Find the processes whose working directory is in an environment's: all that it runs."""
     found = []

@@ -13,7 +13,8 @@ import urllib.request
 from pathlib import Path
 
 from deploy.artifacts import ReleaseTree
-from tests.local.conftest import HOSTS, Site
+from tests.deploy.agent import kit
+from tests.local.conftest import HOSTS, Site, stopped
 from tests.support.ports import free_ports
 
 
@@ -73,7 +74,7 @@ def test_a_database_that_is_gone_is_made_again_once_nothing_is_ready(site: Site,
     for pids in site.pids().values():
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-    time.sleep(1.5)  # workers of a killed master last a second
+    kit.eventually(lambda: not any(site.pids().values()), seconds=30)  # workers of a killed master last a second
     done = site.deploy(base)
     assert {"migrate", "seed"} <= {e["step"]["kind"] for e in done.events if e["event"] == "end"}
     with urllib.request.urlopen(f"{site.url}/goods?q=banana", timeout=10) as answer:
@@ -154,10 +155,12 @@ def test_destroy_waits_for_nobody_but_refuses_while_a_deployer_is_at_work(
     site: Site, base: ReleaseTree, newer: ReleaseTree
 ) -> None:
     site.ensure(base)
-    deployer = site.start("deploy:local", "--version", newer.version, "--json")
-    assert deployer.stdout
-    json.loads(deployer.stdout.readline())
-    refused = [site.fab(task, expect=None) for task in ("destroy:local", "bootstrap:local")]
+    with site.edited("keep = 5", "keep = 5\nlease = 600"):
+        deployer = site.start("deploy:local", "--version", newer.version, "--json")
+        assert deployer.stdout
+        json.loads(deployer.stdout.readline())
+    with stopped(deployer):
+        refused = [site.fab(task, expect=None) for task in ("destroy:local", "bootstrap:local")]
     deployer.communicate()
     assert [r.code for r in refused] == [3, 3]
     assert deployer.returncode == 0

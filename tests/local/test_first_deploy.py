@@ -33,7 +33,7 @@ def test_the_first_deploy_is_finished_by_the_same_command_wherever_it_was_killed
     files = {f["sha256"]: f["size"] for f in base.manifest.data["files"] if "sha256" in f}
     assert sent == (len(files), sum(files.values()))
     for kind in ("stage", "trial", "migrate", "seed", "switch"):
-        kill_at(empty, empty.start("deploy:local", "--version", base.version, "--json"), kind, "web1")
+        assert kill_at(empty.start("deploy:local", "--version", base.version, "--json"), kind, "web1")
     done = empty.deploy(base, expect=None)
     assert done.code in (0, 10), "the agents may have finished the switch on their own"
     assert [e["step"]["kind"] for e in done.events if e["event"] == "end"].count("stage") == 0, "it goes on, not anew"

@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
 from deploy.artifacts import ReleaseTree
-from tests.local.conftest import HOSTS, Site, processes_in
+from tests.deploy.agent import kit
+from tests.local.conftest import HOSTS, Site, processes_in, stopped
 
 # Each kind of step of a rollout that sends nothing and migrates nothing, on each host.
 POINTS = [
@@ -22,8 +22,8 @@ POINTS = [
 ]
 
 
-def kill_at(site: Site, process: subprocess.Popen[str], kind: str, host: str) -> None:
-    """Let `fab` run until the step begins, and kill it and nothing else."""
+def kill_at(process: subprocess.Popen[str], kind: str, host: str) -> bool:
+    """Let `fab` run until the step begins, and kill it and nothing else; False when it had ended by then."""
     assert process.stdout
     for line in process.stdout:
         event = json.loads(line)
@@ -33,35 +33,42 @@ def kill_at(site: Site, process: subprocess.Popen[str], kind: str, host: str) ->
         raise AssertionError(f"the rollout ended before {kind} on {host}: {process.stderr and process.stderr.read()}")
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    return process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.timeout(400)
 def test_the_same_command_again_converges_and_no_request_fails(site: Site, base: ReleaseTree) -> None:
     site.ensure(base)
     level = 'LOG_LEVEL = "INFO"'
+    killed: list[tuple[str, str]] = []
     with site.traffic(clients=8, rate=60.0) as probed:
-        for number, (kind, host) in enumerate(POINTS):
+        for number in range(4 * len(POINTS)):
+            kind, host = POINTS[len(killed)]
             # Another variable, so that there is a new generation to stage and to try each time.
             with site.edited(level, f'{level}\nROUND = "{number}"'):
-                kill_at(site, site.start("deploy:local", "--version", base.version, "--json"), kind, host)
+                if kill_at(site.start("deploy:local", "--version", base.version, "--json"), kind, host):
+                    killed.append((kind, host))
                 assert site.deploy(base, expect=None).code in (0, 10), f"after a kill at {kind} on {host}"
                 for name, seen in site.status().items():
                     where = f"{name} after a kill at {kind} on {host}"
                     assert f"ROUND={number}" in (site.root(name) / "current" / "env").read_text(), where
                     assert seen.in_service, where
                     assert len(seen.processes) == 1, where
-        with site.edited(level, f'{level}\nROUND = "{len(POINTS) - 1}"'):
-            site.deploy(base, expect=10)
+                if killed == POINTS:
+                    site.deploy(base, expect=10)
+                    break
+    assert killed == POINTS
     assert probed[0].failed == 0, probed[0]
 
 
 def test_a_second_deployer_is_told_who_is_at_work(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:
     site.ensure(base)
-    first = site.start("deploy:local", "--version", newer.version, "--json")
-    assert first.stdout
-    json.loads(first.stdout.readline())  # the plan: it holds the lease
-    second = site.deploy(base, expect=None)
+    with site.edited("keep = 5", "keep = 5\nlease = 600"):
+        first = site.start("deploy:local", "--version", newer.version, "--json")
+        assert first.stdout
+        json.loads(first.stdout.readline())  # the plan: it holds the lease
+    with stopped(first):
+        second = site.deploy(base, expect=None)
     first.communicate()
     assert second.code == 3
     assert f"is deploying (process {first.pid}" in second.err
@@ -106,9 +113,8 @@ def test_everything_killed_comes_back_with_bootstrap(site: Site, base: ReleaseTr
     failed = site.deploy(base, expect=2)
     assert "bootstrap:local" in failed.err
     site.fab("bootstrap:local")
-    deadline = time.monotonic() + 20
-    while "all in service" not in site.fab("status:local").out:
-        assert time.monotonic() < deadline
+    kit.eventually(lambda: all(host.in_service for host in site.status().values()), seconds=60)
+    assert "all in service" in site.fab("status:local").out
     site.deploy(base, expect=10)
 
 
