@@ -238,7 +238,7 @@ def children(pid: int) -> list[int]:
 
 def with_a_file(recipe: Recipe) -> Recipe:
     place = "/etc/sudoers.d/oops"
-    spec = recipe.spec.replace("%defattr(-,root,root,-)\n", f"%defattr(-,root,root,-)\n{place}\n")
+    spec = f"{recipe.spec}\n{place}\n"
     return replace(recipe, spec=spec, payload={**recipe.payload, place: Payload(0o440, data=b"ALL\n")})
 
 

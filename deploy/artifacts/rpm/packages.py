@@ -3,6 +3,7 @@
 `<name>-release-<version>` is the release tree; `<name>-host` is what a server needs beside it; `<name>` brings both.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -236,11 +237,12 @@ def build(recipe: Recipe, into: Path) -> None:
 
 def _link(source: Path, path: Path) -> None:
     """Put a file of the release where rpmbuild reads it: as it is, which is quicker than a copy of 80 MB."""
-    try:
-        os.link(source, path)
-    except OSError:  # another file system
-        shutil.copyfile(source, path)
-        os.utime(path, (MTIME, MTIME))
+    if source.stat().st_mtime == MTIME:
+        with contextlib.suppress(OSError):  # another file system
+            os.link(source, path)
+            return
+    shutil.copyfile(source, path)
+    os.utime(path, (MTIME, MTIME))
 
 
 def stage(payload: Mapping[str, Payload], root: Path) -> None:
