@@ -43,6 +43,7 @@ missing_for_images() {
         return 0
     fi
     [ "${BASE:-}" ] || command -v mmdebstrap >/dev/null || echo mmdebstrap
+    [ "$group" != dev ] || command -v docker-compose >/dev/null || echo docker-compose # compose.yaml is run by its tests
 }
 
 # Machines have mounts, network and processes of their own, which only root can give them; others skip those tests.
