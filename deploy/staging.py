@@ -6,7 +6,7 @@ What a host has already is put right in the form in which it came there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,10 +79,17 @@ class Supply:
         return "image" if there.form == "image" else "tree"
 
     def _form(self, kind: str) -> Form:
-        forms: dict[str, Callable[[], Form]] = {"tree": lambda: Tree(self.release), "rpm": self._rpm}
+        forms: dict[str, Callable[[], Form]] = {"tree": self._tree, "rpm": self._rpm}
         if kind not in forms:
             raise StagingError(f"releases can't be deployed as {kind} yet", hint='artifact = "tree" or "rpm"')
         return forms[kind]()
+
+    def _tree(self) -> Form:
+        return Tree(self.release, self._archives if self.environment.remote else None)
+
+    @cached_property
+    def _archives(self) -> sync.Archives:
+        return sync.Archives(self.release.path, sync.contents(self.release.manifest.data))
 
     def _rpm(self) -> Form:
         return Rpm(self.release, None if self.environment.file.rpm.source == "repository" else self._package)
@@ -94,9 +101,10 @@ class Supply:
 
 @dataclass(frozen=True)
 class Tree:
-    """Files, content-addressed: no host gets what it has."""
+    """Files, content-addressed: no host gets what it has. They travel compressed where there are `archives`."""
 
     release: ReleaseTree
+    archives: sync.Archives | None = None
 
     def lack(self, agent: Agent) -> Lack:
         """See `Form`."""
@@ -121,13 +129,15 @@ class Tree:
 
     def _send(self, agent: Agent, token: int, files: dict[str, tuple[str, int]], missing: list[str]) -> None:
         sizes = [files[sha256][1] for sha256 in missing]
+        payload: Iterable[bytes]
+        if self.archives:
+            encoding, (length, payload) = "gzip", self.archives.of(missing)
+        else:
+            encoding, length = "identity", sync.length(sizes)
+            payload = sync.stream(self.release.path, files, missing)
+        request = {"encoding": encoding, "length": length, "token": token}
         try:
-            agent.request(
-                "receive",
-                {"encoding": "identity", "length": sync.length(sizes), "token": token},
-                payload=sync.stream(self.release.path, files, missing),
-                silence=GRACE + sum(sizes) / 1e6,
-            )
+            agent.request("receive", request, payload=payload, silence=GRACE + sum(sizes) / 1e6)
         except AgentError as error:
             if error.code == "hash-mismatch":
                 sync.expose_altered(self.release.path, files, missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import tarfile
@@ -32,6 +33,23 @@ def test_a_file_that_shrank_meanwhile_still_fills_the_announced_length(tmp_path:
     (tmp_path / "a").write_bytes(b"short")
     files = {"0" * 64: ("a", 2000)}
     assert len(b"".join(sync.stream(tmp_path, files, files))) == sync.length([2000])
+
+
+def test_a_compressed_stream_is_made_once_and_read_by_many(tmp_path: Path) -> None:
+    content = b"the same line again and again\n" * 100_000
+    (tmp_path / "a").write_bytes(content)
+    files = {"0" * 64: ("a", len(content)), "1" * 64: ("a", len(content))}
+    archives = sync.Archives(tmp_path, files)
+    (size, first), (_, second) = archives.of(list(files)), archives.of(list(files))
+    (tmp_path / "a").unlink()
+    packed = next(first)
+    assert b"".join(second) == packed + b"".join(first)
+    assert size == len(packed) < len(content) / 10
+    plain = io.BytesIO(gzip.decompress(packed))
+    with tarfile.open(fileobj=plain) as archive:
+        assert [(member.name, member.size) for member in archive] == [(name, len(content)) for name in files]
+    with pytest.raises(FileNotFoundError):
+        archives.of(list(files)[:1])
 
 
 def test_the_same_content_is_sent_once_and_links_are_not_sent() -> None:
