@@ -64,9 +64,15 @@ def _bootstrap_servers(settings: Any, contract: Any, limit: str, json: bool) -> 
 def destroy(c: Any, environment: str, json: bool = False) -> None:
     """Stop everything of ENV and remove its directory, database and secrets included."""
     from deploy import local
+    from deploy.errors import SlipwayError
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
+    if settings.remote:
+        raise SlipwayError(
+            f"{environment}: expected an environment that lives on this computer; servers are not ours to remove",
+            hint="fab fleet.down removes the machines" if environment == "fleet" else None,
+        )
     done: list[str] = []
     changed = local.destroy(settings, contract, done.append if json else common.say)
     if json:

@@ -28,6 +28,18 @@ def test_every_environment_that_comes_with_the_repository_is_sound() -> None:
         assert environment.directory.is_absolute()
 
 
+@pytest.mark.parametrize("example", sorted(DIRECTORY.glob("*.toml.example")), ids=lambda path: path.name)
+def test_every_example_is_sound_once_it_is_copied(tmp_path: Path, example: Path) -> None:
+    """They have names of their own, so that nobody deploys to addresses of the documentation."""
+    name = example.name.partition(".")[0]
+    environment = read(name, write(tmp_path, example.read_text(), name))
+    assert environment.remote
+    assert environment.file.variables["ENVIRONMENT"] == name
+    assert not (DIRECTORY / f"{name}.toml").exists()
+    for address in (host.address for host in environment.hosts.values()):
+        assert address.startswith(("192.0.2.", "198.51.100.")), "RFC 5737: reserved for documentation"
+
+
 def test_it_says_where_things_are(tmp_path: Path) -> None:
     environment = read("sample", write(tmp_path, LOCAL))
     assert (environment.name, environment.url) == ("sample", "http://127.0.0.1:8100")

@@ -164,3 +164,7 @@ def test_files_that_the_environment_names_are_looked_for_first(site: Remote) -> 
     identity = str(site.environment.file.ssh.identity)
     with site.edited(identity, "var/no-such-key"):
         assert "ssh.identity: there is no var/no-such-key" in refused(site, code=2)
+
+
+def test_servers_are_nothing_to_destroy(site: Remote) -> None:
+    assert "servers are not ours to remove" in refused(site, "destroy:fleet", code=2)
