@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible audit bench bench-packaging lock clean operator packager dev
+.PHONY: help demo run fleet test lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible audit bench bench-packaging bench-fleet lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -20,6 +20,10 @@ demo: operator ## build, set up `local`, deploy, and roll a second release out u
 
 run: dev ## serve the app from this checkout, for development
 	@$(VENV)/python -m app run
+
+fleet: operator ## Debian machines on this computer, five of them: systemd, SSH, addresses; as root
+	@packaging/workstation.sh machines
+	@$(VENV)/fab fleet.up
 
 ##@ Build (into dist/)
 wheel: operator ## the wheel: only app/, the same bytes for the same commit
@@ -80,6 +84,10 @@ bench: operator ## time a cold deploy, a one-line change and a deploy of nothing
 bench-packaging: packager ## time wheel, tree and rpms beside what a team has without Slipway; weigh them
 	@packaging/workstation.sh image
 	@$(VENV)/python bench/packaging.py
+
+bench-fleet: operator ## time boot and reset of machines, and file systems without overlays beside them
+	@packaging/workstation.sh machines
+	@$(VENV)/python bench/fleet.py
 
 ##@ Look after
 lock: operator ## write packaging/locks anew; UPGRADE=1 takes newer versions

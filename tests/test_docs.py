@@ -18,7 +18,7 @@ from deploy import environment
 from deploy.contract import Slipway
 from deploy.environment_model import EnvironmentFile
 from deploy.errors import Exit
-from tests.support.repository import ROOT, fab_tasks, files, make_targets, named
+from tests.support.repository import ROOT, fab_tasks, files, fleet_tasks, make_targets, named
 
 PAGES = [path for path in files() if path.suffix == ".md"]
 REFERENCE = ROOT / "docs" / "reference"
@@ -154,6 +154,8 @@ def test_commands_on_a_page_exist(path: Path) -> None:
         for task, where in re.findall(r"\bfab ([a-z_]+):([a-z<>]+|ENV)", line):
             assert task in fab_tasks(), f"fab {task}"
             assert where in {*environment.names(), "<env>", "ENV"}, f"fab {task}:{where}"
+        for task in re.findall(r"\bfab (fleet\.[a-z]+)", line):
+            assert task in fleet_tasks(), f"fab {task}"
 
 
 def test_every_make_target_is_explained() -> None:
@@ -164,6 +166,12 @@ def test_every_make_target_is_explained() -> None:
 @pytest.mark.parametrize("task", fab_tasks())
 def test_every_task_is_in_the_operations_guide(task: str) -> None:
     assert f"fab {task}:local" in page("docs/operations.md")
+
+
+@pytest.mark.parametrize("task", fleet_tasks())
+def test_every_task_for_machines_is_in_both_guides(task: str) -> None:
+    assert f"fab {task}" in page("docs/operations.md")
+    assert f"fab {task}" in page("docs/fleet.md")
 
 
 def paths_named(text: str) -> set[str]:

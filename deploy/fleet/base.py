@@ -55,12 +55,17 @@ def require() -> None:
     reason = obstacle()
     if reason:
         raise MachineError(reason, hint="run as root, on a machine of its own or in a privileged container")
-    missing = sorted({package for program, package in PROGRAMS.items() if not shutil.which(program, path=PATH)})
-    if missing:
+    lacking = missing()
+    if lacking:
         raise MachineError(
-            f"machines need {', '.join(missing)}", hint=f"type: packaging/workstation.sh dev (or apt-get install "
-            f"{' '.join(missing)})",
-        )  # fmt: skip
+            f"machines need {', '.join(lacking)}",
+            hint=f"packaging/workstation.sh machines (or apt-get install {' '.join(lacking)})",
+        )
+
+
+def missing(path: str = PATH) -> list[str]:
+    """Name the packages whose programs are not there."""
+    return sorted({package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)})
 
 
 def make_room() -> None:

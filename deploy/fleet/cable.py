@@ -122,6 +122,16 @@ class Cable:
             with suppress(MachineError):  # it is gone, or goes at this moment: the machine is off
                 do("ip", "link", "set", self.outer, "master", self.network.bridge)
 
+    def unplug(self) -> None:
+        """Take away what is left of the cable of a machine that is off.
+
+        The kernel does so when it has time; who boots the machine before finds that the link exists already.
+        """
+        self.quicken()
+        with suppress(MachineError):
+            if _exists(self.outer):
+                do("ip", "link", "delete", self.outer)
+
     def slowness(self) -> Slowness | None:
         """Say how slow it is; None when it is not."""
         described = self._described()

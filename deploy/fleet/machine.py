@@ -62,7 +62,6 @@ class Machine:
     network: Network
     address: str
     peers: dict[str, Machine] = field(default_factory=dict)  # the fleet, itself among them
-    admitted: list[str] = field(default_factory=list)  # public keys that let root in
     environment: dict[str, str] = field(default_factory=lambda: {"PATH": PATH, "LANG": "C.UTF-8"})
 
     @property
@@ -102,7 +101,9 @@ class Machine:
         self.disk.mount(self.lower)
         self._own()
         keeper = self._spawn()
-        (self.folder / "keeper").write_text(f"{processes.identity(keeper)}\n", encoding="ascii")
+        noted = self.folder / ".keeper"
+        noted.write_text(f"{processes.identity(keeper)}\n", encoding="ascii")
+        noted.rename(self.folder / "keeper")
         if not self._await(lambda: self.state() in READY):
             raise self._silent()
 
@@ -137,9 +138,13 @@ class Machine:
         """
         options = f"--quiet --register=no --keep-unit --resolv-conf=off --hostname={self.name} --machine={self.unique}"
         nspawn = f"systemd-nspawn {options} --network-bridge={self.network.bridge} -D '{self.root}' --boot"
-        command = (
-            f"{cgroups.entering(self.unique)}; while {nspawn}; code=$?; [ $code = {REBOOT} ]; do :; done; exit $code"
-        )
+        # Whoever takes its power away removes the token before looking into the groups: a keeper that enters them later
+        # because its maker was killed at this moment, finds that it is not wanted.
+        token = uuid.uuid4().hex
+        (self.folder / "token").write_text(f"{token}\n", encoding="ascii")
+        wanted = f"read token <'{self.folder / 'token'}' && [ $token = {token} ] || exit 1"
+        again = f"while {nspawn}; code=$?; [ $code = {REBOOT} ]; do :; done; exit $code"
+        command = f"{cgroups.entering(self.unique)}; {wanted}; {again}"
         return processes.spawn(["/bin/sh", "-c", command], self.folder / "console.log")
 
     def _keeper(self) -> int:
@@ -179,8 +184,7 @@ class Machine:
             wanted.symlink_to(f"../{unit.name}")
         self._lend_host_key()
         self.meet()
-        for public in self.admitted:
-            self.admit(public)
+        self._let_in()
 
     def _lend_host_key(self) -> None:
         """Give it its host key: the same one after each reset, so that nobody takes it for another machine."""
@@ -212,14 +216,15 @@ class Machine:
 
     def admit(self, public: str) -> None:
         """Let the owner of a key in as root, now and after each reset."""
-        if public not in self.admitted:
-            self.admitted.append(public)
-        keys = self.root / "root/.ssh/authorized_keys"
-        if self.root.is_mount() and not (keys.exists() and public in keys.read_text(encoding="utf-8").splitlines()):
+        _add_lines(self.folder / "admitted", [public])
+        if self.root.is_mount():
+            self._let_in()
+
+    def _let_in(self) -> None:
+        if (self.folder / "admitted").exists():
+            keys = self.root / "root/.ssh/authorized_keys"
             keys.parent.mkdir(mode=0o700, exist_ok=True)
-            with keys.open("a", encoding="ascii") as file:
-                file.write(f"{public}\n")
-            keys.chmod(0o600)
+            _add_lines(keys, (self.folder / "admitted").read_text(encoding="ascii").splitlines())
 
     def run(
         self, command: str | Sequence[str], *, check: bool = True, data: bytes | str | None = None, timeout: float = 60
@@ -272,11 +277,12 @@ class Machine:
         By its control groups, which know all of its processes: killing nspawn alone leaves the machine's own systemd
         running (measured). The keeper is killed first, for it may not have entered its groups yet.
         """
+        (self.folder / "token").unlink(missing_ok=True)
         keeper = self.folder / "keeper"
         with suppress(FileNotFoundError):
             processes.kill(keeper.read_text(encoding="ascii"))
         cgroups.kill(self.unique)
-        self.cable.quicken()
+        self.cable.unplug()
         keeper.unlink(missing_ok=True)
 
     def shut_down(self, timeout: float = 30.0) -> None:
@@ -302,3 +308,14 @@ class Machine:
         """Switch it off and take all of it away but its folder."""
         self.power_off()
         self.disk.unmount()
+
+
+def _add_lines(path: Path, lines: Sequence[str]) -> None:
+    """Add the lines that a file lacks; nobody else may read it."""
+    there = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    missing = [line for line in lines if line not in there]
+    if missing:
+        aside = path.with_name(f".{path.name}.new")
+        aside.touch(mode=0o600)
+        aside.write_text("\n".join([*there, *missing, ""]), encoding="utf-8")
+        aside.rename(path)

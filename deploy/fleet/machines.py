@@ -11,7 +11,8 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +23,23 @@ from deploy.fleet.base import MachineError, Say, make_room, require
 from deploy.fleet.machine import Machine
 from deploy.fleet.network import Network
 
-__all__ = ["FLEETS", "Fleet", "Machine", "MachineError", "clear", "fleet", "load", "locked", "sweep", "take"]
+__all__ = [
+    "FLEETS",
+    "Fleet",
+    "Machine",
+    "MachineError",
+    "clear",
+    "fleet",
+    "load",
+    "locked",
+    "sweep",
+    "take",
+    "together",
+]
 
 FLEETS = Path("/var/lib/slipway/fleets")
 SLOTS = 200  # for fleets that end with the process that took them; those above outlive it
+SIDE_BY_SIDE = 4
 DESCRIPTION = "machine.json"
 
 
@@ -44,6 +58,22 @@ class Fleet:
 
         Raises: MachineError.
         """
+        return self.add_all({name: address})[0]
+
+    def add_all(self, addresses: Mapping[str, int | None]) -> list[Machine]:
+        """Boot more machines, side by side.
+
+        Raises: MachineError.
+        """
+        made = [self._make(name, address) for name, address in addresses.items()]
+        together(made, Machine.boot)
+        for machine in self.machines.values():
+            machine.meet()
+        for directory in self.access:
+            accesses.write(self, directory)
+        return made
+
+    def _make(self, name: str, address: int | None) -> Machine:
         if len(f"vb-s{self.network.number}-{name}") > 15:  # IFNAMSIZ, less the final NUL
             raise MachineError(f"{name!r} is too long for a machine's name: its network link may have 15 characters")
         if name in self.machines:
@@ -54,11 +84,6 @@ class Fleet:
         described = {"lower": machine.lower, "address": machine.address}
         (folder / DESCRIPTION).write_text(json.dumps(described), encoding="utf-8")
         self.machines[name] = machine
-        machine.boot()
-        for other in self.machines.values():
-            other.meet()
-        for directory in self.access:
-            accesses.write(self, directory)
         return machine
 
     def _place(self, name: str, number: int | None) -> str:
@@ -74,6 +99,21 @@ class Fleet:
     def close(self) -> None:
         """Switch everything off and remove it."""
         clear(self.folder, self.network)
+
+
+def together(machines: Iterable[Machine], act: Callable[[Machine], object]) -> None:
+    """Do something to several machines side by side.
+
+    Raises: MachineError with what went wrong, when all have been tried.
+    """
+    with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
+        running = [pool.submit(act, machine) for machine in machines]
+    errors = [error for each in running if (error := each.exception())]
+    for error in errors:
+        if len(errors) == 1 or not isinstance(error, MachineError):
+            raise error
+    if errors:
+        raise MachineError(f"{len(errors)} machines failed", problems=tuple(map(str, errors)))
 
 
 def take(say: Say, fleets: Path = FLEETS, packages: tuple[str, ...] = (), cached: tuple[str, ...] = ()) -> Fleet:
@@ -109,8 +149,7 @@ def fleet(
     with ExitStack() as stack:
         taken = take(say, fleets, packages, cached)
         stack.callback(taken.close)
-        for name in names:
-            taken.add(name)
+        taken.add_all(dict.fromkeys(names))
         yield taken
 
 

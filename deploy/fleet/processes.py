@@ -83,6 +83,8 @@ def _children(pid: int) -> list[int]:
 def kill(known: str, patience: float = 10.0) -> bool:
     """Kill a process that is still the one meant, and wait until it is gone; say whether it is."""
     end = time.monotonic() + patience
+    if len(known.split()) != 3:  # whoever wrote it was killed meanwhile, or it was gone before it could be named
+        return True
     pid = int(known.split()[1])
     while alive(known):
         with suppress(ProcessLookupError):

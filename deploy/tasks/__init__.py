@@ -14,7 +14,7 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from deploy.tasks import locks, logs, look, rollouts, run, salt, secrets, setup, status, upkeep, verify
+from deploy.tasks import fleet, locks, logs, look, rollouts, run, salt, secrets, setup, status, upkeep, verify
 
 ENVIRONMENTS = Path(__file__).parent.parent / "environments"
 
@@ -35,7 +35,25 @@ def collection(environments: Path = ENVIRONMENTS) -> Collection:
     for path in sorted(environments.glob("*.toml")):
         for function in TASKS:
             namespace.add_task(_task(function, path.stem))
+    machines = Collection("fleet", auto_dash_names=False)
+    for function in fleet.TASKS:
+        machines.add_task(_fleet_task(function))
+    namespace.add_collection(machines)
     return namespace
+
+
+def _fleet_task(function: Callable[..., Any]) -> Task[Any]:
+    """Make a task for machines: those that it is about are its words, everything else options."""
+
+    @functools.wraps(function)
+    def body(*args: Any, **options: Any) -> Any:
+        from deploy.tasks.common import leave_on_error
+
+        with leave_on_error():
+            return function(*args, **options)
+
+    required = [name for name, p in inspect.signature(function).parameters.items() if p.default is p.empty][1:]
+    return Task(body, name=function.__name__, help=fleet.help_of(function), positional=required)
 
 
 def _task(function: Callable[..., Any], environment: str) -> Task[Any]:

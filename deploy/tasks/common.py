@@ -72,7 +72,7 @@ def typeable(text: str) -> str:
     """Make the `fab ...` commands of a text work as they are typed here."""
     import re
 
-    return re.sub(r"(?<![\w./-])fab (?=[a-z]+:)", f"{fab()} ", text)
+    return re.sub(r"(?<![\w./-])fab (?=[a-z]+[:.])", f"{fab()} ", text)
 
 
 def say(text: Any = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -24,7 +25,7 @@ def understand(namespace: Collection, groups: Groups) -> None:
         raise SystemExit(0)
     known = sorted(namespace.task_names)
     try:
-        expanded = expand(words, known)
+        expanded = gather(expand(words, known), known)
         check(expanded, known)
     except ValueError as error:
         print(f"slipway: {error}", file=sys.stderr)  # noqa: T201
@@ -41,9 +42,9 @@ def listing(namespace: Collection, groups: Groups) -> str:
     for title, functions in groups.items():
         lines += ["", title]
         lines += [f"  {f.__name__:<{WIDTH}} {_sentence(f.__doc__)}" for f in functions]
-    others = [name for name in sorted(namespace.task_names) if ":" not in name]
+    others = [name for name in namespace.task_names if ":" not in name]
     if others:
-        lines += ["", "Without an environment"]
+        lines += ["", "Machines on this computer, as root"]
         lines += [f"  {name:<{WIDTH}} {_sentence(namespace[name].__doc__)}" for name in others]
     return "\n".join([*lines, "", "fab --help TASK:ENV says which options a task has."])
 
@@ -76,6 +77,20 @@ def expand(words: Sequence[str], known: Sequence[str]) -> list[str]:
     return expanded
 
 
+def gather(words: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Turn `fleet.kill web1 web2` into `fleet.kill web1,web2`: Invoke takes a fixed number of words for a task."""
+    gathered: list[str] = []
+    gathering = False
+    for word in words:
+        plain = not word.startswith("-") and word not in known
+        if gathering and plain and "." not in gathered[-1]:
+            gathered[-1] += f",{word}"
+        else:
+            gathered.append(word)
+        gathering = word.startswith("fleet.") or (gathering and plain)
+    return gathered
+
+
 def check(words: Sequence[str], known: Sequence[str]) -> None:
     """Refuse a task of this form that does not exist.
 
@@ -84,6 +99,12 @@ def check(words: Sequence[str], known: Sequence[str]) -> None:
     if words[0] in {name.partition(":")[0] for name in known if ":" in name}:
         complete = ", ".join(name for name in known if name.startswith(f"{words[0]}:"))
         raise ValueError(f"{words[0]}: expected an environment\n  -> {complete}")
+    if words[0] == "fleet" or (words[0].startswith("fleet.") and words[0] not in known):
+        machines = [name for name in known if name.startswith("fleet.")]
+        close = difflib.get_close_matches(words[0], machines, n=1, cutoff=0.75) if "." in words[0] else []
+        raise ValueError(
+            f"{words[0]}: expected a task\n  -> {f'did you mean {close[0]}?' if close else ', '.join(machines)}"
+        )
     for word in words:
         if ":" in word and "/" not in word and not word.startswith("-") and word not in known:
             raise ValueError(_unknown(word, known))
@@ -92,8 +113,6 @@ def check(words: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _unknown(word: str, known: Sequence[str]) -> str:
-    import difflib
-
     task, _, environment = word.partition(":")
     both = [name for name in known if ":" in name]
     tasks, environments = sorted({k.partition(":")[0] for k in both}), sorted({k.partition(":")[2] for k in both})

@@ -57,6 +57,13 @@ def make_targets() -> dict[str, str]:
     return {name: about or "" for name, about in pattern.findall((ROOT / "Makefile").read_text())}
 
 
+def fleet_tasks() -> dict[str, str]:
+    """Map every task for machines, as it is typed, to its docstring."""
+    from deploy.tasks import fleet
+
+    return {f"fleet.{function.__name__}": function.__doc__ or "" for function in fleet.TASKS}
+
+
 def fab_tasks() -> dict[str, str]:
     """Map every task that `fab` has to its docstring."""
     from deploy.tasks import TASKS

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.tasks import GROUPS, TASKS, collection
-from deploy.tasks.typed import check, expand, listing
+from deploy.tasks.typed import check, expand, gather, listing
 from tests.support.repository import ROOT
 
 KNOWN = ["deploy:local", "deploy:staging", "fleet.up", "status:staging"]
@@ -41,6 +41,21 @@ def test_an_argument_without_a_name_is_refused_with_an_example() -> None:
         expand(["deploy:staging,1.4.0"], KNOWN)
 
 
+@pytest.mark.parametrize(
+    ("typed", "means"),
+    [
+        ("fleet.kill web1", "fleet.kill web1"),
+        ("fleet.kill web1 web2 --json", "fleet.kill web1,web2 --json"),
+        ("fleet.kill web1 web2 fleet.up", "fleet.kill web1,web2 fleet.up"),
+        ("fleet.slow web1 --delay 50 status:staging", "fleet.slow web1 --delay 50 status:staging"),
+        ("fleet.up --json", "fleet.up --json"),
+        ("deploy:staging a b", "deploy:staging a b"),
+    ],
+)
+def test_machines_are_separate_words(typed: str, means: str) -> None:
+    assert gather(typed.split(), [*KNOWN, "fleet.kill", "fleet.slow"]) == means.split()
+
+
 @given(st.lists(st.text(max_size=20), max_size=4))
 def test_words_without_a_task_stay_as_they_are(words: list[str]) -> None:
     assert expand(words, []) == words
@@ -51,6 +66,9 @@ def test_words_without_a_task_stay_as_they_are(words: list[str]) -> None:
     [
         (["deploy"], "deploy: expected an environment\n  -> deploy:local, deploy:staging"),
         (["deploy:stagin"], 'unknown environment "stagin"\n  -> did you mean deploy:staging?'),
+        (["fleet"], "fleet: expected a task\n  -> fleet.up"),
+        (["fleet.upp"], "fleet.upp: expected a task\n  -> did you mean fleet.up?"),
+        (["fleet.nonsense", "web1"], "fleet.nonsense: expected a task\n  -> fleet.up"),
         (["x:y"], 'unknown task "x"\n  -> environments: local, staging; tasks: deploy, status'),
     ],
 )
