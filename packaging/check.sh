@@ -12,6 +12,7 @@ lint() {
     $bin/ruff format --check --quiet .
     $bin/lint-imports --no-cache >/tmp/slipway-imports.$$ || { cat /tmp/slipway-imports.$$; rm -f /tmp/slipway-imports.$$; exit 1; }
     rm -f /tmp/slipway-imports.$$
+    find salt -name '*.sls' -exec $bin/salt-lint {} +
     $bin/mypy
 }
 

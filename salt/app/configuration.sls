@@ -15,6 +15,8 @@ The variables of {{ name }} are those of the environment file:
     - name: {{ folder }}/{{ name }}.env
     - source: salt://app/files/variables.jinja
     - template: jinja
+    - context:
+        name: {{ name }}
     - user: root
     - group: root
     - mode: '0640'
@@ -46,12 +48,15 @@ The secret {{ secret }} is in its file:
       - file: Only root reads secrets
 {%- endfor %}
 
+{#- It must not require the directory itself: what is in that would be kept (_gen_keep_files in Salt's file.py). #}
+
 No other secret is left over:
   file.directory:
     - name: {{ folder }}/credentials
+    - mode: '0700'
     - clean: True
     - require:
-      - file: Only root reads secrets
+      - file: The directory of variables and secrets is there
       {%- for secret in app.get("secrets", {}) | sort %}
       - file: The secret {{ secret }} is in its file
       {%- endfor %}

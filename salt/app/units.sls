@@ -53,11 +53,13 @@ The user {{ name }} exists:
       - service: {{ name }} starts at boot
 {%- endfor %}
 
-The address of {{ name }} is {{ app.listen }}:
+The address of {{ name }} is {{ app.listen }}; another one restarts it:
   file.managed:
     - name: /etc/systemd/system/{{ name }}.socket.d/listen.conf
     - source: salt://app/files/listen.conf.jinja
     - template: jinja
+    - context:
+        listen: {{ app.listen | json }}
     - user: root
     - group: root
     - mode: '0644'
@@ -68,6 +70,8 @@ The application may ask its peers, and nobody else:
     - name: /etc/systemd/system/{{ name }}@.service.d/peers.conf
     - source: salt://app/files/peers.conf.jinja
     - template: jinja
+    - context:
+        peers: {{ app.get("peers", []) | json }}
     - user: root
     - group: root
     - mode: '0644'
@@ -79,7 +83,7 @@ The application may ask its peers, and nobody else:
       - file: {{ place }} is the one that came with the agent
       {%- endfor %}
       - file: The agent is installed
-      - file: The address of {{ name }} is {{ app.listen }}
+      - file: The address of {{ name }} is {{ app.listen }}; another one restarts it
       - file: The application may ask its peers, and nobody else
 {%- endset %}
 
@@ -97,7 +101,7 @@ The application may ask its peers, and nobody else:
     {{- requisites }}
 {%- endif %}
 
-# A socket can't move while it is open: another address is the one thing that takes a restart.
+# A socket can't move while it is open.
 {{ name }} listens on {{ app.listen }}:
   {{- settled(name, name ~ ".service", restart=["/etc/systemd/system/" ~ name ~ ".socket.d/listen.conf"]) }}
       - service: {{ name }} starts at boot

@@ -1,5 +1,18 @@
 # One state for the packages of all roles: one question to the package manager, and one installation on an empty server.
-{%- from "map.jinja" import packages with context %}
+{%- from "map.jinja" import site, features, os with context %}
+{%- set packages = os.sshd.packages %}
+{%- for feature in ("firewall", "time", "updates") if features[feature] %}
+  {%- do packages.extend(os[feature].packages) %}
+{%- endfor %}
+{%- if "app" in site %}
+  {%- do packages.append(os.python.package.format(version=site.app.python)) %}
+{%- endif %}
+{%- for role, concern in (("lb", "haproxy"), ("db", "postgresql")) if role in site.roles %}
+  {%- do packages.extend(os[concern].packages) %}
+{%- endfor %}
+{%- if "db" in site.roles and features.redis %}
+  {%- do packages.extend(os.redis.packages) %}
+{%- endif %}
 
 The packages of this server are installed:
   pkg.installed:

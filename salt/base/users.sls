@@ -26,6 +26,8 @@ The keys of {{ user }} are exactly those of the operators:
     - name: /home/{{ user }}/.ssh/authorized_keys
     - source: salt://base/files/authorized_keys.jinja
     - template: jinja
+    - context:
+        keys: {{ site.agent["keys"] | json }}
     - user: {{ user }}
     - group: {{ user }}
     - mode: '0600'
@@ -37,6 +39,9 @@ The user {{ user }} may call the agent as root, and nothing else:
     - name: /etc/sudoers.d/{{ name }}
     - source: salt://base/files/sudoers.jinja
     - template: jinja
+    - context:
+        name: {{ name }}
+        user: {{ user }}
     - user: root
     - group: root
     - mode: '0440'

@@ -19,6 +19,8 @@ What roles need is open, everything else is closed:
     - name: /etc/{{ name }}/firewall.nft
     - source: salt://firewall/files/firewall.nft.jinja
     - template: jinja
+    - context:
+        name: {{ name }}
     - user: root
     - group: root
     - mode: '0640'
@@ -33,6 +35,8 @@ The program that loads the firewall is there:
     - name: /usr/lib/{{ name }}/firewall
     - source: salt://firewall/files/firewall.sh.jinja
     - template: jinja
+    - context:
+        name: {{ name }}
     - user: root
     - group: root
     - mode: '0755'
@@ -43,6 +47,8 @@ The unit of the firewall is there:
     - name: /etc/systemd/system/{{ name }}-firewall.service
     - source: salt://firewall/files/firewall.service.jinja
     - template: jinja
+    - context:
+        name: {{ name }}
     - user: root
     - group: root
     - mode: '0644'

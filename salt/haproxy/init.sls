@@ -95,7 +95,7 @@ HAProxy sends requests to the web hosts:
     - user: root
     - group: root
     - mode: '0644'
-    - check_cmd: /usr/sbin/haproxy -c -q -f /etc/haproxy/operators.cfg -f
+    - check_cmd: /usr/sbin/haproxy -c -f /etc/haproxy/operators.cfg -f
     - require:
       - file: Who may look at the statistics
       - file: The pages for when nobody can serve are there
@@ -109,6 +109,8 @@ The unit of HAProxy keeps states:
     - name: /etc/systemd/system/haproxy.service.d/{{ name }}.conf
     - source: salt://haproxy/files/unit.conf.jinja
     - template: jinja
+    - context:
+        name: {{ name }}
     - user: root
     - group: root
     - mode: '0644'

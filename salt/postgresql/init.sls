@@ -2,7 +2,8 @@
 {%- from "map.jinja" import name, site, os with context %}
 {%- from "base/settle.jinja" import settled %}
 {%- set postgresql = site.postgresql %}
-{%- set version = postgresql.get("version", os.postgresql.version) | string %}
+{%- set known = os.postgresql.version.get(grains["osmajorrelease"] | string, "no version that these states know") %}
+{%- set version = site.postgresql.get("version", known) | string %}
 {%- set folder = os.postgresql.configuration.format(version=version) %}
 {%- set service = os.postgresql.service.format(version=version) ~ ".service" %}
 {%- set program = "/usr/lib/" ~ name ~ "/postgresql" %}

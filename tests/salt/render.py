@@ -2,7 +2,7 @@
 
 A program of its own, under the bundle's Python path: Salt changes warnings, logging and more of a process that imports
 it. Reads a job from standard input, {"roots", "scratch", "servers": {label: {"grains", "pillar"}}}, and answers
-{label: {"low": [chunks], "files": {place: text}, "errors": [...]}}.
+{label: {"low": [chunks], "files": {place: text}, "errors": [...]}}. A server with "sls" gets that one SLS file only.
 """
 
 from __future__ import annotations
@@ -32,12 +32,19 @@ def compile_states(job: dict[str, Any], server: dict[str, Any]) -> dict[str, Any
     opts = options(job, server)
     opts["pillar"] = server["pillar"]
     high_state = salt.state.HighState(opts, initial_pillar=server["pillar"])
-    low = high_state.compile_low_chunks()
+    low = high_state.compile_low_chunks() if "sls" not in server else compile_sls(high_state, server["sls"])
     if low and not isinstance(low[0], dict):
         return {"low": [], "files": {}, "errors": low}
     functions = high_state.state.functions
     files = {chunk["name"]: text(functions, chunk, server) for chunk in low if chunk["state"] == "file"}
     return {"low": low, "files": {place: said for place, said in files.items() if said is not None}, "errors": []}
+
+
+def compile_sls(high_state: Any, sls: str) -> Any:
+    """Compile one SLS file, as `state.apply SLS` would."""
+    high, errors = high_state.render_highstate({"base": [sls]})
+    low, more = high_state.state.compile_high_data(high)
+    return [*errors, *more] or low
 
 
 def text(functions: Any, chunk: dict[str, Any], server: dict[str, Any]) -> str | None:

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deploy import certificate
+from deploy import contract as contracts
 from tests.support import salt
 from tests.support.environments import SERVERS, written
+from tests.support.repository import ROOT
 
 HOSTS = ("lb1", "web1", "web2", "db1")
 SERVER = [f"{host} {system}" for system in salt.GRAINS for host in HOSTS]
@@ -150,11 +153,54 @@ def test_a_family_that_nobody_wrote_states_for_is_refused(
     assert "these states know the families Debian and RedHat, not Gentoo" in "".join(found["errors"])
 
 
+CLEAN = sorted(path.parent.name for path in salt.STATES.glob("*/clean.sls"))
+
+
+@pytest.fixture(scope="session")
+def example(roots: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The states of the server in pillar.example, and what cleans up after each concern."""
+    pillar = yaml.safe_load((salt.STATES / "pillar.example").read_text(encoding="utf-8"))
+    contract = contracts.read(ROOT)  # the example has the project's own name
+    more = salt.write_artifacts(tmp_path_factory.mktemp("example"), contract)
+    servers: dict[str, Any] = {"highstate": {"grains": salt.grains("debian12"), "pillar": pillar}}
+    servers |= {concern: {**servers["highstate"], "sls": f"{concern}.clean"} for concern in CLEAN}
+    return salt.compiled(servers, [salt.STATES, more], tmp_path_factory.mktemp("scratch"))
+
+
+def test_the_example_of_a_pillar_compiles(example: dict[str, Any]) -> None:
+    assert example["highstate"]["errors"] == []
+    assert {chunk["__sls__"].partition(".")[0] for chunk in example["highstate"]["low"]} == {
+        "base", "app", "firewall", "python", "haproxy", "postgresql",
+    }  # fmt: skip
+
+
+def test_the_example_of_a_pillar_says_all_that_a_generated_one_does(
+    pillars: dict[str, Any], example: dict[str, Any]
+) -> None:
+    shown = yaml.safe_load((salt.STATES / "pillar.example").read_text(encoding="utf-8"))["slipway"]
+    for pillar in pillars.values():
+        for key, value in pillar["slipway"].items():
+            if key not in ("hosts", "redis"):
+                assert key in shown
+                assert not isinstance(value, dict) or key == "app" or set(value) <= set(shown[key])
+    assert set(pillars["web1"]["slipway"]["app"]) == set(shown["app"])
+
+
+@pytest.mark.parametrize("concern", CLEAN)
+def test_what_cleans_up_stops_first_and_leaves_data(example: dict[str, Any], concern: str) -> None:
+    assert example[concern]["errors"] == []
+    low = example[concern]["low"]
+    assert low[0]["fun"] == "dead"
+    gone = {chunk["name"] for chunk in low if chunk["state"] == "file"}
+    assert not [place for place in gone if place.startswith(("/var/", "/opt/", "/home/"))]
+
+
 def test_every_file_of_the_tree_is_used(compiled: dict[str, Any]) -> None:
     """What no state names is left over from something."""
     text = "".join(path.read_text(encoding="utf-8") for path in SLS)
     for path in salt.STATES.glob("*/files/*"):
-        assert f"salt://{path.relative_to(salt.STATES)}" in text, path
+        named = f"salt://{path.relative_to(salt.STATES)}" in text
+        assert named or f"salt/{path.relative_to(salt.STATES)}" in (ROOT / "compose.yaml").read_text(), path
 
 
 DIFFER = {
