@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.agent import kit
-from tests.deploy.agent.kit import AgentFailure, Release, eventually, outcome
+from tests.deploy.agent.kit import AgentFailure, Release, eventually, outcome, settled
 from tests.support.machine import NAME, Server, load
 
 
@@ -24,12 +24,12 @@ def test_a_generation_goes_from_files_to_serving(server: Server, real_release: R
     first = server.activate(1)
     assert (first["changed"], first["previous"]) == (True, None)
     assert server.get()[1]["generation"] == "1"
-    status = server("status")
+    status = settled(server)
     assert (status["current"], status["listening"]) == (1, server.listen)
     [process] = status["processes"]
     assert (process["generation"], process["ready"], process["workers"]) == (1, True, 2)
     assert process["listen"] == server.listen
-    assert abs(process["since"] - time.time()) < 30
+    assert abs(process["since"] - time.time()) < 120
     assert server.activate(1)["changed"] is False
     assert server("status")["processes"] == [process]
     assert server.show(f"{NAME}@1.service", "ActiveState") == "active"
@@ -101,7 +101,7 @@ def test_what_a_killed_agent_left_of_a_password_is_swept_away(server: Server, re
 BROKEN = {
     "raises at import": ("raise", "died", "this release can't be imported", 10),
     "hangs at import": ("hang", "timeout", "did not answer", 1.2),
-    "is never ready": ("unready", "not-ready", "the database is away", 2),
+    "is never ready": ("unready", "not-ready", "the database is away", 4),
 }
 
 
@@ -109,7 +109,7 @@ def test_a_broken_generation_never_replaces(server: Server, real_release: Releas
     """It is stopped again, the old one serves on, and the error says what the app said."""
     server.prepare(1, real_release)
     server.activate(1)
-    before = server("status")
+    before = settled(server)
     keys = "current", "processes", "listening"
     for number, (behaviour, code, words, deadline) in enumerate(BROKEN.values(), 2):
         server.prepare(number, real_release, BEHAVIOUR=behaviour)

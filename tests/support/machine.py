@@ -102,7 +102,7 @@ class Server:
             secrets={"SECRET_KEY": "hunter2"} if secrets is None else secrets,
         )  # fmt: skip
 
-    def activate(self, number: int, deadline: float = 15) -> dict[str, Any]:
+    def activate(self, number: int, deadline: float = 30) -> dict[str, Any]:
         """Activate a generation on the machine's own address."""
         return self("activate", generation=number, deadline=deadline, listen=self.listen)
 

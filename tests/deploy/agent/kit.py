@@ -240,6 +240,16 @@ def eventually(check: Callable[[], Any], seconds: float = 5.0) -> Any:
         time.sleep(0.02)
 
 
+def settled(agent: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """Ask for the status when both workers of every generation are there: the first may be ready before the second."""
+
+    def look() -> dict[str, Any] | None:
+        status = agent("status")
+        return status if all(process["workers"] == 2 for process in status["processes"]) else None
+
+    return dict(eventually(look, 30))
+
+
 def tree(root: Path, *, but: Iterable[str] = ()) -> dict[str, Any]:
     """Describe everything under a directory, to compare before and after."""
     found: dict[str, Any] = {}

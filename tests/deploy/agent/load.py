@@ -35,7 +35,7 @@ def client(host: str, port: int, keep: bool, post: bool) -> None:
             with lock:
                 failures.append(f"{'POST' if post else 'GET'}: {error!r}")
             connection.close()
-        stopping.wait(0.005)
+        stopping.wait(0.02)  # enough to be there at any moment, and leave the processor to those who are watched
     connection.close()
 
 

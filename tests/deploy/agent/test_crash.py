@@ -148,11 +148,11 @@ def test_a_killed_activation_converges_without_losing_a_request(
     layout = Layout.under(agent.root)
     agent.prepare(1, real_release)
     agent.prepare(2, real_release.variant("2.0"))
-    agent("activate", generation=1, deadline=10, listen=listen)
+    agent("activate", generation=1, deadline=30, listen=listen)
     clients = load()
     target, kills = 2, 0
     for k in range(1, 200, 1 if THOROUGH else 11):
-        request: dict[str, Any] = {"generation": target, "deadline": 10, "listen": listen}
+        request: dict[str, Any] = {"generation": target, "deadline": 30, "listen": listen}
         killed = crash.kill_at(k, lambda request=request: call(layout, "activate", **request))  # type: ignore[misc]
         if killed:
             kills += 1
@@ -177,7 +177,7 @@ def test_a_killed_first_activation_converges(agent: Caller, real_release: Releas
     layout = Layout.under(agent.root)
     agent.prepare(1, real_release)
     for k in range(1, 200, 1 if THOROUGH else 17):
-        request: dict[str, Any] = {"generation": 1, "deadline": 10, "listen": listen}
+        request: dict[str, Any] = {"generation": 1, "deadline": 30, "listen": listen}
         killed = crash.kill_at(k, lambda request=request: call(layout, "activate", **request))  # type: ignore[misc]
         agent("activate", **request)
         assert get(port)[1]["generation"] == "1"

@@ -38,7 +38,7 @@ def test_who_leaves_runs_its_exit_handlers_and_says_its_last_words(
 ) -> None:
     """Master and both workers: they leave without taking the interpreter apart, and lose nothing by it."""
     agent.prepare(1, real_release, BEHAVIOUR="tidy")
-    agent("activate", generation=1, deadline=10, listen=f"127.0.0.1:{port}")
+    agent("activate", generation=1, deadline=30, listen=f"127.0.0.1:{port}")
     agent("stop", timeout=10)
     said = (agent.root / "log/1.log").read_text()
     assert said.count("tidied up") == 3

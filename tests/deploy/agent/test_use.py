@@ -17,7 +17,7 @@ from deploy.agent.layout import Layout
 from tests.support import releases
 from tests.support.ports import free_ports
 
-NAME = "gazetteer"
+NAME = "kiosk"
 
 
 @pytest.mark.parametrize("value", ["plain", "two words", 'a "quoted" $HOME `x` \\ end', "", "'single'", "a=b#c"])
@@ -48,7 +48,7 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A server with an installed release, as rpm leaves it: other modes than in dist/, no store."""
     monkeypatch.setenv("PYTHONPATH", str(releases.ROOT))
-    tree = releases.base()
+    tree = releases.kiosk()
     root = tmp_path / "root"
     target = root / "releases" / tree.version
     shutil.copytree(tree.path, target, symlinks=True)
@@ -68,7 +68,7 @@ def test_a_first_start_and_what_follows(server: Path, capfd: pytest.CaptureFixtu
     words = [*where, "--first", version]
     assert use.main(words) == 1
     assert "has no variable" in capfd.readouterr().err
-    (etc / f"{NAME}.env").write_text(f"DATABASE_URL=sqlite:///{server}/places.sqlite3\n")
+    (etc / f"{NAME}.env").write_text(f"DATABASE_URL=sqlite:///{server}/goods.sqlite3\n")
     (etc / "credentials/SECRET_KEY").write_text(secrets.token_hex(32) + "\n")
     assert use.main(words) == 0, capfd.readouterr()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:

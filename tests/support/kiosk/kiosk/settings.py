@@ -14,7 +14,7 @@ def problems(variables: Mapping[str, str]) -> list[dict[str, str]]:
     found = []
     for name, is_right, expected in (
         ("SECRET_KEY", lambda value: len(value) >= 32, "at least 32 characters"),
-        ("LOG_LEVEL", lambda value: value in LEVELS, f"one of {', '.join(LEVELS)}"),
+        ("LOG_LEVEL", lambda value: value in ("", *LEVELS), f"one of {', '.join(LEVELS)}"),
         ("DATABASE_URL", lambda value: value.startswith(SQLITE), f"{SQLITE}PATH"),
     ):
         if not is_right(variables.get(name, "")):
