@@ -9,12 +9,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.repository import ROOT, fab_tasks, files, fleet_tasks, imports, make_targets, named, python_files
+from tests.support.repository import (
+    CI_FILES,
+    ROOT,
+    ci_commands,
+    fab_tasks,
+    files,
+    fleet_tasks,
+    imports,
+    make_targets,
+    named,
+    python_files,
+)
 
 MAX_LINES = 400
 EVERY_TASK = fab_tasks() | fleet_tasks()
 STANDARD_LIBRARY = set(sys.stdlib_module_names) | {"__future__"}
-CI_FILES = (".github/workflows/ci.yml", ".gitlab-ci.yml")
 
 # Written in parts, so that this file does not contain what it looks for.
 REGISTRY_HOSTS = [
@@ -139,21 +149,6 @@ def test_targets_of_make_are_declared_phony() -> None:
     declared = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert declared
     assert set(declared[1].split()) == set(make_targets())
-
-
-def ci_commands(name: str) -> list[str]:
-    """Every shell line of a CI file."""
-    document = yaml.safe_load((ROOT / name).read_text())
-
-    def lines(node: object, inside: bool) -> list[str]:
-        if isinstance(node, dict):
-            keys = ("run", "script", "before_script", "after_script")
-            return [line for key, value in node.items() for line in lines(value, inside or key in keys)]
-        if isinstance(node, list):
-            return [line for value in node for line in lines(value, inside)]
-        return node.splitlines() if inside and isinstance(node, str) else []
-
-    return lines(document, inside=False)
 
 
 @pytest.mark.parametrize("name", CI_FILES)

@@ -87,14 +87,15 @@ def _rpm(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _repo(options: argparse.Namespace) -> dict[str, Any]:
-    from deploy.artifacts.rpm import openpgp
+    from deploy.artifacts.rpm import openpgp, tools
     from deploy.artifacts.rpm.repo import build_repo
 
     started = time.monotonic()
-    built = _rpm(options)
     root = options.source.resolve()
     name = contract.read(root).name
+    tools.require("createrepo_c")
     with openpgp.found(name, root, unsigned=options.unsigned) as signer:
+        built = _rpm(options)
         repository = build_repo(options.out, name, signer)
     own = {
         "artifact": "repo",

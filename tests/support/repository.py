@@ -8,7 +8,10 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
+CI_FILES = (".github/workflows/ci.yml", ".gitlab-ci.yml")
 
 
 @cache
@@ -69,3 +72,18 @@ def fab_tasks() -> dict[str, str]:
     from deploy.tasks import TASKS
 
     return {function.__name__: function.__doc__ or "" for function in TASKS}
+
+
+def ci_commands(name: str) -> list[str]:
+    """Every shell line of a CI file."""
+    document = yaml.safe_load((ROOT / name).read_text())
+
+    def lines(node: object, inside: bool) -> list[str]:
+        if isinstance(node, dict):
+            keys = ("run", "script", "before_script", "after_script")
+            return [line for key, value in node.items() for line in lines(value, inside or key in keys)]
+        if isinstance(node, list):
+            return [line for value in node for line in lines(value, inside)]
+        return node.splitlines() if inside and isinstance(node, str) else []
+
+    return lines(document, inside=False)

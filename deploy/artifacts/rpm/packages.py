@@ -216,8 +216,9 @@ def _put(path: Path, out: Path) -> Package:
 
 def build(recipe: Recipe, into: Path) -> None:
     """Run rpmbuild on files that are laid out as on a server."""
-    # Beside the result: links to the release, and no copy of what rpmbuild wrote.
-    with tempfile.TemporaryDirectory(prefix=".rpmbuild-", dir=into) as folder:
+    # Beside the result: links to the release, and no copy of what rpmbuild wrote. But it takes no odd paths.
+    near = into if _pattern(str(into)) == str(into) else None
+    with tempfile.TemporaryDirectory(prefix=".rpmbuild-", dir=near) as folder:
         top = Path(folder)
         stage(recipe.payload, top / "staged")
         (top / "package.spec").write_text(recipe.spec, encoding="utf-8")
@@ -229,7 +230,7 @@ def build(recipe: Recipe, into: Path) -> None:
         tools.run(command, top, SOURCE_DATE_EPOCH=str(recipe.epoch))
         made = sorted((top / "made").glob("*.rpm"))
         for path in made:
-            path.rename(into / path.name)
+            shutil.move(path, into / path.name)
             (into / path.name).chmod(0o644)
             os.utime(into / path.name, (recipe.epoch, recipe.epoch))
         (into / "sums").write_text("".join(f"{digest(into / path.name)} {path.name}\n" for path in made))

@@ -29,7 +29,7 @@ _MISMATCH = re.compile(
     re.DOTALL,
 )
 
-
+_REQUIRES = re.compile(r"Package '(?P<what>[^']+)' requires a different Python: \S+ not in '(?P<wanted>[^']+)'")
 _OTHER_PYTHON = re.compile(r"Ignored the following versions that require a different python version: .*")
 
 
@@ -132,6 +132,14 @@ def _explain(said: str, pins: list[Pin], lock: str, interpreter: Interpreter) ->
             f"{where}: {mismatch['what']}: hash mismatch: the lock expects sha256 {mismatch['expected']}, "
             f"the index gave {mismatch['got']}",
             hint="if the lock is right, distrust the index; if the index is right: make lock",
+        )
+    if other := _REQUIRES.search(said):
+        pin = _pin(other["what"], pins)
+        where = f"{lock}:{pin.line}: {pin.name} {pin.version}" if pin else f"{lock}: {other['what']}"
+        return WheelhouseError(
+            f"{where}: needs Python {other['wanted']}; the target has {interpreter.minor}",
+            hint="pin another version in pyproject.toml and `make lock`, or raise `python` in [tool.slipway] when "
+            "every server has it",
         )
     found = _NOT_FOUND.search(said)
     pin = _pin(found["what"], pins) if found else None
