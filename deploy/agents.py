@@ -37,6 +37,14 @@ class AgentError(SlipwayError):
         self.error = dict(error)
 
 
+class PostRefused(SlipwayError):
+    """An agent refused or failed what nobody waited for; what was asked next has been done all the same."""
+
+    def __init__(self, error: AgentError) -> None:
+        super().__init__(error.message, hint=error.hint)
+        self.code = error.code
+
+
 class AgentGone(SlipwayError):
     """The agent's session ended, or did not answer in time; `code` says what is in the way, where that is known."""
 
@@ -65,6 +73,8 @@ class Agent:
         self._stderr: IO[bytes] | None = None
         self._buffer = b""
         self._id = 0
+        self._posted: dict[int, str] = {}  # requests whose answers nobody has waited for yet
+        self._refused: AgentError | None = None  # the first of those answers that was an error
         self._lock = threading.Lock()
 
     def another(self) -> Agent:
@@ -94,22 +104,36 @@ class Agent:
         `silence` is the longest time without a word from the agent, in seconds (None: any); `payload` is sent behind
         the request; `on_event` gets each event as it comes.
 
-        Raises: AgentError with the agent's own code; AgentGone when there is no answer.
+        Raises: AgentError with the agent's own code; AgentGone when there is no answer; PostRefused.
         """
         with self._lock:
-            if self._dead and time.monotonic() - self._dead[0] < GIVEN_UP:
-                raise self._dead[1]
-            self._id += 1
-            process = self._open()
-            try:
-                assert process.stdin is not None
-                process.stdin.write(json.dumps({"id": self._id, "verb": verb, **arguments}).encode() + b"\n")
-                for chunk in payload:
-                    process.stdin.write(chunk)
-                process.stdin.flush()
-            except BrokenPipeError:
-                raise self._gone(verb, WENT) from None
+            self._send(verb, arguments, payload)
             return self._answer(verb, silence, on_event)
+
+    def post(self, verb: str, **request: Any) -> None:
+        """Send a request and don't wait for its answer; the agent takes requests in order.
+
+        An error of it is raised, as PostRefused, when the next request is done.
+
+        Raises: AgentGone.
+        """
+        with self._lock:
+            self._send(verb, request)
+            self._posted[self._id] = verb
+
+    def _send(self, verb: str, arguments: Mapping[str, Any], payload: Iterable[bytes] = ()) -> None:
+        if self._dead and time.monotonic() - self._dead[0] < GIVEN_UP:
+            raise self._dead[1]
+        self._id += 1
+        process = self._open()
+        try:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps({"id": self._id, "verb": verb, **arguments}).encode() + b"\n")
+            for chunk in payload:
+                process.stdin.write(chunk)
+            process.stdin.flush()
+        except BrokenPipeError:
+            raise self._gone(verb, WENT) from None
 
     def _open(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -121,6 +145,8 @@ class Agent:
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
                 start_new_session=True,
+                # ssh may pass it on: what sudo says over there is understood in English (deploy/ssh_failures.py).
+                env={**os.environ, "LC_ALL": "C.UTF-8"},
             )
         return self._process
 
@@ -132,14 +158,24 @@ class Agent:
             except ValueError:
                 raise self._gone(verb, f"it said {line[:200]!r}, which is no JSON") from None
             if answer.get("id") not in (None, self._id):
-                continue  # of a call that was given up
+                self._note(answer)
+                continue
             if "event" in answer:
                 if on_event:
                     on_event(answer)
-            elif answer.get("ok"):
-                return dict(answer["result"])
-            else:
+            elif not answer.get("ok"):
                 raise AgentError(self.host, verb, answer.get("error") or {})
+            elif self._refused:
+                refused, self._refused = self._refused, None
+                raise PostRefused(refused)
+            else:
+                return dict(answer["result"])
+
+    def _note(self, answer: Mapping[str, Any]) -> None:
+        """Take the answer of a request that nobody waited for, or that was given up."""
+        verb = self._posted.pop(answer["id"], None) if "event" not in answer else None
+        if verb and not answer.get("ok") and self._refused is None:
+            self._refused = AgentError(self.host, verb, answer.get("error") or {})
 
     def _line(self, verb: str, silence: float | None) -> bytes:
         process = self._open()
@@ -181,6 +217,8 @@ class Agent:
     def close(self, *, kill: bool = False) -> None:
         """End the session; the agent ends when its input does."""
         process, self._process, self._buffer = self._process, None, b""
+        self._posted.clear()
+        self._refused = None
         if process is None:
             return
         assert process.stdin is not None

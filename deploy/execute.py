@@ -254,11 +254,14 @@ class Executor:
 
     @contextmanager
     def _in_ledger(self, step: Step) -> Iterator[None]:
-        """Write the ledger before and after a step that takes more than one call, or is done at the load balancer."""
+        """Write the ledger before and after a step that takes more than one call, or is done at the load balancer.
+
+        Nobody waits for it: a round trip is dear, and a ledger that can't be written is an error of the next call.
+        """
         agent, entry, begun = self.hosts.agents[step.host], self._entry(step), time.monotonic()
 
         def append(phase: str, **more: Any) -> None:
-            agent.call("ledger", append=[{**entry, "phase": phase, **more}], token=self.lease.tokens[step.host])
+            agent.post("ledger", append=[{**entry, "phase": phase, **more}], token=self.lease.tokens[step.host])
 
         append("begin")
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import deploy.artifacts.agent as zipapp
-from deploy.agents import Agent, AgentError, AgentGone
+from deploy.agents import Agent, AgentError, AgentGone, PostRefused
 
 
 @pytest.fixture
@@ -91,3 +91,24 @@ def test_a_killed_agent_is_noticed_at_once_and_the_next_call_starts_another(agen
     with pytest.raises(AgentGone):
         agent.call("status")
     assert agent.call("status")["current"] is None
+
+
+def test_what_is_posted_is_done_in_order_and_nobody_waits(agent: Agent) -> None:
+    entry = {"rollout": "r1", "kind": "stage", "host": "web1"}
+    agent.post("ledger", append=[{**entry, "phase": "begin"}])
+    agent.post("ledger", append=[{**entry, "phase": "end"}])
+    assert [e["phase"] for e in agent.call("ledger", tail=5)["entries"]] == ["begin", "end"]
+
+
+def test_an_error_of_what_was_posted_is_raised_by_the_next_call_and_once(agent: Agent) -> None:
+    agent.post("ledger", append=[{"phase": "never"}])
+    agent.post("prune", keep=-1)
+    with pytest.raises(PostRefused, match="web1: ledger: a ledger entry has no valid phase"):
+        agent.call("ledger", tail=5)
+    assert agent.call("ledger", tail=5)["entries"] == []
+
+
+def test_the_own_error_of_a_call_comes_before_one_that_was_posted(agent: Agent) -> None:
+    agent.post("ledger", append=[{"phase": "never"}])
+    with pytest.raises(AgentError, match="trial"):
+        agent.call("trial", generation=7)

@@ -89,3 +89,18 @@ def test_a_server_that_is_not_as_it_should_be_is_told_what_to_type(site: Remote)
     assert re.search(r"web1 +PROBLEM  not installed: sample.socket -> .*fab highstate:fleet", said)
     assert re.search(r"(?m)^web2 +agent 0\.1\.0\+\w+, Python 3\.\d+, .* free, clock [+-]0\.\d s, serves", said)
     assert re.search(r"(?m)^lb1 +agent 0\.1\.0\+", said)
+
+
+def test_looking_and_running_work_as_they_do_locally(site: Remote) -> None:
+    """--host reaches for that host alone."""
+    site.hang_up()
+    site["web3"].cable.cut()  # nobody should ask it
+    try:
+        site.fab("run:fleet", "--host", "web2", "its arguments")
+        logged = site.fab("logs:fleet", "--host", "web1", "--lines", "2").out
+    finally:
+        site["web3"].cable.mend()
+    assert [line.split()[0] for line in logged.splitlines()] == ["web1", "web1"]
+    verified = site.fab("verify:fleet").out
+    assert all(f"{name}  5.0" in verified for name in WEB)
+    assert "runs" in next(row for row in site.fab("releases:fleet").out.splitlines() if " 5.0 " in row)
