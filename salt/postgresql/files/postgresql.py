@@ -19,6 +19,13 @@ from pathlib import Path
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "PGAPPNAME": "salt"}
 RESTART = "setting could not be applied"  # pg_file_settings says so of what takes a restart
+UNREAD = """
+    SELECT coalesce(name, ''), error, sourcefile, sourceline FROM pg_file_settings
+    WHERE error IS NOT NULL
+        AND coalesce(name, '') NOT IN (SELECT name FROM pg_settings WHERE source = 'command line')
+    UNION ALL
+    SELECT '', error, 'pg_hba.conf', line_number FROM pg_hba_file_rules WHERE error IS NOT NULL
+"""
 PREFIX = "PASSWORD_OF_"
 ITERATIONS = 4096  # PostgreSQL's own
 
@@ -53,11 +60,7 @@ def make_cluster(folder, test):
 
 def settle(service, test):
     """See that what runs has read the settings."""
-    rows = psql(
-        "SELECT coalesce(name, ''), coalesce(error, ''), sourcefile, sourceline FROM pg_file_settings"
-        " WHERE error IS NOT NULL UNION ALL"
-        " SELECT '', error, 'pg_hba.conf', line_number FROM pg_hba_file_rules WHERE error IS NOT NULL"
-    )
+    rows = psql(UNREAD)
     wrong = [f"{file}:{line}: {name}: {error}" for name, error, file, line in rows if error != RESTART]
     if wrong:
         raise Failed("PostgreSQL can't read its settings:\n" + "\n".join(wrong))
