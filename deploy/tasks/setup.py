@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+MACHINES = Path("var/fleet/ssh_config")  # leads to machines that `make fleet` made
 
 
 def bootstrap(c: Any, environment: str, limit: str = "", json: bool = False) -> None:
@@ -65,14 +68,14 @@ def destroy(c: Any, environment: str, json: bool = False) -> None:
     """Stop everything of ENV and remove its directory, database and secrets included."""
     from deploy import local
     from deploy.errors import SlipwayError
-    from deploy.tasks import common
+    from deploy.tasks import common, fleet
 
     settings, contract = common.open_environment(environment)
     if settings.remote:
-        raise SlipwayError(
-            f"{environment}: expected an environment that lives on this computer; servers are not ours to remove",
-            hint="fab fleet.down removes the machines" if environment == "fleet" else None,
-        )
+        if settings.file.ssh.config != MACHINES:
+            raise SlipwayError(f"{environment}: servers are not ours to remove; expected one of this computer")
+        fleet.down(c, json)
+        return
     done: list[str] = []
     changed = local.destroy(settings, contract, done.append if json else common.say)
     if json:
