@@ -4,6 +4,7 @@ What a real system's packages would provide comes from one empty package. `syste
 were called.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -11,7 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.rpm import openpgp, packages
 from deploy.artifacts.rpm.packages import Recipe
 from deploy.artifacts.rpm.repo import PUBLIC
+from deploy.fleet import base
 from tests.deploy.agent import kit
 from tests.support.contracts import minimal
 from tests.support.repository import ROOT
@@ -156,6 +158,23 @@ def make_root(folder: Path, system: Path) -> Root:
         (root.path / "usr/bin" / name).chmod(0o755)
     root.rpm("-i", system)
     return root
+
+
+@contextlib.contextmanager
+def debian_root(folder: Path, system: Path) -> Iterator[Root]:
+    """Give a Debian that is not booted, with its own systemd: what is done to it lies in the folder."""
+    for name in ("root", "home", "upper", "work"):
+        (folder / name).mkdir(parents=True)
+    layers = f"lowerdir={base.base(print)},upperdir={folder}/upper,workdir={folder}/work"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, folder / "root"], check=True)
+    try:
+        subprocess.run(["mount", "-t", "proc", "proc", folder / "root/proc"], check=True)  # systemd-tmpfiles reads it
+        root = Root(folder / "root", folder / "home")
+        (root.home / ".rpmmacros").write_text("%_dbpath /var/lib/rpm\n")
+        root.rpm("-i", system)
+        yield root
+    finally:
+        subprocess.run(["umount", "--recursive", folder / "root"], check=True)
 
 
 def make_system(folder: Path, more: Iterable[str] = ()) -> Path:

@@ -1,5 +1,6 @@
 """The packages do in a root what a packager expects: side by side, guarded, reinstalled, erased."""
 
+import re
 import shutil
 import stat
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from deploy.artifacts.files import digest
 from deploy.artifacts.release import ReleaseTree
 from deploy.artifacts.rpm import build_rpms, openpgp
 from deploy.artifacts.rpm.repo import build_repo
+from deploy.fleet.base import obstacle
 from tests.support import rpms
 from tests.support import sample as samples
 from tests.support.rpms import Root
@@ -204,3 +206,24 @@ def test_erasing_everything_leaves_data_secrets_and_variables(built: Built, root
     assert (root.path / f"var/lib/{NAME}/state/shop.sqlite3").read_text() == "data"
     assert (root.path / f"etc/{NAME}/credentials/KEY").read_text() == "secret"
     assert (root.path / f"{ENV[1:]}.rpmsave").read_text() == "SHOP=open\n"
+
+
+def test_a_debian_that_is_not_booted_is_ready_for_its_first_boot(built: Built, tmp_path: Path) -> None:
+    """As an image of a machine is made: systemd's own programs do what the scriptlets ask them."""
+    if reason := obstacle():
+        pytest.skip(reason)
+    with rpms.debian_root(tmp_path / "debian", built.system) as root:
+        said = root.dnf(built.both, "install", NAME).out
+        assert root.installed() == {NAME, f"{NAME}-host", f"{NAME}-release-{NEW}"}
+        assert installed_files(root, NEW) == wanted_files(built.trees[NEW])
+        assert "Failed" not in said
+        assert re.search(rf"^{NAME}:x:\d+:\d+:", (root.path / "etc/passwd").read_text(), re.MULTILINE)
+        user = (root.path / f"var/lib/{NAME}/state").stat().st_uid
+        assert f"{NAME}:x:{user}:" in (root.path / "etc/passwd").read_text()
+        wanted = root.path / f"etc/systemd/system/multi-user.target.wants/{NAME}.service"
+        assert str(wanted.readlink()) == f"/lib/systemd/system/{NAME}.service"
+        root.rpm("-V", NAME, f"{NAME}-host", f"{NAME}-release-{NEW}")
+        root.dnf(built.both, "remove", f"{NAME}*")
+        assert root.installed() == set()
+        assert not wanted.is_symlink()
+        assert (root.path / f"var/lib/{NAME}").is_dir()
