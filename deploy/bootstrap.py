@@ -60,9 +60,11 @@ class Bootstrap:
 
         Raises: SlipwayError where a person has to do something first.
         """
+        hosts, told = [*hosts, *have_to_know(self.environment, hosts)], len(hosts)
         with self._phase("reach") as said:
             servers = self._look(hosts)
-            said(f"{len(hosts)} server{'s' * (len(hosts) != 1)}")
+            others = f", and {', '.join(hosts[told:])}, which have to know of it" if hosts[told:] else ""
+            said(f"{told} server{'s' * (told != 1)}{others}")
         with self._phase("prepare") as said:
             if self._prepare({host: servers[host] for host in hosts}, said):
                 servers |= self._look(hosts)
@@ -174,6 +176,13 @@ class Bootstrap:
             tell.close()
         tell.outcome(outcome)
         self.done.exit = Exit.OK if outcome.exit == Exit.NOTHING_TO_DO else outcome.exit
+
+
+def have_to_know(environment: Environment, hosts: Sequence[str]) -> list[str]:
+    """Name the other servers that a new one needs: those that let it in, and those that send it users."""
+    asks = {name for name in hosts if environment.hosts[name].roles & {"web", "worker"}}
+    answer = {*environment.having("lb"), *environment.having("db")} if asks else set()
+    return [name for name in environment.hosts if name in answer and name not in hosts]
 
 
 def _version(hosts: Sequence[Host]) -> str | None:

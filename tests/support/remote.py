@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -136,6 +136,7 @@ class Remote:
     contract: Contract
     bundle: str  # certificate and key of the load balancer
     settings: dict[str, str] = field(default_factory=dict)  # of the process environment: where ssh keeps its sockets
+    patience: ClassVar[float] = 150  # seconds that a `fab` may take
 
     @property
     def file(self) -> Path:
@@ -182,7 +183,7 @@ class Remote:
     def fab(self, *arguments: str, expect: int | None = 0) -> Result:
         """Run `fab` to its end, and insist on its exit code (None: any)."""
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=150)
+        out, err = process.communicate(timeout=self.patience)
         result = Result(process.returncode, out, err)
         assert expect in (None, result.code), f"fab {' '.join(arguments)}: exit {result.code}\n{out}\n{err}"
         return result
@@ -300,7 +301,20 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
 
 
 def _checkout(folder: Path, fleet: Fleet, settings: dict[str, str]) -> Remote:
-    """Make a checkout of the operator's side, whose application is a tiny one, and an environment of new machines."""
+    """Make a checkout, and an environment of new machines."""
+    checkout(folder)
+    addresses = {name: fleet.add(name).address for name in ("lb1", *WEB)}
+    given = access.write(fleet, folder / "access")
+    hosts = "".join(f'[hosts.{name}]\nroles = ["web"]\naddress = "{addresses[name]}"\n\n' for name in WEB)
+    text = ENVIRONMENT.format(access=given, lb=addresses["lb1"], hosts=hosts)
+    (folder / "deploy/environments/fleet.toml").write_text(text)
+    bundle = certificate.self_signed(["sample.example"]).reveal()
+    settings["SLIPWAY_FLEET_TLS_CERTIFICATE"] = bundle
+    return Remote(folder, fleet, contracts.parse(PYPROJECT), bundle, settings)
+
+
+def checkout(folder: Path) -> None:
+    """Make a checkout of the operator's side, whose application is a tiny one, and which has no environment yet."""
     for path in files():
         name = path.relative_to(ROOT)
         if name.parts[0] in ("deploy", "packaging", "salt", "fabfile.py"):
@@ -310,11 +324,3 @@ def _checkout(folder: Path, fleet: Fleet, settings: dict[str, str]) -> Remote:
     (folder / "var").mkdir()
     for path in (folder / "deploy/environments").glob("*.toml"):
         path.unlink()
-    addresses = {name: fleet.add(name).address for name in ("lb1", *WEB)}
-    given = access.write(fleet, folder / "access")
-    hosts = "".join(f'[hosts.{name}]\nroles = ["web"]\naddress = "{addresses[name]}"\n\n' for name in WEB)
-    text = ENVIRONMENT.format(access=given, lb=addresses["lb1"], hosts=hosts)
-    (folder / "deploy/environments/fleet.toml").write_text(text)
-    bundle = certificate.self_signed(["sample.example"]).reveal()
-    settings["SLIPWAY_FLEET_TLS_CERTIFICATE"] = bundle
-    return Remote(folder, fleet, contracts.parse(PYPROJECT), bundle, settings)
