@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -329,6 +330,22 @@ def test_a_mistake_in_pillar_never_reaches_what_runs(salted: Salted) -> None:
     assert "the-value-of" not in str(run.failed)
 
 
+def test_the_archive_of_the_log_is_switched_without_a_restart(salted: Salted) -> None:
+    postgresql = salted.pillars["db1"]["slipway"]["postgresql"]
+    archived = "runuser -u postgres -- psql -AtXqc 'SELECT archived_count > 0 FROM pg_stat_archiver'"
+    postgresql["archive_command"] = "cp %p /var/lib/postgresql/%f"
+    run = salted.highstate("db1")
+    assert set(run.changed) == {"PostgreSQL has memory and listens to its clients", "PostgreSQL has read its files"}
+    salted["db1"].run(
+        "runuser -u postgres -- psql -Xqc 'CREATE TABLE t ()' -c 'DROP TABLE t' -c 'SELECT pg_switch_wal()'"
+    )
+    while salted["db1"].run(archived).stdout != "t\n":
+        time.sleep(0.05)
+    assert "/var/lib/postgresql/0000" in salted["db1"].run("ls -d /var/lib/postgresql/0*").stdout
+    del postgresql["archive_command"]
+    assert salted.highstate("db1").failed == {}
+
+
 def test_postgresql_is_restarted_only_when_nobody_is_connected(salted: Salted) -> None:
     postgresql = salted.pillars["db1"]["slipway"]["postgresql"]
     postgresql["memory_fraction"] = 0.05
@@ -340,7 +357,7 @@ def test_postgresql_is_restarted_only_when_nobody_is_connected(salted: Salted) -
                 "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()"
             )
             while salted["db1"].run(f'runuser -u postgres -- psql -AtXqc "{count}"').stdout != "1\n":
-                pass
+                time.sleep(0.05)
             run = salted.highstate("db1")
             assert set(run.changed) == {"PostgreSQL has memory and listens to its clients", waits}
             comment = next(state["comment"] for state in run.states if state["__id__"] == settled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -81,8 +82,10 @@ def test_a_reload_under_load_loses_no_request_and_keeps_a_drained_server_drained
             assert states(balancer) == {"web1": "drain", "web2": "ready"}
         began = sessions(serving, "web2")
         while sessions(serving, "web2") < began + 20:
-            pass
+            time.sleep(0.05)
         assert sessions(serving, "web1") == 0
+    logged = serving["lb1"].run("journalctl --unit=haproxy --output=cat --lines=200").stdout
+    assert f"{NAME}~ {NAME}/web2 " in logged
 
 
 def test_states_outlive_a_restart_and_a_reboot(serving: Salted, balancer: Balancer) -> None:

@@ -26,6 +26,7 @@ UNREAD = """
     UNION ALL
     SELECT '', error, 'pg_hba.conf', line_number FROM pg_hba_file_rules WHERE error IS NOT NULL
 """
+UNLOGGED = "SET log_statement = 'none'; SET log_min_duration_statement = -1; SET log_min_error_statement = 'panic';"
 PREFIX = "PASSWORD_OF_"
 ITERATIONS = 4096  # PostgreSQL's own
 
@@ -83,22 +84,32 @@ def settle(service, test):
 
 def roles(name, database, test):
     """See that roles, database, rights and passwords are there."""
-    done = statements(name, database)
+    known, databases = inventory()
+    missing = [f"CREATE ROLE {role}" for role in (f"{name}_owner", name, f"{name}_reader") if role not in known]
+    missing += [] if database in databases else [f"CREATE DATABASE {database}"]
+    # Rights are compared by queries that need roles and database.
+    done = [*missing, "and their rights"] if missing else statements(name, database)
     if done and not test:
         run_sql(roles_sql(), name, database)
-    done += passwords(test)
+        known, _ = inventory()
+    done += passwords(known, test)
     return bool(done), "; ".join(done) or f"{database} and its roles are as they should be"
 
 
+def inventory():
+    """List roles, with what is stored of their passwords, and databases."""
+    rows = psql(
+        "SELECT 'role', rolname, coalesce(rolpassword, '') FROM pg_authid"
+        " UNION ALL SELECT 'database', datname, '' FROM pg_database"
+    )
+    return {name: stored for kind, name, stored in rows if kind == "role"}, {
+        name for kind, name, _ in rows if kind != "role"
+    }
+
+
 def statements(name, database):
-    """Say what is to be done about roles and rights: the same queries, printed instead of carried out."""
-    printed = re.sub(r"^\\gexec$", r"\\g", roles_sql(), flags=re.MULTILINE)
-    try:
-        return run_sql(printed, name, database).splitlines()
-    except Failed:
-        if psql(f"SELECT FROM pg_database WHERE datname = {literal(database)}"):
-            raise
-        return [f"CREATE DATABASE {database}, with its roles and rights"]
+    """Say what is to be done about rights: the same queries, printed instead of carried out."""
+    return run_sql(re.sub(r"^\\gexec$", r"\\g", roles_sql(), flags=re.MULTILINE), name, database).splitlines()
 
 
 def roles_sql():
@@ -111,14 +122,13 @@ def run_sql(text, name, database):
     return as_postgres("--set", f"name={name}", "--set", f"database={database}", "--quiet", text=text)
 
 
-def passwords(test):
+def passwords(known, test):
     """Give roles the passwords that they lack; say whose were changed, and nothing more."""
     wanted = {key[len(PREFIX) :]: value for key, value in os.environ.items() if key.startswith(PREFIX)}
-    found = dict(psql("SELECT rolname, coalesce(rolpassword, '') FROM pg_authid"))
-    stale = sorted(role for role, password in wanted.items() if not fits(password, found.get(role, "")))
+    stale = sorted(role for role, password in wanted.items() if not fits(password, known.get(role, "")))
     if stale and not test:
         lines = [f'ALTER ROLE "{role}" PASSWORD {literal(verifier(wanted[role], os.urandom(16)))};' for role in stale]
-        as_postgres("--quiet", text="\n".join(lines))
+        as_postgres("--quiet", text="\n".join([UNLOGGED, *lines]))
     return [f"password of {role}" for role in stale]
 
 

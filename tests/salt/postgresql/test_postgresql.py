@@ -41,10 +41,7 @@ def program(postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_is_missing_is_said_made_and_then_left_alone(program: ModuleType, postgres: Cluster) -> None:
-    assert program.roles(NAME, DATABASE, test=True) == (
-        True,
-        f"CREATE DATABASE {DATABASE}, with its roles and rights",
-    )
+    assert program.roles(NAME, DATABASE, test=True) == (True, f"CREATE DATABASE {DATABASE}; and their rights")
     assert DATABASE not in postgres.sql("SELECT datname FROM pg_database")
     assert program.roles(NAME, DATABASE, test=False)[0]
     assert program.roles(NAME, DATABASE, test=False) == (False, f"{DATABASE} and its roles are as they should be")
@@ -66,14 +63,14 @@ def test_a_password_is_set_when_it_does_not_fit_and_never_shown(
     program.roles(NAME, DATABASE, test=False)
     monkeypatch.setenv(f"PASSWORD_OF_{OWNER}", "it's a secret, ü")
     try:
-        assert program.passwords(test=True) == [f"password of {OWNER}"]
+        assert program.passwords(program.inventory()[0], test=True) == [f"password of {OWNER}"]
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             log_in(postgres, "it's a secret, ü")
-        assert program.passwords(test=False) == [f"password of {OWNER}"]
+        assert program.passwords(program.inventory()[0], test=False) == [f"password of {OWNER}"]
         log_in(postgres, "it's a secret, ü")
-        assert program.passwords(test=False) == []
+        assert program.passwords(program.inventory()[0], test=False) == []
         monkeypatch.setenv(f"PASSWORD_OF_{OWNER}", "another")
-        assert program.passwords(test=False) == [f"password of {OWNER}"]
+        assert program.passwords(program.inventory()[0], test=False) == [f"password of {OWNER}"]
         log_in(postgres, "another")
     finally:
         postgres.sql(f"ALTER ROLE {OWNER} PASSWORD " + (f"'{before}'" if before else "NULL"))
