@@ -61,6 +61,10 @@ sign: operator ## sign what was built, with that key
 	@$(VENV)/python -m deploy.artifacts.supply sign
 
 ##@ Check
+test-desk: dev ## lint, and the tests that need neither machines, rpms nor an engine
+	@packaging/check.sh lint
+	@packaging/check.sh desk $(ARGS)
+
 test: dev ## lint, types and every test, on real gunicorn, HAProxy and sockets
 	@packaging/check.sh lint
 	@packaging/check.sh test $(ARGS)
