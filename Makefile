@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run fleet test lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible audit bench bench-packaging bench-fleet lock clean operator packager dev
+.PHONY: help demo run fleet test test-desk lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible audit bench bench-packaging bench-fleet lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
