@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run fleet test test-desk lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible audit bench bench-packaging bench-fleet lock clean operator packager dev
+.PHONY: help demo run fleet test test-desk lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible audit bench bench-packaging bench-fleet bench-servers lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -92,6 +92,10 @@ bench-packaging: packager ## time wheel, tree and rpms beside what a team has wi
 bench-fleet: operator ## time boot and reset of machines, and file systems without overlays beside them
 	@packaging/workstation.sh machines
 	@$(VENV)/python bench/fleet.py
+
+bench-servers: operator ## time five machines from empty to serving, and a highstate that has nothing to change
+	@packaging/workstation.sh machines
+	@$(VENV)/python bench/servers.py
 
 ##@ Look after
 lock: operator ## write packaging/locks anew; UPGRADE=1 takes newer versions
