@@ -69,13 +69,18 @@ def missing(path: str = PATH) -> list[str]:
 
 
 def make_room() -> None:
-    """Let this computer's kernel hold many machines: each takes about eight inotify instances, and 128 are usual.
+    """Let this computer hold many machines.
 
-    Without one, systemd hangs when it boots, and says nothing (measured with the 17th machine).
+    Each takes about eight inotify instances, and 128 are usual: without one, systemd hangs when it boots, and says
+    nothing (measured with the 17th machine). nspawn derives the addresses of cables from this computer's own machine
+    id, which images of containers lack.
     """
     limit = Path("/proc/sys/fs/inotify/max_user_instances")
     if int(limit.read_text(encoding="ascii")) < INOTIFY:
         limit.write_text(f"{INOTIFY}\n", encoding="ascii")
+    identity = Path("/etc/machine-id")
+    if not identity.exists() or not identity.read_text(encoding="ascii").strip():
+        subprocess.run(["systemd-machine-id-setup"], capture_output=True, check=False, env={"PATH": PATH})
 
 
 def base(say: Say, packages: tuple[str, ...] = PACKAGES) -> Path:

@@ -24,7 +24,7 @@ COMPILE = """
 cat >/tmp/clock.c <<'END' && tcc -c -DSTEP='"{step}"' -o /tmp/clock.o /tmp/clock.c
 {source}
 END
-ld -shared -z noexecstack -o {library} /tmp/clock.o
+ld -shared -z noexecstack -o /mnt/clock.so /tmp/clock.o
 """
 
 
@@ -63,6 +63,6 @@ def _write(machine: Machine, seconds: int) -> None:
 
 
 def _library(say: Say) -> Path:
-    compile_it = COMPILE.format(step=STEP, source=SOURCE.read_text(encoding="utf-8"), library=LIBRARY)
+    compile_it = COMPILE.format(step=STEP, source=SOURCE.read_text(encoding="utf-8"))
     script = f"{layers.INSTALL.format(packages=COMPILERS)}\n{compile_it}"
-    return layers.built(say, str(base(say)), script, "the clock's library") / LIBRARY[1:]
+    return layers.built(say, str(base(say)), script, "the clock's library") / "out/clock.so"

@@ -13,6 +13,7 @@ from pathlib import Path
 from deploy.fleet.base import MachineError
 from deploy.fleet.network import do
 
+LOWER = "lower-"  # where disks that were kept are mounted
 SIZE = 20 * 2**30  # bytes; the file takes only what is written
 LOOP_GET_FREE, LOOP_MAJOR = 0x4C82, 7  # <linux/loop.h>, <linux/major.h>
 
@@ -22,6 +23,10 @@ class Disk:
     """`<folder>/disk.img`, mounted at `<folder>/disk`; the machine's root, an overlay on it, at `<folder>/root`."""
 
     folder: Path
+
+    @property
+    def image(self) -> Path:
+        return self.folder / "disk.img"
 
     @property
     def mounted(self) -> Path:
@@ -36,28 +41,32 @@ class Disk:
         return self.mounted / "filler"  # beside what the machine sees of its disk
 
     def mount(self, lower: str) -> None:
-        """Mount disk and root, where they are not."""
+        """Mount disk and root, where they are not; what the root lies on may be folders, and disks that were kept."""
         self._mount_disk()
         self.root.mkdir(exist_ok=True)
         if not self.root.is_mount():
-            upper, work = self.mounted / "upper", self.mounted / "work"
-            for path in (upper, work):
+            images, folders = parts(self.folder, lower)
+            for image, where in images.items():
+                where.mkdir(exist_ok=True)
+                if not where.is_mount():
+                    provide_loop()
+                    do("mount", "-o", "loop,ro", image, str(where))
+            for path in (self.mounted / "upper", self.mounted / "work"):
                 path.mkdir(exist_ok=True)
-            layers = f"lowerdir={':'.join([*map(str, self.layers()), lower])},upperdir={upper},workdir={work}"
-            do("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
+            do(*overlay(self, [*map(str, self.layers()), *folders]))
 
     def _mount_disk(self) -> None:
         self.mounted.mkdir(parents=True, exist_ok=True)
         if not self.mounted.is_mount():
-            self._make()
-            _provide_loop()
+            make(self.image)
+            provide_loop()
             # What is kept here survives the machine's power, not this computer's: nothing need reach a real disk.
-            do("mount", "-o", "loop,noatime,nobarrier", str(self.folder / "disk.img"), str(self.mounted))
+            do("mount", "-o", "loop,noatime,nobarrier", str(self.image), str(self.mounted))
 
     def unmount(self) -> None:
         """Take root and disk away, whoever still looks at them."""
-        _unmount(self.root)
-        _unmount(self.mounted)
+        for path in (self.root, self.mounted, *self.folder.glob(f"{LOWER}*")):
+            _unmount(path)
 
     def wipe(self) -> None:
         """Forget what was written since the disk was new, or since it was last kept; the machine must be off."""
@@ -96,16 +105,36 @@ class Disk:
         found = os.statvfs(self.mounted)
         return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
 
-    def _make(self) -> None:
-        image = self.folder / "disk.img"
-        if image.exists():
-            return
-        aside = image.with_suffix(".new")
-        with aside.open("wb") as file:
-            file.truncate(SIZE)
-        options = ("-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard", "-m", "0")
-        do("mkfs.ext4", "-q", "-F", *options, str(aside))
-        aside.rename(image)
+
+def make(image: Path) -> None:
+    """Make an empty file system in a sparse file, complete or not at all."""
+    if image.exists():
+        return
+    aside = image.with_suffix(".new")
+    with aside.open("wb") as file:
+        file.truncate(SIZE)
+    options = ("-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard", "-m", "0")
+    do("mkfs.ext4", "-q", "-F", *options, str(aside))
+    aside.rename(image)
+
+
+def parts(folder: Path, lower: str) -> tuple[dict[str, Path], list[str]]:
+    """Split what a root lies on: which disks to mount where below a folder, and all folders, the topmost first."""
+    images: dict[str, Path] = {}
+    folders = []
+    for part in lower.split(":"):
+        if part.endswith(".img"):
+            images[part] = folder / f"{LOWER}{len(images)}"
+            folders.append(str(images[part] / "upper"))
+        else:
+            folders.append(part)
+    return images, folders
+
+
+def overlay(disk: Disk, folders: list[str]) -> list[str]:
+    """Give the command that mounts a root, once its parts are mounted."""
+    options = f"lowerdir={':'.join(folders)},upperdir={disk.mounted / 'upper'},workdir={disk.mounted / 'work'}"
+    return ["mount", "-t", "overlay", "overlay", "-o", options, str(disk.root)]
 
 
 def _unmount(path: Path) -> None:
@@ -113,13 +142,13 @@ def _unmount(path: Path) -> None:
         do("umount", "--lazy", str(path))
 
 
-def _provide_loop() -> None:
-    """See that the next free loop device has a node: in a container, /dev has those from when it was started."""
+def provide_loop(count: int = 1) -> None:
+    """See that the next free loop devices have nodes: in a container, /dev has those from when it was started."""
     try:
         with Path("/dev/loop-control").open("rb") as control:
             number = fcntl.ioctl(control, LOOP_GET_FREE)
     except OSError as error:
         raise MachineError(f"this computer has no loop devices for the disks of machines: {error}") from None
-    for each in range(number, number + 4):  # others take some meanwhile
+    for each in range(number, number + count + 4):  # others take some meanwhile
         with suppress(FileExistsError):
             os.mknod(f"/dev/loop{each}", stat.S_IFBLK | 0o660, os.makedev(LOOP_MAJOR, each))
