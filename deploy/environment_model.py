@@ -90,6 +90,7 @@ class SshEntry(TomlModel):
     known_hosts: Annotated[Path | None, Field(strict=False)] = None
     config: Annotated[Path | None, Field(strict=False)] = None
     connect_timeout: int = Field(10, ge=1, le=300, description="seconds")
+    silence: int = Field(15, ge=3, le=300, description="seconds without a sign of life until a connection is given up")
 
 
 class RpmEntry(TomlModel):

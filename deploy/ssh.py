@@ -17,7 +17,8 @@ from deploy.errors import SlipwayError
 from deploy.ssh_failures import Link
 
 PERSIST = 30  # seconds a connection stays open for the next command
-ALIVE = (5, 3)  # seconds between two signs of life, and how many may be missed: a dead host is noticed within 15 s
+LONGEST = 40  # characters of the path below which the connections' sockets lie
+MISSED = 3  # signs of life that may be missed in a row
 
 
 class SshError(SlipwayError):
@@ -58,7 +59,7 @@ def link(environment: Environment, host: str, name: str, *, admin: bool = False)
         known_hosts=str(entry.known_hosts or "~/.ssh/known_hosts"),
         identity=str(entry.identity or ""),
         connect_timeout=entry.connect_timeout,
-        alive=ALIVE[0] * ALIVE[1],
+        alive=entry.silence,
     )
 
 
@@ -96,8 +97,8 @@ def _client(environment: Environment) -> list[str]:
         "BatchMode": "yes",  # nothing asks: a password, an unknown key
         "StrictHostKeyChecking": "yes",
         "ConnectTimeout": entry.connect_timeout,
-        "ServerAliveInterval": ALIVE[0],
-        "ServerAliveCountMax": ALIVE[1],
+        "ServerAliveInterval": entry.silence // MISSED,
+        "ServerAliveCountMax": MISSED,
         "ControlMaster": "auto",
         "ControlPersist": PERSIST,
         "ControlPath": f"{_sockets()}/%C",
@@ -123,7 +124,7 @@ def _sockets() -> Path:
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     base = Path(runtime) if runtime and os.access(runtime, os.W_OK) else Path(tempfile.gettempdir())
-    if len(str(base)) > 40:
+    if len(str(base)) > LONGEST:
         base = Path("/tmp")  # noqa: S108  (checked below)
     directory = base / f"slipway-ssh-{os.geteuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)

@@ -63,31 +63,20 @@ def test_there_and_back_under_keep_alive_clients_loses_nothing(site: Remote) -> 
     assert probed[0].requests > 100
 
 
-@pytest.mark.parametrize(("kind", "host"), [("switch", "web1"), ("restore", "web3")])
-def test_a_killed_deployer_is_made_up_for_by_the_same_command(site: Remote, kind: str, host: str) -> None:
+def test_a_killed_deployer_is_made_up_for_by_the_same_command(site: Remote) -> None:
     """At once: who was killed on this machine holds no lease. Meanwhile `status` says what is out, and what to type."""
     site.ensure("1.0")
     with site.traffic(clients=4, rate=40.0) as probed:
         process = site.start("deploy:fleet", "--version", "2.0", "--json")
-        act_at(process, kind, host)
+        act_at(process, "switch", "web1")
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         said = site.fab("status:fleet").out
         assert site.deploy("2.0").last["exit"] == 0
-    assert f"{host} " in said
+    assert "web1" in said.splitlines()[-1], said
     assert "-> " in said.splitlines()[-1], said
     assert site.versions() == {"2.0"}
     assert probed[0].failed == 0, probed[0]
-
-
-def test_a_second_deployer_is_told_who_is_at_work(site: Remote) -> None:
-    site.ensure("1.0")
-    first = site.start("deploy:fleet", "--version", "2.0", "--json")
-    act_at(first, "trial", "web1")
-    second = site.deploy("2.0", expect=3)
-    assert f"process {first.pid}" in second.err
-    first.communicate()
-    assert first.returncode == 0
 
 
 def test_a_host_that_freezes_in_its_turn_is_named_and_the_others_go_back(site: Remote) -> None:
@@ -105,7 +94,7 @@ def test_a_host_that_freezes_in_its_turn_is_named_and_the_others_go_back(site: R
     outcome = json.loads(out.splitlines()[-1])
     assert process.returncode == outcome["exit"] == 30, err
     assert "failed at switch on web1" in outcome["message"]
-    assert f"{frozen.address} broke, or nothing came over it for 15 s" in outcome["message"]
+    assert f"{frozen.address} broke, or nothing came over it for 6 s" in outcome["message"]
     assert "going back failed too: web1: can't be reached" in outcome["message"]
     assert probed[0].failed == 0, probed[0]
     site.deploy("2.0")

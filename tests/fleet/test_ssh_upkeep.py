@@ -43,16 +43,6 @@ def admin(site: Remote) -> dict[str, str]:
     return {name: host.server.admin for name, host in site.status().items() if host.server}
 
 
-def test_a_restart_takes_host_after_host_and_loses_no_request(site: Remote) -> None:
-    before = {name: {p.pid for p in host.processes} for name, host in site.status().items()}
-    with site.traffic() as probed:
-        site.fab("restart:fleet")
-    after = {name: {p.pid for p in host.processes} for name, host in site.status().items()}
-    assert all(before[name].isdisjoint(after[name]) for name in WEB)
-    assert probed[0].failed == 0, probed[0]
-    assert site.versions() == {"5.0"}
-
-
 def test_the_lock_is_on_servers_and_load_balancers_and_the_doctor_sees_it(site: Remote) -> None:
     assert "fleet is ready for a rollout" in site.fab("doctor:fleet").out
     site.fab("lock:fleet", "--why", "an audit")
@@ -65,8 +55,13 @@ def test_the_lock_is_on_servers_and_load_balancers_and_the_doctor_sees_it(site: 
     assert freed["unlocked"] == ["lb1", *WEB]
 
 
-def test_what_was_done_is_known_to_every_server(site: Remote) -> None:
-    site.fab("restart:fleet", "--host", "web1")
+def test_a_restart_loses_no_request_and_is_known_to_every_server(site: Remote) -> None:
+    before = {name: {p.pid for p in host.processes} for name, host in site.status().items()}
+    with site.traffic() as probed:
+        site.fab("restart:fleet", "--host", "web1")
+    after = {name: {p.pid for p in host.processes} for name, host in site.status().items()}
+    assert {name for name in WEB if before[name].isdisjoint(after[name])} == {"web1"}
+    assert probed[0].failed == 0, probed[0]
     (last,) = json.loads(site.fab("history:fleet", "--lines", "1", "--json").out)["rollouts"]
     assert (last["task"], last["version"], last["outcome"], last["hosts"]) == ("restart", "5.0", "ok", list(WEB))
     site.hang_up()  # else the connection that is kept open has to be given up first

@@ -72,6 +72,7 @@ identity = "{access.identity}"
 known_hosts = "{access.known_hosts}"
 config = "/dev/null"
 connect_timeout = 3
+silence = 6
 
 [balancer]
 listen = "{lb}:443"
