@@ -30,6 +30,7 @@ missing_packages() {
     command -v git >/dev/null || echo git
     [ "$group" != dev ] || command -v gpg >/dev/null || echo gnupg
     PATH=$PATH:/usr/sbin:/usr/local/sbin command -v haproxy >/dev/null || echo haproxy
+    [ "$group" != dev ] || command -v curl >/dev/null || echo curl
     [ "$group" = dev ] && [ "$(id -u)" = 0 ] || return 0
     for shell in zsh fish; do command -v $shell >/dev/null || echo $shell; done # their completion is checked by them
 }

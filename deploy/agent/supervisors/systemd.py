@@ -36,6 +36,13 @@ START_PATIENCE = 10.0  # seconds
 KILLS = 10  # attempts, one a second
 CONFIGURATION = Path("/etc/systemd/system")
 UNITS = str(CONFIGURATION), "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"
+# Salt writes the same, or each would undo the other's: salt/app/files/listen.conf.jinja
+LISTEN = """\
+# Written by releasectl: the address that the environment file gives this host.
+[Socket]
+ListenStream=
+ListenStream={}
+"""
 COMMAND_STOP = "TimeoutStopSec", "5"  # seconds a given-up command gets, as without systemd (commands.GRACE)
 
 
@@ -103,9 +110,7 @@ class SystemdSupervisor:
             )  # fmt: skip
         folder = CONFIGURATION / f"{self._socket}.d"
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        why = "# Written by releasectl: the address that the environment file gives this host."
-        text = f"{why}\n[Socket]\nListenStream=\nListenStream={wanted}\n"
-        files.atomic_write(folder / "listen.conf", text.encode(), tmp=folder)
+        files.atomic_write(folder / "listen.conf", LISTEN.format(wanted).encode(), tmp=folder)
         systemctl.call("daemon-reload")
 
     def _listen(self, wanted: str) -> None:
