@@ -32,7 +32,7 @@ from deploy.contract import Contract
 
 # docs/decisions/0009-rpms-side-by-side.md has the measurements. The number of threads is part of the header, so it is
 # said; what they write does not depend on how many processors there are.
-PAYLOAD = "w5T4.zstdio"
+PAYLOAD = "w3T4.zstdio"
 NO_LICENSE = "LicenseRef-Not-Stated"
 
 
