@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.errors import SlipwayError
 from deploy.fleet import standing
 from deploy.fleet.base import PROGRAMS, missing, obstacle
 from deploy.fleet.machines import FLEETS, SLOTS, MachineError
 from deploy.fleet.network import Network
 from deploy.fleet.standing import Slot, host_number
+from deploy.tasks import fleet as tasks
 from tests.fleet.test_machines import traces
 from tests.support.repository import ROOT
 
@@ -62,23 +64,24 @@ def test_a_person_makes_a_fleet_breaks_it_heals_it_and_removes_it(slot: Slot) ->
     assert fab(slot, "fleet.ssh", "web1", "--command", "getent hosts db1").split() == [slot.network.address(31), "db1"]
     assert fab(slot, "fleet.up", "--machines", "db1").startswith("nothing to do: 2 machines run")
 
-    for words in (["cut", "web1"], ["clock", "db1", "--step=-2h"], ["fill", "db1", "web1"]):
-        fab(slot, f"fleet.{words[0]}", *words[1:])
-    fab(slot, "fleet.slow", "db1", "--delay", "20", "--rate", "1000", "--loss", "1")
-    fab(slot, "fleet.freeze", "web1")
-    listed = fab(slot, "fleet.status").splitlines()
-    assert listed[1].split(maxsplit=3)[2:] == ["frozen", "frozen; cut off; disk full"]
-    assert listed[2].split(maxsplit=3)[3] == "slow: 20 ms, 1000 kbit/s, 1 % lost; disk full; clock -7200 s"
-    fab(slot, "fleet.thaw", "web1")
+    clock, slow = ("fleet.clock", "db1", "--step=-2h"), ("fleet.slow", "db1", "--delay", "20", "--rate", "1000")
+    said = fab(
+        slot, "fleet.cut", "web1", *clock, "fleet.fill", "db1", "web1", *slow, "fleet.freeze", "web1", "fleet.status"
+    )
+    listed = [line.split(maxsplit=3) for line in said.splitlines()[-2:]]
+    assert listed[0][2:] == ["frozen", "frozen; cut off; disk full"]
+    assert listed[1][3] == "slow: 20 ms, 1000 kbit/s; disk full; clock -7200 s"
     assert [m["faults"] for m in json.loads(fab(slot, "fleet.heal", "all", "--json"))["machines"]] == [[], []]
 
-    fab(slot, "fleet.ssh", "web1", "--command", "touch /root/kept")
-    fab(slot, "fleet.kill", "web1")
-    assert [m["state"] for m in json.loads(fab(slot, "fleet.status", "--json"))["machines"]] == ["off", "running"]
-    assert "web1     booted" in fab(slot, "fleet.boot", "web1")
-    fab(slot, "fleet.reboot", "all")
-    assert fab(slot, "fleet.ssh", "web1", "--command", "ls /root") == "kept\n"
-    fab(slot, "fleet.reset", "web1")
+    with pytest.raises(MachineError, match="unknown machine \"wbe1\"; did you mean 'web1'"):
+        standing.find(slot, ["wbe1"])
+    web1 = standing.find(slot, ["web1"])[0]
+    (web1.root / "root/kept").touch()
+    killed = json.loads(fab(slot, "fleet.kill", "web1", "--json"))["machines"]
+    assert [machine["state"] for machine in killed] == ["off", "running"]
+    assert fab(slot, "fleet.boot", "web1", "fleet.reboot", "all").splitlines()[0] == "web1     booted"
+    assert web1.run("ls /root").stdout == "kept\n"
+    fab(slot, "fleet.freeze", "db1", "fleet.thaw", "db1", "fleet.reset", "web1")
     assert fab(slot, "fleet.ssh", "web1", "--command", "ls /root") == ""
 
     assert "the fleet is removed" in fab(slot, "fleet.down")
@@ -87,13 +90,19 @@ def test_a_person_makes_a_fleet_breaks_it_heals_it_and_removes_it(slot: Slot) ->
     assert sorted(path.name for path in slot.directory.iterdir()) == ["id_ed25519", "id_ed25519.pub"]
 
 
-def test_a_wrong_word_is_told_what_was_expected(slot: Slot) -> None:
-    standing.up(slot, print, ["web1"])
-    assert """unknown machine "wbe1"; did you mean 'web1'?""" in fab(slot, "fleet.kill", "wbe1", code=2)
-    assert "expected --delay in ms" in fab(slot, "fleet.slow", "web1", code=2)
-    assert "expected a time, such as 30s" in fab(slot, "fleet.clock", "web1", "--step", "soon", code=2)
-    assert "expected a name of lower-case letters" in fab(slot, "fleet.up", "--machines", "Web1", code=2)
-    assert "did you mean fleet.kill?" in fab(slot, "fleet.kil", "web1", code=2)
+def test_a_wrong_word_is_told_what_was_expected(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIPWAY_FLEET", str(slot.number))
+    for act, expected in (
+        (lambda: tasks.slow(None, "web1"), "expected --delay in ms, --rate in kbit/s or --loss in percent"),
+        (lambda: tasks.clock(None, "web1", "soon"), "expected a time, such as 30s"),
+        (lambda: tasks.up(None, "Web1"), "expected a name of lower-case letters"),
+        (lambda: tasks.kill(None, "web1"), "no fleet is up"),
+    ):
+        with pytest.raises(SlipwayError, match=expected):
+            act()
+    monkeypatch.setenv("SLIPWAY_FLEET", "12")
+    with pytest.raises(SlipwayError, match="expected a number from 200 to 255"):
+        tasks.status(None)
 
 
 @pytest.mark.parametrize(
