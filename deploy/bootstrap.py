@@ -118,9 +118,10 @@ class Bootstrap:
         return bool(prepared)
 
     def _states(self, hosts: Sequence[str], servers: Mapping[str, Server], said: Say) -> bool:
-        made_of = run.sources(self.environment, self.contract)
+        made_of = run.sources(self.environment, self.contract, hosts)
         report = Report(made_of.secrets.values(), self.say, test=False)
-        outcome = run.apply(self.environment, made_of, hosts, report.tell, test=False)
+        with report.watching():
+            outcome = run.apply(self.environment, made_of, hosts, report.tell, test=False)
         report.summary(outcome, [host for host in hosts if not servers[host].agent])
         self.done.hosts = report.as_json(outcome)["hosts"]
         self.done.changed = any(result.changed for result in outcome.results.values())

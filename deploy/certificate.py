@@ -82,6 +82,11 @@ def describe(bundle: Secret) -> Described | None:
     return Described(tuple(names), found.not_valid_after_utc, found.issuer == found.subject)
 
 
+def covers(described: Described, name: str) -> bool:
+    """Say whether clients take a certificate for a name; a star stands for one label."""
+    return name in described.names or f"*.{name.partition('.')[2]}" in described.names
+
+
 def problem(bundle: Secret) -> str | None:
     """Say why HAProxy could not serve with a PEM text; None when it could."""
     data = bundle.reveal().encode()

@@ -34,7 +34,8 @@ def write(folder: Path, states: Mapping[str, bytes], pillars: Mapping[str, Mappi
         files = {f"states/{path}": content for path, content in states.items()} | pillar_files(pillars)
         for path, content in {**files, MARK: b""}.items():
             target = aside / path
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for parent in reversed(target.relative_to(aside).parents):
+                (aside / parent).mkdir(mode=0o700, exist_ok=True)
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)

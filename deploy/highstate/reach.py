@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from deploy import ssh, ssh_failures
@@ -56,11 +56,21 @@ def explained(environment: Environment, contract: Contract, host: str, status: i
     return ServerError(f"{host}: {last[0]}", hint=link.by_hand)
 
 
-def side_by_side(hosts: Iterable[str], function: Callable[[str], T]) -> tuple[dict[str, T], dict[str, SlipwayError]]:
-    """Call a function for each host; give what it returned, and where it failed."""
+def side_by_side(
+    hosts: Iterable[str], function: Callable[[str], T], interrupt: Callable[[], None] = lambda: None
+) -> tuple[dict[str, T], dict[str, SlipwayError]]:
+    """Call a function for each host; give what it returned, and where it failed.
+
+    `interrupt` lets all of them end soon: it is called on Ctrl-C, after which nobody wants to wait for servers.
+    """
     names, found, errors = list(hosts), dict[str, T](), dict[str, SlipwayError]()
     with ThreadPoolExecutor(min(PARALLEL, len(names)) or 1) as pool:
         futures = {host: pool.submit(function, host) for host in names}
+        try:
+            wait(futures.values())
+        except BaseException:
+            interrupt()
+            raise
     for host, future in futures.items():
         try:
             found[host] = future.result()

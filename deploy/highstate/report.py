@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from deploy.highstate.result import as_json, details, sentence
 from deploy.highstate.run import Outcome
 from deploy.secret import Secret, masked
+
+PATIENCE = 15.0  # seconds that a state may take before one wants to know
 
 Say = Callable[[str], None]
 
@@ -21,6 +25,7 @@ class Report:
         self._say = say
         self._test = test
         self._lock = threading.Lock()
+        self._begun: dict[str, tuple[str, float]] = {}  # host: the state it is at, and since when
 
     def mask(self, text: str) -> str:
         """Put stars in place of secrets."""
@@ -28,6 +33,10 @@ class Report:
 
     def tell(self, host: str, event: Mapping[str, Any]) -> None:
         """Say what is worth a line: what changes, fails, or makes one wait."""
+        if event["event"] == "begin":
+            self._begun[host] = (event["id"], time.monotonic())
+        elif event["event"] == "end":
+            self._begun.pop(host, None)
         match event:
             case {"event": "hello", "salt": salt, "sent": sent}:
                 text = f"{'Salt ' + salt + ' is installed' if salt else 'sent'} {sent / 1e6:.1f} MB"
@@ -41,6 +50,31 @@ class Report:
                 text = f"changed  {name}"
             case _:
                 return
+        self._line(host, text)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Meanwhile, say where servers are that have been at one state for long: installing packages takes a while."""
+        done = threading.Event()
+
+        def watch() -> None:
+            told: dict[str, float] = {}
+            while not done.wait(1):
+                for host, (name, since) in list(self._begun.items()):
+                    lasted = time.monotonic() - since
+                    if lasted >= PATIENCE and lasted >= 2 * told.get(f"{host} {name}", 0.0):
+                        told[f"{host} {name}"] = lasted
+                        self._line(host, f"...      {name}, {lasted:.0f} s")
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _line(self, host: str, text: str) -> None:
         with self._lock:
             self._say(f"  {host:<8} {self.mask(text)}")
 

@@ -12,18 +12,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from deploy import certificate, secrets_store, signatures, ssh, ssh_failures
 from deploy import lease as leases
-from deploy import secrets_made, secrets_store, signatures, ssh, ssh_failures
 from deploy.agents import Agent, AgentError, AgentGone
 from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.errors import Exit, SlipwayError
-from deploy.highstate import bundle, look, operators, parcel, reach, session
+from deploy.highstate import bundle, look, operators, parcel, reach
 from deploy.highstate.look import Server
 from deploy.highstate.result import Result
-from deploy.highstate.session import HighstateError, Order
+from deploy.highstate.session import HighstateError, Order, Sessions
 from deploy.hosts import Hosts, connect
-from deploy.pillar import Sources, pillar
+from deploy.pillar import Sources, pillar, secrets_of
+from deploy.secrets_made import CERTIFICATE
 from deploy.toml_model import nearest
 
 LOOK_TIMEOUT = 60.0  # seconds; a connection that can't be made ends long before
@@ -65,14 +66,27 @@ def chosen(environment: Environment, limit: str) -> list[str]:
     return names or known
 
 
-def sources(environment: Environment, contract: Contract) -> Sources:
-    """Read all that pillars are made of.
+def sources(environment: Environment, contract: Contract, hosts: Iterable[str]) -> Sources:
+    """Read all that the pillars of these hosts are made of.
 
-    Raises: SlipwayError.
+    Raises: HighstateError naming every secret that is missing or can't be used; other SlipwayErrors.
     """
-    secrets = secrets_store.read(environment, secrets_made.needed(environment))
+    needs = dict.fromkeys(name for host in hosts for name in secrets_of(environment, host))
+    answer = secrets_store.find(environment, needs)
+    problems = [
+        f"{n}: {answer.reasons.get(n, 'this secret does not exist yet')}" for n in needs if n not in answer.found
+    ]
+    if CERTIFICATE in answer.found and (wrong := certificate.problem(answer.found[CERTIFICATE].value)):
+        problems.append(f"{CERTIFICATE} ({answer.found[CERTIFICATE].source}): {wrong}")
+    if problems:
+        raise HighstateError(
+            f"{environment.name}: its secrets are not complete; nothing was touched",
+            problems=tuple(problems),
+            hint=f"fab secrets:{environment.name} shows them; --generate makes what can be made",
+        )
     signers = signatures.wanted(environment)
-    return Sources(environment, contract, secrets, operators.keys(environment), signers.decode() if signers else None)
+    found = {name: there.value for name, there in answer.found.items()}
+    return Sources(environment, contract, found, operators.keys(environment), signers.decode() if signers else None)
 
 
 def look_at(
@@ -131,14 +145,23 @@ def apply(environment: Environment, made_of: Sources, hosts: Sequence[str], tell
         for host in hosts
     }
 
+    sessions = Sessions(environment, contract)
+
     def one(host: str) -> Result:
         started = time.monotonic()
         try:
-            return session.carry_out(environment, contract, orders[host], lambda event: tell(host, event))
+            return sessions.carry_out(orders[host], lambda event: tell(host, event))
         finally:
             outcome.seconds[host] = time.monotonic() - started
 
-    outcome.results, outcome.errors = reach.side_by_side(hosts, one)
+    try:
+        outcome.results, outcome.errors = reach.side_by_side(hosts, one, sessions.hang_up)
+    except KeyboardInterrupt:
+        raise HighstateError(
+            "interrupted: servers that have what they need go on to the end of their states",
+            hint=f"fab highstate:{environment.name} waits for them, and shows what came of it",
+            exit_code=130,
+        ) from None
     return outcome
 
 

@@ -42,26 +42,42 @@ class Order:
     test: bool  # only say what would change
 
 
-def carry_out(environment: Environment, contract: Contract, order: Order, tell: Callable[[Event], None]) -> Result:
-    """Run a server's states and give what came of them; `tell` gets each event on the way.
+class Sessions:
+    """The sessions that are open: Ctrl-C ends them all, and the servers go on by themselves."""
 
-    Raises: HighstateError when they could not be run to their end.
-    """
-    words = ssh.command(environment, order.host, [contract.interpreter, "-I", "-c", LOADER], admin=True)
-    with tempfile.TemporaryFile() as said:
-        # A session of its own: Ctrl-C here must not tear a connection in the middle of what is being sent.
-        process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
-        )
-        try:
-            return _converse(process, contract, order, tell)
-        except _EndedError:
-            process.wait(30)
-            said.seek(0)
-            last_words = said.read().decode(errors="replace")
-            raise reach.explained(environment, contract, order.host, process.returncode, last_words) from None
-        finally:
-            _close(process)
+    def __init__(self, environment: Environment, contract: Contract) -> None:
+        self.environment = environment
+        self.contract = contract
+        self._open: set[subprocess.Popen[bytes]] = set()
+
+    def carry_out(self, order: Order, tell: Callable[[Event], None]) -> Result:
+        """Run a server's states and give what came of them; `tell` gets each event on the way.
+
+        Raises: HighstateError when they could not be run to their end.
+        """
+        words = [self.contract.interpreter, "-I", "-c", LOADER]
+        command = ssh.command(self.environment, order.host, words, admin=True)
+        with tempfile.TemporaryFile() as said:
+            # A session of its own: Ctrl-C here must not tear a connection in the middle of what is being sent.
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
+            )
+            self._open.add(process)
+            try:
+                return _converse(process, self.contract, order, tell)
+            except _EndedError:
+                status = process.wait(30)
+                said.seek(0)
+                last_words = said.read().decode(errors="replace")
+                raise reach.explained(self.environment, self.contract, order.host, status, last_words) from None
+            finally:
+                self._open.discard(process)
+                _close(process)
+
+    def hang_up(self) -> None:
+        """End all sessions. What has been sent in full is carried out over there."""
+        for process in list(self._open):
+            process.kill()
 
 
 class _EndedError(Exception):

@@ -18,12 +18,13 @@ def highstate(
 
     settings, contract = common.open_environment(environment)
     hosts = run.chosen(settings, limit)
-    made_of = run.sources(settings, contract)
+    made_of = run.sources(settings, contract, hosts)
     servers, errors = run.look_at(settings, contract, settings.hosts)
     run.require(settings, hosts, servers, errors)
     report = Report(made_of.secrets.values(), (lambda text: None) if json else common.say, test=dry_run)
     fresh = [host for host in hosts if not servers[host].agent]
-    with nullcontext() if dry_run or force else run.alone(settings, contract, servers, "highstate"):
+    alone = nullcontext() if dry_run or force else run.alone(settings, contract, servers, "highstate")
+    with alone, report.watching():
         outcome = run.apply(settings, made_of, hosts, report.tell, test=dry_run)
     if json:
         common.say_json({"environment": environment, "dry_run": dry_run, **report.as_json(outcome)})
@@ -53,7 +54,7 @@ def pillar(c: Any, environment: str, host: str = "", write: str = "") -> None:
 
     settings, contract = common.open_environment(environment)
     hosts = run.chosen(settings, host)
-    made_of = run.sources(settings, contract)
+    made_of = run.sources(settings, contract, hosts)
     made = {name: pillars.pillar(made_of, name) for name in hosts}
     if write:
         folder = Path(write).absolute()

@@ -21,14 +21,14 @@ def secrets(c: Any, environment: str, generate: bool = False, rotate: str = "", 
     needs = secrets_made.needed(settings)
     found = secrets_store.find(settings, needs)
     if json:
-        rows = [_row(name, need, found) for name, need in needs.items()]
+        rows = [_row(name, need, found, settings) for name, need in needs.items()]
         common.say_json({"environment": environment, "secrets": rows, "made": [*made, *names]})
         return
     for name in made:
         common.say(f"{name} made: {found.found[name].source}")
     for name in names:
         common.say(f"{name} made anew: {where}")
-    common.say("\n".join(_table(needs, found)))
+    common.say("\n".join(_table(needs, found, settings)))
     if missing := [name for name in needs if name not in found.found]:
         common.say(f"{len(missing)} missing -> {maker}")
     elif names:
@@ -43,30 +43,30 @@ secrets.help = {  # type: ignore[attr-defined]
 }
 
 
-def _row(name: str, need: Any, found: Any) -> dict[str, Any]:
+def _row(name: str, need: Any, found: Any, settings: Any) -> dict[str, Any]:
     there = found.found.get(name)
     return {
         "name": name,
         "purpose": need.purpose,
         "made": need.made,
         "source": there.source if there else None,
-        "note": _note(name, found),
+        "note": _note(name, found, settings),
     }
 
 
-def _table(needs: Any, found: Any) -> list[str]:
+def _table(needs: Any, found: Any, settings: Any) -> list[str]:
     from deploy.tasks.common import aligned
 
     rows = [["secret", "where", "for"]]
     for name, need in needs.items():
         there = found.found.get(name)
         missing = "missing" if need.made != "by you" else "missing: only you can give it"
-        note = _note(name, found)
+        note = _note(name, found, settings)
         rows.append([name, there.source if there else missing, f"{need.purpose}; {note}" if note else need.purpose])
     return aligned(rows)
 
 
-def _note(name: str, found: Any) -> str:
+def _note(name: str, found: Any, settings: Any) -> str:
     """Say what can be said of a secret without showing it."""
     from deploy.secrets_made import CERTIFICATE
 
@@ -80,4 +80,8 @@ def _note(name: str, found: Any) -> str:
     if wrong := certificate.problem(there.value):
         return wrong
     described = certificate.describe(there.value)
-    return f"{', '.join(described.names)}; until {described.until:%Y-%m-%d}" if described else ""
+    if described is None:
+        return ""
+    lacking = [name for name in settings.file.balancer.names if not certificate.covers(described, name)]
+    note = f"{', '.join(described.names)}; until {described.until:%Y-%m-%d}"
+    return f"{note}; NOT for {', '.join(lacking)}" if lacking else note

@@ -64,6 +64,10 @@ def test_it_says_for_whom_and_until_when(bundle: Secret) -> None:
     assert described
     assert set(described.names) == set(NAMES)
     assert described.self_signed
+    assert [n for n in ("places.example", "a.eu.example", "a.b.eu.example") if certificate.covers(described, n)] == [
+        "places.example",
+        "a.eu.example",
+    ]
     assert certificate.problem(bundle) is None
     assert certificate.describe(Secret("nonsense")) is None
 

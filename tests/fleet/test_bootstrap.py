@@ -110,7 +110,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture(scope="module")
 def site(empty: Servers, real_release: kit.Release) -> Servers:
-    """Set the servers up, in two goes: the first one is killed on its way. Then deploy."""
+    """Set the servers up in two goes: the first one is killed, and a server loses its power meanwhile. Then deploy."""
     empty.release("1.0", real_release)
     process = empty.start("bootstrap:fleet")
     assert process.stdout
@@ -120,6 +120,8 @@ def site(empty: Servers, real_release: kit.Release) -> Servers:
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
+    empty["db1"].power_off()  # in the middle of its packages, which take the longest
+    empty["db1"].boot()
     done = empty.fab("bootstrap:fleet")
     assert "3 answer as deploy" in done.out
     assert "-> " in done.out.splitlines()[-1]
@@ -244,6 +246,21 @@ def test_a_rollout_keeps_highstates_away(site: Servers) -> None:
         assert "web1" in refused.err or "lb1" in refused.err
         assert site.highstate("--force", "--limit", "lb1").keys() == {"lb1"}
         assert site.highstate("--dry-run", expect=10).keys() == {"lb1", "web1", "db1"}
+
+
+def test_a_user_with_sudo_sets_servers_up_as_well_as_root(site: Servers) -> None:
+    """As on a cloud's machines, where cloud-init made one."""
+    machine = site["web1"]
+    machine.run(
+        "useradd --create-home --shell /bin/bash cloud && cp -r /root/.ssh ~cloud/ && chown -R cloud: ~cloud/.ssh"
+        " && echo 'cloud ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/cloud"
+    )
+    try:
+        with site.edited("[ssh]", '[ssh]\nadmin = "cloud"'):
+            assert site.highstate("--dry-run", "--limit", "web1", expect=10).keys() == {"web1"}
+    finally:
+        site.hang_up()
+        machine.run("pkill -u cloud; rm /etc/sudoers.d/cloud; userdel --remove cloud", check=False)
 
 
 def test_an_installed_salt_is_used_instead_of_ours(site: Servers) -> None:
