@@ -37,7 +37,7 @@ def understand(namespace: Collection, groups: Groups) -> None:
 def listing(namespace: Collection, groups: Groups) -> str:
     """Write what there is: environments once, tasks by group, a line each."""
     environments = sorted({name.partition(":")[2] for name in namespace.task_names if ":" in name})
-    example = f"fab status:{environments[0] if environments else 'staging'}"
+    example = f"fab status:{'local' if 'local' in environments else [*environments, 'staging'][0]}"
     lines = [f"fab TASK:ENV, such as `{example}`; ENV is one of: {', '.join(environments) or 'none yet'}"]
     for title, functions in groups.items():
         lines += ["", title]

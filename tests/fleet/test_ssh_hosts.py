@@ -77,7 +77,7 @@ def test_host_keys_that_are_unknown_or_changed_are_all_named(site: Remote) -> No
 
 
 def test_a_host_that_is_cut_off_is_named_before_anything_is_touched(site: Remote) -> None:
-    with cut(site, "web2"):
+    with site.impatient(), cut(site, "web2"):
         said = refused(site, "deploy:fleet")
         assert re.search(rf"web2: can't be reached at {site['web2'].address}: (connection timed|no route)", said)
         rows = site.fab("status:fleet").out
@@ -86,9 +86,10 @@ def test_a_host_that_is_cut_off_is_named_before_anything_is_touched(site: Remote
 
 def test_an_open_connection_that_is_cut_is_given_up(site: Remote) -> None:
     """No packet comes back, not even a refusal: the signs of life that ssh asks for end it, then it is tried anew."""
-    site.fab("status:fleet")  # leaves connections open for the next command
-    with cut(site, "web3"):
-        said = refused(site)
+    with site.impatient():
+        site.fab("status:fleet")  # leaves connections open for the next command
+        with cut(site, "web3"):
+            said = refused(site)
     assert f"web3: can't be reached at {site['web3'].address}: " in said
 
 

@@ -71,8 +71,8 @@ secrets = ["SECRET_KEY"]
 identity = "{access.identity}"
 known_hosts = "{access.known_hosts}"
 config = "/dev/null"
-connect_timeout = 3
-silence = 6
+connect_timeout = 20
+silence = 15
 
 [balancer]
 listen = "{lb}:443"
@@ -220,6 +220,14 @@ class Remote:
             yield
         finally:
             self.file.write_text(before)
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Give hosts up sooner for a while: for tests in which one is dead, and time is all that it takes."""
+        self.hang_up()  # a connection that is open has the patience that it began with
+        with self.edited("connect_timeout = 20\nsilence = 15", "connect_timeout = 5\nsilence = 9"):
+            yield
+        self.hang_up()
 
     @contextmanager
     def traffic(self, clients: int = 8, rate: float = 80.0) -> Iterator[list[Summary]]:
