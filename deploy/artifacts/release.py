@@ -60,9 +60,10 @@ def build_release(
         python = floor.lower(interpreter.find(contract.interpreter, contract.python), contract.slipway.glibc)
         pins, lock_sha256 = _locked(state, python)
         app = wheel.build(state, version, cache)
-    wheels = [*wheelhouse.fetch(pins, contract.lock, python, cache), app]
+    dependencies = wheelhouse.fetch(pins, contract.lock, python, cache)
+    wheels = [*dependencies, app]
     floor.check((each.path.name for each in wheels), python)
-    parts = unpack.unpack_all(wheels, python, cache, contract.slipway.exclude)
+    parts = unpack.unpack_all(dependencies, app, python, cache, contract.slipway.exclude)
     _check_requirements(parts, contract, python)
     merged = tree.merge(parts)
     own = {

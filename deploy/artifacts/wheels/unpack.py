@@ -15,6 +15,9 @@ from deploy.artifacts.files import File, digest, intact
 from deploy.artifacts.interpreter import Interpreter
 from deploy.artifacts.wheels.wheelhouse import Wheel
 
+# What dependencies bring and no server reads: their tests (some as a package `tests` that belongs to nobody) and
+# headers. Bytecode is left out by installer itself, and compiled here.
+UNREAD = ("tests/*", "*/tests/*", "*.h", "*.hpp")
 _KIND = "unpacked"
 _CODE = ("unpack.py", "destination.py", "../files.py", "scripts.py", "compile_bytecode.py")
 _MADE_BY = tuple(Path(__file__).parent / name for name in _CODE)
@@ -38,11 +41,13 @@ class Unpacked:
 
 
 def unpack_all(
-    wheels: list[Wheel], interpreter: Interpreter, cache: Cache, exclude: tuple[str, ...] = ()
+    dependencies: list[Wheel], app: Wheel, interpreter: Interpreter, cache: Cache, exclude: tuple[str, ...] = ()
 ) -> list[Unpacked]:
-    """Unpack wheels, several at once: most of the work is in processes of their own."""
+    """Unpack wheels, several at once: most of the work is in processes of their own. The app's is the last."""
+    unread = (*exclude, *UNREAD)
+    jobs = [*((wheel, unread) for wheel in dependencies), (app, ())]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(lambda wheel: unpack(wheel, interpreter, cache, exclude), wheels))
+        return list(pool.map(lambda job: unpack(job[0], interpreter, cache, job[1]), jobs))
 
 
 def unpack(wheel: Wheel, interpreter: Interpreter, cache: Cache, exclude: tuple[str, ...] = ()) -> Unpacked:

@@ -66,6 +66,12 @@ def test_knows_nothing_of_the_machine_that_built_it(release: ReleaseTree) -> Non
     assert found.stdout == ""
 
 
+def test_dependencies_bring_no_tests_and_no_headers(release: ReleaseTree) -> None:
+    packages = release.path / "lib/python3.11/site-packages"
+    found = [path for path in packages.rglob("*") if path.suffix in (".h", ".hpp") or path.name == "tests"]
+    assert [path for path in found if not path.is_relative_to(packages / "app")] == []
+
+
 def test_every_module_of_the_app_has_its_bytecode(release: ReleaseTree) -> None:
     app = release.path / "lib/python3.11/site-packages/app"
     modules = {path.relative_to(app).with_suffix("") for path in app.rglob("*.py")}

@@ -253,6 +253,30 @@ def test_two_wheels_with_one_file_are_refused(sample: Sample, cache: Cache, tmp_
     assert "pebble.py: from pebble 1.2 and gravel 1.0" in error.value.problems[-1]
 
 
+def test_dependencies_bring_no_tests_and_no_headers(sample: Sample, cache: Cache, tmp_path: Path) -> None:
+    """Two that both have a package `tests` would be in each other's way; the app's own folder of that name stays."""
+    unread = {"{0}/tests/test_it.py": "", "{0}/it.h": ""}
+    wheels = [next(sample.wheels.glob("pebble*"))]
+    for name in ("chisel", "hammer"):
+        files = {"{0}/__init__.py": "", "{0}/it.py": f"# {name}\n", **unread, "tests/__init__.py": f"# {name}\n"}
+        named = {path.format(name): text for path, text in files.items()}
+        wheels.append(make_wheel(sample.wheels, name, "1.0", named))
+    sample.write("locks/shop.txt", lock_of(*wheels))
+    sample.edit("pyproject.toml", '["pebble>=1"]', '["pebble>=1", "chisel", "hammer"]')
+    sample.edit("pyproject.toml", '"shop.migrations"]', '"shop.migrations", "shop.tests"]')
+    sample.write("shop/tests/__init__.py", "")
+    tree = build_release(sample.root, None, tmp_path, cache)
+    start = "lib/python3.11/site-packages/"
+    there = {e["path"].removeprefix(start) for e in tree.manifest.data["files"] if e["path"].startswith(start)}
+    assert {path for path in there if path.startswith(("chisel/", "tests/"))} == {
+        "chisel/__init__.py",
+        "chisel/it.py",
+        "chisel/__pycache__/__init__.cpython-311.pyc",
+        "chisel/__pycache__/it.cpython-311.pyc",
+    }
+    assert "shop/tests/__init__.py" in there
+
+
 def test_a_wrong_python_is_refused(sample: Sample, cache: Cache, tmp_path: Path) -> None:
     sample.edit("pyproject.toml", 'python = "3.11"', 'python = "3.99"')
     with pytest.raises(InterpreterError, match=r"/usr/bin/python3\.99 is missing"):
