@@ -46,7 +46,8 @@ def examine(environment: Environment, contract: Contract) -> list[Finding]:
 def _host(environment: Environment, contract: Contract, host: Host, build: str, *, balanced: bool) -> Finding:
     if host.problem:
         return _finding(host.name, "", [host.problem])
-    needs = {"platform": "any", "python": contract.python, "interpreter": contract.interpreter}
+    python = "any" if environment.file.artifact == "image" else contract.python  # an image brings its own
+    needs = {"platform": "any", "python": python, "interpreter": contract.interpreter}
     problems = [*host_problems([host], needs), *signatures.host_problems(environment, [host])]
     if environment.remote:
         problems += server_problems(environment, [host], build, balanced=balanced)

@@ -31,7 +31,7 @@ def host_problems(hosts: Sequence[Host], manifest: Mapping[str, Any], *, shared_
             problems.append(
                 f"{host.name}: the release is built for {manifest['platform']}, the host is {host.platform}"
             )
-        if manifest["python"] not in host.pythons:
+        if host.lack.form != "image" and manifest["python"] not in ("any", *host.pythons):  # an image brings its own
             got = ", ".join(host.pythons) or "none"
             problems.append(
                 f"{host.name}: expected {manifest['interpreter']} (Python {manifest['python']}), it has {got}"

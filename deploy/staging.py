@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from deploy.artifacts import ReleaseTree
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.facts import Host, Lack
+from deploy.image_stream import Archive
 from deploy.wording import count, human
 
 GRACE = 60.0  # seconds an answer may take beyond a second for each megabyte
@@ -79,17 +80,20 @@ class Supply:
         return "image" if there.form == "image" else "tree"
 
     def _form(self, kind: str) -> Form:
-        forms: dict[str, Callable[[], Form]] = {"tree": self._tree, "rpm": self._rpm}
-        if kind not in forms:
-            raise StagingError(f"releases can't be deployed as {kind} yet", hint='artifact = "tree" or "rpm"')
+        forms: dict[str, Callable[[], Form]] = {
+            "tree": self._tree,
+            "rpm": self._rpm,
+            "image": self._image,
+        }
         return forms[kind]()
 
     def _tree(self) -> Form:
         return Tree(self.release, self._archives if self.environment.remote else None)
 
     @cached_property
-    def _archives(self) -> sync.Archives:
-        return sync.Archives(self.release.path, sync.contents(self.release.manifest.data))
+    def _archives(self) -> sync.Archives[str]:
+        files = sync.contents(self.release.manifest.data)
+        return sync.Archives(partial(sync.stream, self.release.path, files))
 
     def _rpm(self) -> Form:
         return Rpm(self.release, None if self.environment.file.rpm.source == "repository" else self._package)
@@ -98,13 +102,30 @@ class Supply:
     def _package(self) -> Package:
         return find_rpm(self.release)
 
+    def _image(self) -> Form:
+        return Image(self.release, self._archive, self._layers)
+
+    @cached_property
+    def _archive(self) -> Archive:
+        archive = find_image(self.release)
+        if self.environment.file.signatures == "required" and image_signature(archive) is None:
+            raise StagingError(
+                f'{archive.path}: is not signed, and {self.environment.path} says signatures = "required"',
+                hint="make sign",
+            )
+        return archive
+
+    @cached_property
+    def _layers(self) -> sync.Archives[int]:
+        return sync.Archives(lambda have: self._archive.stream(have[0]))
+
 
 @dataclass(frozen=True)
 class Tree:
     """Files, content-addressed: no host gets what it has. They travel compressed where there are `archives`."""
 
     release: ReleaseTree
-    archives: sync.Archives | None = None
+    archives: sync.Archives[str] | None = None
 
     def lack(self, agent: Agent) -> Lack:
         """See `Form`."""
@@ -180,6 +201,73 @@ class Rpm:
             chunks = iter(lambda: file.read(sync.CHUNK), b"")
             done = agent.request("install", request, payload=chunks, silence=INSTALL + self.package.size / 1e6)
         return f"rpm, {human(self.package.size)} sent" + ("" if done["installed"] else ", and it was there")
+
+
+@dataclass(frozen=True)
+class Image:
+    """The layers that the host's engine lacks, compressed: images are for servers."""
+
+    release: ReleaseTree
+    archive: Archive
+    compressed: sync.Archives[int]
+
+    def lack(self, agent: Agent) -> Lack:
+        """See `Form`."""
+        have = self._have(agent)
+        size = self.archive.size(have)
+        # The engine unpacks what it was sent aside, and then once more.
+        return Lack("image", len(self.archive.layers) - have, size, 2 * size)
+
+    def _have(self, agent: Agent) -> int:
+        return int(agent.call("layers", layers=self.archive.layers)["have"])
+
+    def settle(self, agent: Agent, token: int) -> None:
+        """See `Form`."""
+        agent.request("load", self._request(token), silence=GRACE)
+
+    def send(self, agent: Agent, token: int) -> str:
+        """See `Form`; an engine that wants all layers, whatever it has, gets all of them."""
+        have = self._have(agent)
+        try:
+            return self._send(agent, token, have)
+        except AgentError as error:
+            if error.code != "engine-refused" or not have:
+                raise
+            return self._send(agent, token, 0)
+
+    def _send(self, agent: Agent, token: int, have: int) -> str:
+        length, payload = self.compressed.of((have,))
+        silence = INSTALL + self.archive.size(have) / 1e6
+        done = agent.request("load", {**self._request(token), "length": length}, payload=payload, silence=silence)
+        layers = count(len(self.archive.layers) - have, "layer")
+        return f"{layers}, {human(self.archive.size(have))} sent" + ("" if done["loaded"] else ", and it was there")
+
+    def _request(self, token: int) -> dict[str, Any]:
+        image = {"image": self.archive.identity, "image_signature": image_signature(self.archive)}
+        return {**_manifest(self.release, token), **image}
+
+
+def find_image(release: ReleaseTree) -> Archive:
+    """Find the image of a release beside its tree.
+
+    Raises: StagingError.
+    """
+    path = release.path.with_name(f"{release.path.name}.image.tar")
+    if not path.is_file():
+        raise StagingError(f"no image of {release.version} in {path.parent}/ (expected {path.name})", hint="make image")
+    archive = Archive(path)
+    if archive.label("slipway.release.digest") != release.digest:
+        raise StagingError(f"{path}: is not of the release in {release.path}", hint="make image")
+    return archive
+
+
+def image_signature(archive: Archive) -> str | None:
+    """Give the signature over an image's id, when somebody signed it."""
+    path = archive.path.with_suffix(".id.sig")
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return None
 
 
 def find_rpm(release: ReleaseTree) -> Package:

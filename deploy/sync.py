@@ -9,9 +9,11 @@ import tempfile
 import threading
 import weakref
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 PINNED = 315532800  # 1980-01-01: the time of every file of a release, see deploy/artifacts/files.py
 BLOCK = tarfile.BLOCKSIZE
@@ -47,32 +49,32 @@ def stream(tree: Path, files: Mapping[str, tuple[str, int]], hashes: Iterable[st
     yield END
 
 
-class Archives:
-    """Compressed streams of one release tree: made once for all hosts that lack the same files.
+class Archives(Generic[T]):
+    """Compressed streams of one release: made once for all hosts that lack the same of it.
 
     gzip at its fastest makes a third of a release, at 100 MB/s. So it pays on any link below half a gigabit a second,
     and from two hosts on below a whole one (docs/decisions/0015-openssh-as-a-subprocess.md).
     """
 
-    def __init__(self, tree: Path, files: Mapping[str, tuple[str, int]]) -> None:
-        self._tree, self._files = tree, files
-        self._made: dict[tuple[str, ...], int] = {}  # descriptors of files that have no name
+    def __init__(self, stream: Callable[[Sequence[T]], Iterator[bytes]]) -> None:
+        self._stream = stream
+        self._made: dict[tuple[T, ...], int] = {}  # descriptors of files that have no name
         self._lock = threading.Lock()
 
-    def of(self, hashes: Sequence[str]) -> tuple[int, Iterator[bytes]]:
-        """Give the length and the bytes of the compressed stream of these files."""
+    def of(self, lacking: Sequence[T]) -> tuple[int, Iterator[bytes]]:
+        """Give the length and the bytes of the compressed stream of what is lacking."""
         with self._lock:
-            if tuple(hashes) not in self._made:
-                self._made[tuple(hashes)] = self._make(hashes)
-        descriptor = self._made[tuple(hashes)]
+            if tuple(lacking) not in self._made:
+                self._made[tuple(lacking)] = self._make(lacking)
+        descriptor = self._made[tuple(lacking)]
         size = os.fstat(descriptor).st_size
         # Its position is nobody's, so hosts read side by side; `self` stays as long as somebody reads.
-        return size, (os.pread(self._made[tuple(hashes)], CHUNK, at) for at in range(0, size, CHUNK))
+        return size, (os.pread(self._made[tuple(lacking)], CHUNK, at) for at in range(0, size, CHUNK))
 
-    def _make(self, hashes: Sequence[str]) -> int:
+    def _make(self, lacking: Sequence[T]) -> int:
         engine = zlib.compressobj(1, wbits=31)
         with tempfile.TemporaryFile() as file:
-            for chunk in stream(self._tree, self._files, hashes):
+            for chunk in self._stream(lacking):
                 file.write(engine.compress(chunk))
             file.write(engine.flush())
             file.flush()

@@ -85,14 +85,18 @@ def _layout(words: list[str]) -> tuple[Layout, list[str]]:
 
 def _unit(layout: Layout, words: list[str]) -> int:
     """Do what a unit of systemd calls us for; what goes wrong is for the journal."""
-    from deploy.agent.supervisors import become, systemd
+    from deploy.agent.supervisors import become, container, systemd
 
-    shape = words[2:3] in ([], ["trial"], ["run"]) and (len(words) > 3) == (words[2:3] == ["run"])
+    shape = words[2:3] in ([], ["trial"], ["run"], ["clear"]) and (len(words) > 3) == (words[2:3] == ["run"])
+    if words[0] == "exec" and (len(words) < 2 or not words[1].isdigit() or not shape):
+        return _unusable("expected exec N, exec N trial, exec N run ARGV... or exec N clear")
+    if words[0] == "exec" and (words[2:] == ["clear"] or container.is_one(layout, int(words[1]))):
+        from deploy.agent.supervisors import handover
+
+        return handover.run(layout, words[1:], os.environ)
     if not layout.systemd:
         return _unusable(f"{words[0]} is for systemd: it needs --name")
     if words[0] == "exec":
-        if len(words) < 2 or not words[1].isdigit() or not shape:
-            return _unusable("expected exec N, exec N trial, or exec N run ARGV...")
         return become.become(layout, words[1:])
     if len(words) > 1:
         return _unusable("start-current takes nothing")

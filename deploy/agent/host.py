@@ -51,8 +51,8 @@ def facts(layout: Layout) -> dict[str, Any]:
     }
 
 
-def check(manifest: Manifest) -> None:
-    """Refuse a release that was built for another kind of machine.
+def check(manifest: Manifest, *, python: bool = True) -> None:
+    """Refuse a release that was built for another kind of machine, or, with `python`, for a Python that is not here.
 
     Raises: AgentError wrong-platform, no-python, wrong-python.
     """
@@ -62,6 +62,12 @@ def check(manifest: Manifest) -> None:
             "wrong-platform", f"release {manifest.version} was built for another platform",
             expected=platform(), got=wanted["platform"], hint="build the release on, or for, this platform",
         )  # fmt: skip
+    if python:
+        _check_python(manifest)
+
+
+def _check_python(manifest: Manifest) -> None:
+    wanted = manifest.raw
     interpreter, python = wanted["interpreter"], wanted["python"]
     if not os.path.isabs(interpreter) or not os.access(interpreter, os.X_OK):
         raise AgentError(

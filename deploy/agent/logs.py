@@ -55,7 +55,7 @@ def _journal(
     layout: Layout, lines: int, number: int, follow: bool, moves: bool, line: Line, left: Callable[[], bool]
 ) -> int:
     """Give what a generation said to the journal; with `moves`, go on with whatever becomes current."""
-    from deploy.agent.supervisors import journal
+    from deploy.agent.supervisors import journal, systemd
 
     def pass_on(text: str) -> None:
         line(number, text)
@@ -63,7 +63,7 @@ def _journal(
     def over() -> bool:
         return left() or (moves and generations.current(layout) not in (number, None))
 
-    count = journal.follow(f"{layout.name}@{number}.service", lines, pass_on, over if follow else None)
+    count = journal.follow(systemd.unit_of(layout, str(number)), lines, pass_on, over if follow else None)
     if follow and not left():
         return count + logs(layout, lines, None, True, line, left)
     if not count and not follow and lines:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from deploy.agent import files, generations, releases, rpm, store
+from deploy.agent import files, generations, images, releases, rpm, store
 from deploy.agent.errors import AgentError
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
@@ -53,14 +53,16 @@ def prune(layout: Layout, keep: int, say: Say) -> dict[str, Any]:
 
 def _remove(layout: Layout, version: str, say: Say) -> int | None:
     """Remove a release the way it came; give the bytes that it had to itself, None when it has to stay."""
-    path, size = layout.release(version), 0
-    if rpm.owns(layout, version):
-        size = _own_bytes(path)
-        try:
+    path, image = layout.release(version), releases.image_of(layout, version)
+    size = _own_bytes(path) if image or rpm.owns(layout, version) else 0
+    try:
+        if image:
+            images.forget(layout, version, image)
+        elif size:
             rpm.erase(layout, version, say)
-        except AgentError as error:
-            say(f"release {version} stays: {error.message}")
-            return None
+    except AgentError as error:
+        say(f"release {version} stays: {error.message}")
+        return None
     if path.exists():  # also what rpm knows nothing of, as a signature that came later
         files.remove_tree(path, tmp=layout.tmp)
     return size

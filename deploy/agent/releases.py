@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from deploy.agent.layout import Layout
 from deploy.agent.manifest import File, Manifest
 
 OWN = (manifest.NAME, manifest.SIGNATURE)  # what is in a release and not in its manifest
+IMAGE = "image.json"  # says, in the place of files, which image of the engine has them
 
 
 def load(layout: Layout, version: str) -> Manifest:
@@ -36,6 +38,17 @@ def versions(layout: Layout) -> list[str]:
         return []
 
 
+def image_of(layout: Layout, version: str) -> str | None:
+    """Name the image that has a release's files; None when they lie here."""
+    try:
+        found = json.loads((layout.release(version) / IMAGE).read_bytes())
+        return str(found["image"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError):
+        return "damaged"
+
+
 def walk(root: str) -> dict[str, os.DirEntry[str]]:
     """List everything in a tree that is not a directory, by relative path."""
     found: dict[str, os.DirEntry[str]] = {}
@@ -53,6 +66,11 @@ def walk(root: str) -> dict[str, os.DirEntry[str]]:
 
 def look(layout: Layout, wanted: Manifest) -> list[str]:
     """List the paths of a release that are absent, extra or touched, without reading a byte of them."""
+    image = image_of(layout, wanted.version)
+    if image is not None:
+        from deploy.agent.docker import Engine  # here: few servers have one
+
+        return [] if Engine().has_image(image) else [IMAGE]
     found = walk(str(layout.release(wanted.version)))
     for name in OWN:
         found.pop(name, None)
@@ -146,9 +164,16 @@ def assemble(layout: Layout, text: bytes, claimed: Mapping[str, set[str]], signe
 
 
 def admit(
-    layout: Layout, text: bytes, claimed: Mapping[str, Collection[str]], signed: str | None
+    layout: Layout,
+    text: bytes,
+    claimed: Mapping[str, Collection[str]],
+    signed: str | None,
+    *,
+    python: bool = True,
 ) -> tuple[Manifest, dict[str, Any] | None]:
     """Say whether a release may come here, in whatever form; give its manifest, and who signed it where that counts.
+
+    `python`: it will run on this server's own, and not on one that it brings.
 
     Raises: AgentError bad-manifest, unsigned, bad-signature, no-verifier, wrong-platform, no-python, wrong-python,
     version-exists.
@@ -156,7 +181,7 @@ def admit(
     wanted = manifest.parse(text)
     signature.check_form(signed)
     by = signature.require(layout, wanted, signed or _signature_here(layout, wanted))
-    host.check(wanted)
+    host.check(wanted, python=python)
     others = set(claimed.get(wanted.version, ())) - {wanted.digest}
     if others:
         raise AgentError(

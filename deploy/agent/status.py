@@ -48,10 +48,11 @@ def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
 def _release(layout: Layout, version: str, wanted: Manifest | None) -> dict[str, Any]:
     if wanted is None:
         unreadable: dict[str, Any] = {"digest": "", "commit": None, "complete": False, "problems": 1, "migrations": []}
-        return {"version": version, **unreadable, "signature": None}
+        return {"version": version, "form": _form(layout, version), **unreadable, "signature": None}
     problems = len(releases.look(layout, wanted))
     return {
         "version": version,
+        "form": _form(layout, version),
         "digest": wanted.digest,
         "commit": wanted.raw.get("commit"),
         "complete": problems == 0,
@@ -59,3 +60,7 @@ def _release(layout: Layout, version: str, wanted: Manifest | None) -> dict[str,
         "signature": signature.digest(signature.read(layout, version)),
         "migrations": [migration.get("revision") for migration in wanted.raw.get("migrations", [])],
     }
+
+
+def _form(layout: Layout, version: str) -> str:
+    return "tree" if releases.image_of(layout, version) is None else "image"

@@ -83,6 +83,26 @@ def _install(agent: Agent, manifest: str, signature: str | None, sha256: str | N
     return install(agent.layout, manifest.encode(), signature, claimed, package, agent.say)
 
 
+def _layers(agent: Agent, layers: list[str]) -> Result:
+    from deploy.agent import images
+
+    return {"have": images.have([f"sha256:{sha256}" for sha256 in layers])}
+
+
+def _load(
+    agent: Agent, manifest: str, signature: str | None, image: str, image_signature: str | None, length: int
+) -> Result:
+    from deploy.agent import generations, images, releases
+
+    claimed = generations.claimed(agent.layout)
+    wanted, by = releases.admit(agent.layout, manifest.encode(), claimed, signature, python=False)
+    archive = agent.channel.payload(length) if length else None
+    loaded = images.load(agent.layout, wanted, f"sha256:{image}", signature, image_signature, archive, agent.say)
+    return {
+        "version": wanted.version, "digest": wanted.digest, "loaded": loaded, "signed_by": by["by"] if by else None
+    }  # fmt: skip
+
+
 def _manifest(agent: Agent, version: str) -> Result:
     from deploy.agent import releases, signature
 
@@ -194,7 +214,7 @@ DEADLINE = Argument("deadline", a.SECONDS, 30)
 LISTEN = Argument("listen", a.TEXT)
 TIMEOUT = Argument("timeout", a.SECONDS.or_null(), None)
 
-PAYLOADS = ("receive", "install")  # the verbs that may have `length` bytes behind their request
+PAYLOADS = ("receive", "install", "load")  # the verbs that may have `length` bytes behind their request
 
 # Any request may have these; `lease` and `balancer` have a `token` of their own.
 COMMON = (
@@ -221,6 +241,12 @@ VERBS = {
             "install", "install a release's rpm, sent behind the request or fetched by dnf", _install,
             (Argument("manifest", a.TEXT), Argument("signature", a.TEXT.or_null(), None),
              Argument("sha256", a.SHA256.or_null(), None), Argument("length", a.integer(), 0)), writes=True,
+        ),
+        Verb("layers", "how many of an image's layers the engine has", _layers, (Argument("layers", a.HASHES),)),
+        Verb(
+            "load", "make a release of an image, sent behind the request where the engine lacks it", _load,
+            (Argument("manifest", a.TEXT), Argument("signature", a.TEXT.or_null(), None), Argument("image", a.SHA256),
+             Argument("image_signature", a.TEXT.or_null(), None), Argument("length", a.integer(), 0)), writes=True,
         ),
         Verb("manifest", "the manifest of a release", _manifest, (Argument("version", a.VERSION),)),
         Verb(

@@ -80,10 +80,11 @@ def _verify(layout: Layout, version: str, claimed: set[str], repair: bool, diges
     except AgentError as error:
         problem = {"path": manifest.NAME, "expected": "a manifest", "got": error.message}
         return {"version": version, "digest": "", "files": 0, "problems": [problem], "signature": {"state": "unsigned"}}
-    problems = _compare(layout, wanted, digests)
+    image = releases.image_of(layout, version)
+    problems = _compare(layout, wanted, digests) if image is None else _compare_image(image, wanted)
     if claimed and wanted.digest not in claimed:
         problems.insert(0, {"path": manifest.NAME, "expected": sorted(claimed)[0], "got": wanted.digest})
-    elif problems and repair:
+    elif problems and repair and image is None:
         _repair(layout, wanted, problems)
     return {
         "version": version, "digest": wanted.digest, "files": len(wanted.files), "problems": problems,
@@ -110,6 +111,16 @@ def _compare(layout: Layout, wanted: Manifest, digests: Digests) -> list[dict[st
         if path not in seen:
             problems.append({"path": path, **_difference(root, path, wanted)})
     return sorted(problems, key=lambda problem: str(problem["path"]))
+
+
+def _compare_image(image: str, wanted: Manifest) -> list[dict[str, Any]]:
+    from deploy.agent import docker, images
+
+    try:
+        found = images.differences(docker.Engine(), image, wanted)
+    except AgentError as error:
+        return [{"path": releases.IMAGE, "expected": f"image {image}", "got": error.message}]
+    return [{"path": path, "expected": "as in the manifest", "got": f"otherwise, in image {image}"} for path in found]
 
 
 def _difference(root: str, path: str, wanted: Manifest) -> dict[str, str]:

@@ -15,6 +15,7 @@ AFTER_GRACE = 15  # seconds; gunicorn needs up to 10 after its own time-out to k
 FILES = {
     "systemd/app.socket.in": "/usr/lib/systemd/system/{name}.socket",
     "systemd/app@.service.in": "/usr/lib/systemd/system/{name}@.service",
+    "systemd/app-image@.service.in": "/usr/lib/systemd/system/{name}-image@.service",
     "systemd/app.service.in": "/usr/lib/systemd/system/{name}.service",
     "systemd/app.preset.in": "/usr/lib/systemd/system-preset/80-{name}.preset",
     "sysusers.d/app.conf.in": "/usr/lib/sysusers.d/{name}.conf",

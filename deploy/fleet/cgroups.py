@@ -89,9 +89,9 @@ def _until(check: Callable[[], bool], otherwise: str) -> None:
 def _kill_members(group: Path) -> int:
     """Kill what runs in a control group and those inside; give how many there were."""
     members = set()
-    for listing in group.rglob("cgroup.procs"):
+    for folder, _, _ in os.walk(group):  # which passes over what vanishes meanwhile
         with suppress(OSError):
-            members |= {int(word) for word in listing.read_text(encoding="ascii").split()}
+            members |= {int(word) for word in Path(folder, "cgroup.procs").read_text(encoding="ascii").split()}
     for pid in members:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_a_compressed_stream_is_made_once_and_read_by_many(tmp_path: Path) -> No
     content = b"the same line again and again\n" * 100_000
     (tmp_path / "a").write_bytes(content)
     files = {"0" * 64: ("a", len(content)), "1" * 64: ("a", len(content))}
-    archives = sync.Archives(tmp_path, files)
+    archives = sync.Archives(partial(sync.stream, tmp_path, files))
     (size, first), (_, second) = archives.of(list(files)), archives.of(list(files))
     (tmp_path / "a").unlink()
     packed = next(first)

@@ -13,32 +13,21 @@ from typing import Any
 
 import pytest
 
-from deploy import environment as environments
-from deploy.agents import Agent, AgentError
+from deploy.agents import AgentError
 from deploy.artifacts import ReleaseTree
 from deploy.artifacts.rpm.packages import Payload, Recipe
 from deploy.artifacts.rpm.repo import build_repo
-from deploy.environment import Environment
-from deploy.facts import Host, Lack, host_from_status
+from deploy.facts import Host, Lack
 from deploy.fleet import machines
 from deploy.fleet.base import obstacle
 from deploy.fleet.machines import Machine
-from deploy.staging import Supply
 from tests.deploy.agent import kit
 from tests.deploy.agent.kit import Release, outcome
 from tests.support import rpms
 from tests.support.machine import NAME, Server, install, load
 from tests.support.signing import signer
+from tests.support.staging import Operator
 
-ENVIRONMENT = """
-transport = "ssh"
-artifact = "{artifact}"
-rpm.source = "{source}"
-balancer.listen = "10.0.0.1:80"
-[hosts.web1]
-roles = ["web", "lb"]
-address = "10.0.0.2"
-"""
 OPT = f"/opt/{NAME}"
 REPOSITORY = "[s]\nname=s\nbaseurl=file:///srv/repo\ngpgcheck=0\nmetadata_expire=0\n"
 
@@ -51,28 +40,19 @@ class Site:
     folder: Path
     out: Path
 
-    def environment(self, artifact: str = "rpm", source: str = "operator") -> Environment:
-        (self.folder / "fleet.toml").write_text(ENVIRONMENT.format(artifact=artifact, source=source))
-        return environments.read("fleet", self.folder)
+    @property
+    def operator(self) -> Operator:
+        return Operator(self.folder, self.server, self.server.argv)
 
     def observe(self) -> Host:
-        return host_from_status("web1", self.server.listen, self.server("status"), None)
+        return self.operator.observe()
 
-    def bring(self, release: ReleaseTree, **settings: str) -> tuple[Lack, str]:
-        """Do what a rollout does: measure, then stage; give what was lacking, and what was said."""
-        supply, agent = Supply(self.environment(**settings), release), Agent("web1", self.server.argv("session"))
-        try:
-            lack = supply.lack(agent, self.observe())
-            return lack, supply.bring(agent, lack.form, 1, whole=not lack.files)
-        finally:
-            agent.close()
+    def bring(self, release: ReleaseTree, artifact: str = "rpm", source: str = "operator") -> tuple[Lack, str]:
+        return self.operator.bring(release, artifact, source)
 
     def serve(self, number: int, release: ReleaseTree) -> None:
         """Make a generation of a release that is there, and switch to it."""
-        self.server(
-            "prepare", generation=number, version=release.version, digest=release.digest, variables={},
-            secrets={"SECRET_KEY": "hunter2"},
-        )  # fmt: skip
+        self.operator.prepare(number, release)
         self.server.activate(number)
 
     def rpm(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:

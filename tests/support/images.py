@@ -3,9 +3,11 @@
 import contextlib
 import http.client
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from deploy import contract
@@ -14,12 +16,37 @@ from deploy.artifacts import cache as caches
 from deploy.artifacts.image import Image
 from deploy.artifacts.image import base as bases
 from deploy.artifacts.image.base import Base
+from tests.deploy.agent import kit
+from tests.support import rpms
+from tests.support.contracts import minimal
 from tests.support.releases import OUT, ROOT
 
 
 def build(release: ReleaseTree, base: Base) -> Image:
     """Build the image of a release."""
     return image.build_image(ROOT, None, OUT, base, contract.read(ROOT), release)
+
+
+def of_release(made: kit.Release, out: Path) -> ReleaseTree:
+    """Write a release of the agent's tests into a folder, its tree and its image, as `make image` would."""
+    site = f"lib/python{kit.PYTHON}/site-packages"
+    info = f"{site}/sample-{made.version}.dist-info/RECORD"
+    record = f"tiny.py,,\n{info.removeprefix(f'{site}/')},,\n".encode()
+    changed = replace(made, files={**made.files, info: record})
+    tree = rpms.write_tree(changed, out)
+    image.build_image(ROOT, None, out, base(), minimal(), tree)
+    return tree
+
+
+def tampered(release: ReleaseTree, out: Path) -> ReleaseTree:
+    """Make an image that says it is of a release, with one byte of it changed."""
+    out.mkdir()
+    copy = replace(release, path=out / release.path.name)
+    shutil.copytree(release.path, copy.path, symlinks=True)
+    file = next(copy.path.rglob("tiny.py"))
+    file.write_bytes(b"#" + file.read_bytes()[1:])
+    image.build_image(ROOT, None, out, base(), minimal(), copy)
+    return copy
 
 
 def base() -> Base:

@@ -202,6 +202,13 @@ def of_release(
     release: kit.Release, out: Path, change: Callable[[Recipe], Recipe] = lambda recipe: recipe
 ) -> ReleaseTree:
     """Write a release of the agent's tests into a folder, its tree and its rpm, as `make rpm` would."""
+    made = write_tree(release, out)
+    packages.make(change(packages.release_recipe(minimal(), made)), out, Cache(out / "cache"))
+    return made
+
+
+def write_tree(release: kit.Release, out: Path) -> ReleaseTree:
+    """Write a release of the agent's tests into a folder, as `make release` would."""
     text = release.text
     tree = out / f"{NAME}-{release.version}"
     for path, data in {**release.files, "manifest.json": text.encode()}.items():
@@ -209,9 +216,7 @@ def of_release(
         (tree / path).write_bytes(data)
     (tree / "bin").mkdir(exist_ok=True)
     (tree / "bin/python").symlink_to(kit.INTERPRETER)
-    made = ReleaseTree(tree, release.version, release.digest, Manifest(text, json.loads(text)))
-    packages.make(change(packages.release_recipe(minimal(), made)), out, Cache(out / "cache"))
-    return made
+    return ReleaseTree(tree, release.version, release.digest, Manifest(text, json.loads(text)))
 
 
 def _copy(program: Path, root: Path) -> None:

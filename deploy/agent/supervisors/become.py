@@ -47,9 +47,9 @@ def _become(layout: Layout, number: int, mode: str, argv: list[str], given: Mapp
     if mode == "run":
         os.execve(python, [python, *argv], variables)  # noqa: S606
     key = f"trial-{number}" if mode == "trial" else str(number)
-    inherited = 0 if mode == "trial" else _inherited(given)
-    bind(layout, key, FIRST + inherited)
-    variables |= {"LISTEN_FDS": str(inherited + 1), "LISTEN_PID": str(os.getpid())}
+    count = 0 if mode == "trial" else inherited(given)
+    bind(layout, key, FIRST + count)
+    variables |= {"LISTEN_FDS": str(count + 1), "LISTEN_PID": str(os.getpid())}
     if given.get("NOTIFY_SOCKET"):
         variables["NOTIFY_SOCKET"] = given["NOTIFY_SOCKET"]
     command = _gunicorn(wanted, python, key, trial=mode == "trial")
@@ -97,7 +97,7 @@ def overlay_credentials(name: str, folder: Path) -> list[str]:
     return found
 
 
-def _inherited(given: Mapping[str, str]) -> int:
+def inherited(given: Mapping[str, str]) -> int:
     """Count the sockets that came with us (sd_listen_fds(3)).
 
     Raises: AgentError bad-unit: gunicorn would come up, be ready on its private socket, and serve nobody.

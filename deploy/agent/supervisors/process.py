@@ -16,7 +16,7 @@ from deploy.agent.generations import Generation, environment
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
 from deploy.agent.overlay import FILE, SECRETS, laid_over
-from deploy.agent.supervisors import Command, Running, Say, Shared, listener, proc, serving, spawn
+from deploy.agent.supervisors import Command, Running, Say, Shared, container, listener, proc, serving, spawn
 
 
 class ProcessSupervisor:
@@ -53,17 +53,29 @@ class ProcessSupervisor:
     def _spawn(self, key: str, generation: Generation, wanted: Manifest, shared: Shared, address: str | None) -> None:
         path = self._layout.run_file(key, "sock")
         files.remove(path)
-        # The real path of the release: sys.prefix is then the release itself, and depends on no link.
-        python = f"{self._layout.release(generation.version)}/bin/python"
-        name = str(wanted.raw.get("name", "app"))
-        argv = serving.gunicorn(wanted, python, f"{name}@{key}", workers=None if shared else 1)
+        argv, variables = self._program(key, generation, wanted, alone=shared is None)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as private:
             health.reach(path, private.bind)
             private.listen(64)
             sockets = [shared.fileno()] if shared else []
-            spawn.spawn(
-                self._layout, key, argv, environment(self._layout, generation), [*sockets, private.fileno()], address
-            )
+            spawn.spawn(self._layout, key, argv, variables, [*sockets, private.fileno()], address)
+
+    def _program(
+        self, key: str, generation: Generation, wanted: Manifest, *, alone: bool
+    ) -> tuple[list[str], dict[str, str]]:
+        """Say what is run, and its environment: gunicorn, or what starts a container with gunicorn."""
+        if container.is_one(self._layout, generation.number):
+            return self._contained(generation, ["trial"] if alone else [])
+        # The real path of the release: sys.prefix is then the release itself, and depends on no link.
+        python = f"{self._layout.release(generation.version)}/bin/python"
+        name = f"{wanted.raw.get('name', 'app')}@{key}"
+        argv = serving.gunicorn(wanted, python, name, workers=1 if alone else None)
+        return argv, environment(self._layout, generation)
+
+    def _contained(self, generation: Generation, words: list[str]) -> tuple[list[str], dict[str, str]]:
+        command, variables = listener.myself()
+        argv = [*command, "--root", str(self._layout.base), "exec", str(generation.number), *words]
+        return argv, {**variables, **container.passed_on()}
 
     def release_socket(self) -> None:
         """Close the shared socket."""
@@ -169,6 +181,8 @@ class ProcessSupervisor:
         )
 
     def _sweep(self, key: str) -> None:
+        if container.is_one(self._layout, int(key.rpartition("-")[2])):
+            container.clear(self._layout, container.name_of(self._layout, key))
         for suffix in ("sock", "pid", "alive"):
             files.remove(self._layout.run_file(key, suffix))
 
@@ -177,7 +191,12 @@ class ProcessSupervisor:
         return serving.describe(self._layout, self.running(), ask)
 
     def command(self, generation: Generation, argv: Sequence[str], overlay: Path | None = None) -> Command:
-        """Run it as a child, in the state directory."""
+        """Run it as a child, in the state directory, or in a container."""
+        if container.is_one(self._layout, generation.number):
+            name = container.name_of(self._layout, f"run-{os.urandom(6).hex()}")
+            words, given = self._contained(generation, ["run", *argv])
+            given |= container.of_command(name, overlay)
+            return Command(words, given, str(self._layout.state), lambda: container.clear(self._layout, name))
         python = f"{self._layout.release(generation.version)}/bin/python"
         variables = environment(self._layout, generation)
         if overlay:

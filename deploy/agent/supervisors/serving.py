@@ -100,11 +100,13 @@ def wait(
 
 def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:
     """Describe the living generations, and whether each says that it is ready; trials are left out."""
+    from deploy.agent.supervisors import container  # here: it needs this module
+
     found = []
     for process in running:
         if not process.key.isdigit():
             continue
-        wanted = ask(process.key)
+        wanted, master = ask(process.key), container.master(layout, process.key) or process.pid
         status = None
         if wanted:
             settings = wanted.contract.get("health", {})
@@ -114,10 +116,10 @@ def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Ma
             {
                 "generation": process.generation,
                 "pid": process.pid,
-                "workers": len(proc.children(process.pid)),
+                "workers": len(proc.children(master)),
                 "since": process.since,
                 # Workers of a killed master still answer for a second, and then they are gone.
-                "ready": status == 200 and proc.start_time(process.pid) is not None if status is not None else None,
+                "ready": status == 200 and proc.start_time(master) is not None if status is not None else None,
                 "status": status,
                 "listen": process.listen,
             }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from deploy.agent.supervisors import (
     Say,
     Shared,
     become,
+    container,
     journal,
     listener,
     proc,
@@ -52,6 +54,13 @@ def normal(address: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def unit_of(layout: Layout, key: str) -> str:
+    """Name the unit of a generation, by the form that its release came in, or of a trial."""
+    if key.startswith("trial-"):
+        return f"{layout.name}-{key}.service"
+    return f"{layout.name}{'-image' if container.is_one(layout, int(key)) else ''}@{key}.service"
+
+
 class SystemdSupervisor:
     """Start, stop and watch units; the socket is systemd's."""
 
@@ -62,14 +71,14 @@ class SystemdSupervisor:
         self._started: dict[str, float] = {}  # where a unit's words begin in the journal
 
     def _unit(self, key: str) -> str:
-        return f"{self._name}-{key}.service" if key.startswith("trial-") else f"{self._name}@{key}.service"
+        return unit_of(self._layout, key)
 
     def _key(self, unit: str) -> str | None:
-        key = unit[len(self._name) + 1 : -len(".service")]
-        return key if key.rpartition("-")[2].isdigit() and unit == self._unit(key) else None
+        found = re.fullmatch(rf"{re.escape(self._name)}(?:(?:-image)?@|-(?=trial-))((?:trial-)?\d+)\.service", unit)
+        return found[1] if found else None
 
     def _look(self) -> dict[str, Unit]:
-        patterns = f"{self._name}@*.service", f"{self._name}-trial-*.service"
+        patterns = f"{self._name}@*.service", f"{self._name}-image@*.service", f"{self._name}-trial-*.service"
         return systemctl.show(*patterns, self._socket, self._umbrella)
 
     def _generations(self, units: dict[str, Unit]) -> dict[str, Unit]:
@@ -171,11 +180,17 @@ class SystemdSupervisor:
         unit = f"{self._name}-run-{os.urandom(6).hex()}.service"
         options = ["--pipe", "--wait", "--service-type=exec", "--property=" + "=".join(COMMAND_STOP)]
 
+        name, contained = unit[: -len(".service")], container.is_one(self._layout, generation.number)
+        if contained:
+            options += [f"--setenv={key}={value}" for key, value in container.of_command(name, overlay).items()]
+        elif overlay:
+            options += [f"--property=LoadCredential={c}" for c in become.overlay_credentials(self._name, overlay)]
+
         def clear_away() -> None:
             systemctl.call("stop", unit, check=False)  # gone by now, unless it was given up
+            if contained:
+                container.clear(self._layout, name)
 
-        if overlay:
-            options += [f"--property=LoadCredential={c}" for c in become.overlay_credentials(self._name, overlay)]
         words = self._transient(generation, unit, options, ["run", *argv])
         return Command(words, systemctl.ENVIRONMENT, "/", clear_away)
 
@@ -229,6 +244,8 @@ class SystemdSupervisor:
         systemctl.call("stop", "--no-block", *map(self._unit, asked), check=False)  # a trial may be forgotten by now
         self._await_end({key: began + self._grace(key, timeout) for key in asked}, say)
         for key in asked:
+            if container.is_one(self._layout, int(key.rpartition("-")[2])):
+                container.clear(self._layout, container.name_of(self._layout, key))
             files.remove(self._layout.run_file(key, "sock"))
         failed = [self._unit(key) for key, unit in self._generations(self._look()).items() if unit.failed]
         if failed:
@@ -280,4 +297,4 @@ def start_current(layout: Layout, say: Say) -> None:
     if number is None:
         say("nothing was ever activated here: there is nothing to start")
         return
-    systemctl.call("start", "--no-block", f"{layout.name}@{number}.service")
+    systemctl.call("start", "--no-block", unit_of(layout, str(number)))

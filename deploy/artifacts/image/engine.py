@@ -172,6 +172,10 @@ def _stop(state: Path) -> None:
         time.sleep(0.05)
     with contextlib.suppress(ChildProcessError):  # somebody else's child
         os.waitpid(pid, 0)  # its first thread is gone; the others follow at once
+    for place in sorted(
+        (state / "run/netns").glob("*")
+    ):  # of containers on the host's network: they keep a folder alive
+        subprocess.run(["umount", place], check=False, capture_output=True)
 
 
 def _lives(pid: int) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.artifacts.cache import Cache, code_of, key
+from deploy.artifacts.files import write
 from deploy.artifacts.image import archive, config, engine
 from deploy.artifacts.image import base as bases
 from deploy.artifacts.image.base import Base
@@ -18,6 +19,7 @@ from deploy.artifacts.source import opened
 from deploy.artifacts.source.beside import beside
 from deploy.contract import Contract
 
+ID = ".id"  # beside the archive, in the place of `.tar`: the id alone, for whoever vouches for the image
 _MADE_BY = tuple(sorted(Path(__file__).parent.glob("*.py")))
 
 
@@ -56,6 +58,7 @@ def build_image(
         if built:
             _write(path, reference, contract, release, base, files, wanted)
     identity, layers = archive.read(path)
+    write(path.parent, path.with_suffix(ID).name, f"{identity}\n".encode())
     return Image(path, reference, release.version, identity, tuple(layers), built, time.monotonic() - started)
 
 

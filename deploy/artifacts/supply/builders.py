@@ -63,7 +63,8 @@ def _image(job: Job) -> list[Path]:
     from deploy.artifacts import image
 
     with image.base_of(os.environ.get("BASE"), job.contract.python, job.cache) as base:
-        return [image.build_image(job.source, job.ref, job.out, base, job.contract, job.release).path]
+        made = image.build_image(job.source, job.ref, job.out, base, job.contract, job.release)
+        return [made.path, made.path.with_suffix(".id")]
 
 
 def _program(name: str, package: str) -> Callable[[], str | None]:

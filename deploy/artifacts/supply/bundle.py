@@ -22,6 +22,7 @@ from deploy.artifacts.supply.builders import BUILDERS, Job
 from deploy.errors import SlipwayError
 
 SUMS = "SHA256SUMS"
+VOUCHED = (provenance.SUFFIX, ".image.id")  # what is signed beside the manifest and the sums
 
 
 class BundleError(SlipwayError):
@@ -68,7 +69,7 @@ def build(
     made.append(provenance.build(contract, version, release, made, out))
     made.append(_sums(made, out / SUMS))
     if key:
-        made += [signing.sign(path, key) for path in made[-2:]]
+        made += [signing.sign(path, key) for path in made if path.name == SUMS or path.name.endswith(VOUCHED)]
     return Bundle(release, tuple(made), left_out, signed, time.monotonic() - started)
 
 
@@ -96,7 +97,7 @@ def sign(source: Path, ref: str | None, out: Path) -> tuple[list[Path], signing.
     release, key = find_release(out, version.text), signing.key_of(contract.name)
     signed = _sign_release(release, key, source)
     made = [release.path / manifest.SIGNATURE]
-    lists = (out / f"{release.path.name}{provenance.SUFFIX}", out / SUMS)
+    lists = [*(out / f"{release.path.name}{suffix}" for suffix in VOUCHED), out / SUMS]
     return [*made, *(signing.sign(path, key) for path in lists if path.is_file())], signed
 
 

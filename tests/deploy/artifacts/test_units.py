@@ -38,7 +38,7 @@ def ask(*words: str | Path) -> tuple[int, str]:
 
 
 def test_systemd_has_nothing_to_say(root: Path) -> None:
-    names = [f"{NAME}.socket", f"{NAME}.service", f"{NAME}@1.service"]
+    names = [f"{NAME}.socket", f"{NAME}.service", f"{NAME}@1.service", f"{NAME}-image@1.service"]
     assert ask("systemd-analyze", "verify", "--man=no", f"--root={root}", *names) == (0, "")
 
 

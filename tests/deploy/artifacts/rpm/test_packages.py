@@ -117,6 +117,7 @@ def test_the_host_package_has_what_versions_share(host: Path) -> None:
         f"{UNITS}/{NAME}.service",
         f"{UNITS}/{NAME}.socket",
         f"{UNITS}/{NAME}@.service",
+        f"{UNITS}/{NAME}-image@.service",
         f"{UNITS}-preset/80-{NAME}.preset",
         f"/usr/lib/sysusers.d/{NAME}.conf",
         f"/usr/lib/tmpfiles.d/{NAME}.conf",
