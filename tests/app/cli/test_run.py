@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,9 +15,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_it_serves_with_the_variables_of_dot_env(environ: dict[str, str], tmp_path: Path) -> None:
+def test_it_serves_with_the_variables_of_dot_env(
+    environ: dict[str, str], tmp_path: Path, seeded_database: Path
+) -> None:
+    database = shutil.copy(seeded_database, tmp_path / "full.sqlite3")
     (tmp_path / ".env").write_text(
-        f"SECRET_KEY={environ['SECRET_KEY']}\nDATABASE_URL={environ['DATABASE_URL']}\nENVIRONMENT=from-file\n"
+        f"SECRET_KEY={environ['SECRET_KEY']}\nDATABASE_URL=sqlite:///{database}\nENVIRONMENT=from-file\n"
     )
     port = free_port()
     command = [sys.executable, "-m", "app", "run", "--port", str(port)]
