@@ -223,8 +223,11 @@ class Executor:
 
         HAProxy knows no fencing numbers. On a server its agent does; here the host's agent is asked right before.
         """
-        if not self.hosts.environment.remote:
+        slept = not self.hosts.environment.remote
+        while slept:  # an answer that lay there while this process was held up may be no longer true
+            asked = time.monotonic()
             self.hosts.agents[host].call("ledger", tail=1, token=self.lease.tokens[host])
+            slept = time.monotonic() - asked > self.hosts.environment.file.rollout.lease / 2
         self.hosts.balancer.set_state(host, state)
 
     @property

@@ -41,7 +41,7 @@ def test_the_same_command_again_converges_and_no_request_fails(site: Site, base:
     site.ensure(base)
     level = 'LOG_LEVEL = "INFO"'
     killed: list[tuple[str, str]] = []
-    with site.traffic(clients=8, rate=60.0) as probed:
+    with site.traffic() as probed:
         for number in range(4 * len(POINTS)):
             kind, host = POINTS[len(killed)]
             # Another variable, so that there is a new generation to stage and to try each time.
@@ -83,7 +83,7 @@ def test_a_polite_interruption_stops_at_a_safe_point_and_goes_back(
     site.ensure(base)
     running = site.status()["web1"].current
     with (
-        site.traffic(clients=8, rate=80.0) as probed,
+        site.traffic() as probed,
         site.edited('LOG_LEVEL = "INFO"', f'LOG_LEVEL = "INFO"\nAT = "{at}"'),
     ):
         process = site.start("deploy:local", "--version", base.version, "--json")

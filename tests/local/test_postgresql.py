@@ -52,7 +52,7 @@ def migrating() -> ReleaseTree:
 def site(tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A site on a database that is one migration behind, filled so that nobody waits for that."""
     postgres.clone("full", "rollout")
-    made = make_site(tmp_path / "site")
+    made = make_site(tmp_path / "site", ships="gazetteer")
     made.edit("sqlite:///{directory}/db/gazetteer.sqlite3", postgres.tcp_url("rollout"))
     made.edit('secrets = ["SECRET_KEY"]', 'secrets = ["SECRET_KEY", "DATABASE_PASSWORD"]')
     text = made.environment.read_text() + MIGRATE.format(url=postgres.tcp_url("rollout", OWNER))
