@@ -29,7 +29,7 @@ def test_it_serves_with_the_variables_of_dot_env(
         command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
-            version = json.loads(ask(f"http://127.0.0.1:{port}/version", server, seconds=90))
+            version = json.loads(ask(f"http://127.0.0.1:{port}/version", server, seconds=160))
         finally:
             server.terminate()
     assert version["environment"] == "from-file"
@@ -47,7 +47,7 @@ def test_it_needs_nothing_at_all(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
     ) as server:
         try:
-            found = json.loads(ask(f"http://127.0.0.1:{port}/api/v1/places?q=lisb", server, seconds=90))
+            found = json.loads(ask(f"http://127.0.0.1:{port}/api/v1/places?q=lisb", server, seconds=160))
         finally:
             server.terminate()
     assert found["items"][0]["name"] == "Lisbon"

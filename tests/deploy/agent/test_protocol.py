@@ -119,7 +119,7 @@ def test_one_writer_at_a_time(agent: Caller) -> None:
             agent("prune", keep=1, lock_timeout=0.2)
         assert caught.value.code == "busy"
         assert "activate, pid 4711" in caught.value.error["message"]
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 9, "the default is 10 s"
         agent("status")
         agent("lease", action="acquire", owner={"who": "me"}, ttl=1)
     agent("prune", keep=1)
