@@ -16,6 +16,7 @@ from pathlib import Path
 UNITS = Path("/etc/systemd/system"), Path("/usr/lib/systemd/system")
 RUNS = ("active", "activating", "reloading")
 STARTED, SETTLED = "InactiveExitTimestampMonotonic", "StateChangeTimestampMonotonic"
+TICK = 0.02  # seconds: the kernel stamps files with its last tick, up to 10 ms ago, and systemd reads the real clock
 LOADED = "UnitsLoadFinishTimestampMonotonic", "UnitsLoadTimestampMonotonic"  # systemd read its units at boot, and later
 
 
@@ -61,7 +62,7 @@ def settle(unit, restart, reload, test):
 
 def newer(files, since):
     """Give the files that were written after a moment, in microseconds of the monotonic clock."""
-    then = time.time() - time.monotonic() + int(since) / 1e6
+    then = time.time() - time.monotonic() + int(since) / 1e6 - TICK
     return [str(file) for file in map(Path, files) if file.exists() and file.stat().st_mtime > then]
 
 
