@@ -16,6 +16,7 @@ from deploy.environment import ROOT, Environment
 from deploy.errors import SlipwayError
 from deploy.ssh_failures import Link
 
+MACHINES = Path("var/fleet/ssh_config")  # leads to machines that `make fleet` made
 PERSIST = 30  # seconds a connection stays open for the next command
 LONGEST = 40  # characters of the path below which the connections' sockets lie
 MISSED = 3  # signs of life that may be missed in a row
@@ -72,10 +73,11 @@ def require_files(environment: Environment) -> None:
     named = {"config": entry.config, "identity": entry.identity, "known_hosts": entry.known_hosts}
     missing = [f"ssh.{key}: there is no {path}" for key, path in named.items() if path and not (ROOT / path).exists()]
     if missing:
+        by_hand = f"put them there, or correct [ssh] in {environment.path}"
         raise SshError(
             f"{environment.path} names files that are not there",
             problems=tuple(missing),
-            hint=f"put them there, or correct [ssh] in {environment.path}",
+            hint="make fleet" if entry.config == MACHINES else by_hand,
         )
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-MACHINES = Path("var/fleet/ssh_config")  # leads to machines that `make fleet` made
 
 
 def bootstrap(c: Any, environment: str, limit: str = "", json: bool = False) -> None:
@@ -68,6 +65,7 @@ def destroy(c: Any, environment: str, json: bool = False) -> None:
     """Stop everything of ENV and remove its directory, database and secrets included."""
     from deploy import local
     from deploy.errors import SlipwayError
+    from deploy.ssh import MACHINES
     from deploy.tasks import common, fleet
 
     settings, contract = common.open_environment(environment)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy import ssh
-from deploy.environment import ROOT
+from deploy.environment import ROOT, read
 from tests.support.environments import SERVERS, written
 
 
@@ -77,6 +77,15 @@ def test_files_that_are_not_there_are_all_named(tmp_path: Path) -> None:
         "ssh.identity: there is no var/no-key",
     )
     ssh.require_files(written(tmp_path))
+
+
+def test_files_of_a_fleet_that_is_not_up_are_made_by_make_fleet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "ROOT", tmp_path)
+    with pytest.raises(ssh.SshError) as raised:
+        ssh.require_files(read("fleet"))
+    assert raised.value.hint == "make fleet"
 
 
 def test_sockets_lie_where_nobody_else_comes_and_are_refused_elsewhere(tmp_path: Path, sockets: Path) -> None:
