@@ -18,11 +18,11 @@ from deploy.contract import Contract
 from deploy.environment import ROOT, Environment
 from deploy.errors import Exit, SlipwayError
 from deploy.facts import Host
+from deploy.generations import running_generation
 from deploy.highstate import bundle, look, operators, prepare, run
 from deploy.highstate.look import Server
 from deploy.highstate.report import Report
 from deploy.hosts import Hosts, connect
-from deploy.plan import running_generation
 from deploy.report import Reporter
 
 Say = Callable[[str], None]

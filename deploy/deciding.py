@@ -12,21 +12,14 @@ import deploy.artifacts.agent as zipapp
 from deploy import signatures
 from deploy import variables as vars_
 from deploy.artifacts import ReleaseTree
+from deploy.batches import Policy
 from deploy.environment import Environment
 from deploy.errors import Exit
 from deploy.execute import Payload
 from deploy.facts import Host
+from deploy.generations import number_generation, rollback_candidates, running_generation
 from deploy.hosts import Hosts
-from deploy.plan import (
-    Kind,
-    Plan,
-    Policy,
-    Target,
-    number_generation,
-    plan_rollout,
-    rollback_candidates,
-    running_generation,
-)
+from deploy.plan import Kind, Plan, Target, plan_rollout
 from deploy.preflight import (
     PreflightFailed,
     host_problems,

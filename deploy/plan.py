@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from deploy.facts import Generation, Host
+from deploy.batches import Policy, batches
+from deploy.facts import Host
+from deploy.generations import running_generation
 
 
 class Kind(StrEnum):
@@ -85,15 +87,6 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Policy:
-    """How carefully: from `[rollout]` of the environment file."""
-
-    canary: int = 1  # hosts in the first batch
-    batch: int | str = 1  # hosts in each later batch: a number, or a share such as "25%"
-    floor: int = 1  # hosts that must stay in service while others are drained
-
-
-@dataclass(frozen=True)
 class Plan:
     """All steps of a rollout, or the problems that forbid it."""
 
@@ -137,51 +130,6 @@ def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
             Group("finish", tuple((Step(Kind.PRUNE, h.name, "keep what a rollback can need"),) for h in hosts))
         )
     return Plan(target, tuple(g for g in groups if g and g.lanes))
-
-
-def number_generation(hosts: Iterable[Host], identity: tuple[str, str]) -> int:
-    """Choose the number of the generation with `identity`: that of the running or of the newest one, or the next free.
-
-    Any other old number is not used again, so that "the generation before" always is the one that ran before. A number
-    that means different things on two hosts, or can't be read on one, is spoilt: someone's hand, or a bad disk.
-    """
-    hosts = list(hosts)
-    generations = [g for h in hosts for g in h.generations]
-    unreadable = {number for h in hosts for number in h.unreadable}
-    newest = max([*(g.number for g in generations), *unreadable], default=0)
-    for number in (running_generation(hosts), newest):
-        found = {g.identity for g in generations if g.number == number}
-        if number and number not in unreadable and found == {identity}:
-            return number
-    return newest + 1
-
-
-def rollback_candidates(hosts: Sequence[Host]) -> list[Generation]:
-    """List what the environment can go back to, what ran last first: activated on every host, and older than what runs.
-
-    A host that runs nothing yet has nothing to go back to, and is left out.
-    """
-    running, run = running_generation(hosts), [h for h in hosts if h.current is not None]
-    if running is None:
-        return []
-    first, *others = run
-    return sorted(
-        (
-            g
-            for g in first.generations
-            if g.number < running
-            and g.activated is not None
-            and all(
-                (o := h.generation(g.number)) and o.activated is not None and o.identity == g.identity for h in others
-            )
-        ),
-        key=lambda g: -(g.activated or 0.0),
-    )
-
-
-def running_generation(hosts: Iterable[Host]) -> int | None:
-    """Say which generation the environment runs: the newest that is current on a host."""
-    return max((h.current for h in hosts if h.current is not None), default=None)
 
 
 def pending_migrations(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
@@ -277,26 +225,6 @@ def _turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]
         Group(title, tuple(_turn(h, target, drain=drain) for h in batch))
         for title, (batch, drain) in zip(titles, turns, strict=True)
     ]
-
-
-def batches(todo: list[Host], hosts: Sequence[Host], policy: Policy) -> list[tuple[list[Host], bool]]:
-    """Split hosts into batches; with each, whether the floor allows to drain it."""
-    share = isinstance(policy.batch, str)
-    size = max(1, len(hosts) * int(str(policy.batch).rstrip("%")) // 100) if share else int(policy.batch)
-    in_service = sum(h.in_service for h in hosts)
-    turns: list[tuple[list[Host], bool]] = []
-    while todo:
-        wanted = policy.canary if not turns and policy.canary else size
-        batch = [todo.pop(0)]
-        while todo and len(batch) < wanted and in_service - _leaving([*batch, todo[0]]) >= policy.floor:
-            batch.append(todo.pop(0))
-        turns.append((batch, in_service - _leaving(batch) >= policy.floor))
-        in_service += len(batch) - _leaving(batch)
-    return turns
-
-
-def _leaving(batch: Iterable[Host]) -> int:
-    return sum(h.in_service for h in batch)
 
 
 def _turn(host: Host, target: Target, *, drain: bool) -> Lane:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from deploy.batches import Policy, batches
 from deploy.facts import Host
-from deploy.plan import Group, Kind, Lane, Plan, Policy, Step, Target, batches
+from deploy.plan import Group, Kind, Lane, Plan, Step, Target
 
 
 def plan_restart(hosts: Sequence[Host], target: Target, policy: Policy, only: Collection[str] = ()) -> Plan:

@@ -56,8 +56,8 @@ def releases(c: Any, environment: str, json: bool = False) -> None:
     """List the generations that ENV has, newest first: what runs, and what can be gone back to."""
     from dataclasses import asdict
 
+    from deploy.generations import rollback_candidates, running_generation
     from deploy.hosts import connect
-    from deploy.plan import rollback_candidates, running_generation
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)

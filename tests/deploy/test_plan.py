@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.batches import Policy
 from deploy.facts import Generation, Host, Process, Release, Server
-from deploy.plan import (
-    Kind,
-    Plan,
-    Policy,
-    Target,
-    number_generation,
-    pending_migrations,
-    plan_rollout,
-    rollback_candidates,
-    running_generation,
-)
+from deploy.plan import Kind, Plan, Target, pending_migrations, plan_rollout
 from tests.deploy.world import apply
 
 OLD = Generation(1, "1.0", "d1", "e1", activated=10.0, migrated=True)
@@ -179,49 +169,6 @@ def test_an_old_generation_that_still_runs_is_asked_to_leave() -> None:
     assert ("switch", "web2") not in kinds(plan)
 
 
-@pytest.mark.parametrize(
-    ("batch", "canary", "sizes"),
-    [(1, 1, [1, 1, 1, 1]), (2, 1, [1, 2, 1]), ("50%", 0, [2, 2]), (4, 0, [3, 1]), ("10%", 0, [1] * 4)],
-)
-def test_batches_have_the_asked_size_as_far_as_the_floor_allows(
-    batch: int | str, canary: int, sizes: list[int]
-) -> None:
-    hosts = [serving(f"web{i}") for i in range(4)]
-    plan = plan_rollout(hosts, TARGET, Policy(canary=canary, batch=batch))
-    turns = [g for g in plan.groups if any(s.kind is Kind.SWITCH for lane in g.lanes for s in lane)]
-    assert [len(g.lanes) for g in turns] == sizes
-
-
-def test_a_generation_keeps_its_number_and_a_new_one_gets_the_next() -> None:
-    hosts = [serving("web1", generations=(OLD, NEW)), serving("web2")]
-    assert number_generation(hosts, NEW.identity) == 2, "the newest"
-    assert number_generation(hosts, OLD.identity) == 1, "the running one"
-    assert number_generation(hosts, ("d3", "e1")) == 3
-    later = [replace(h, generations=(OLD, NEW, replace(NEW, number=3, digest="d3")), current=3) for h in hosts]
-    assert number_generation(later, OLD.identity) == 4, (
-        "so that the one before the running one is the one that ran before"
-    )
-    assert number_generation([], ("d3", "e1")) == 1
-
-
-def test_a_number_that_means_different_things_on_two_hosts_is_not_used_again() -> None:
-    hosts = [serving("web1", generations=(OLD, NEW)), serving("web2", generations=(OLD, replace(NEW, digest="dX")))]
-    assert number_generation(hosts, NEW.identity) == 3
-
-
-def test_a_number_that_can_not_be_read_on_a_host_is_not_used_again() -> None:
-    hosts = [serving("web1", generations=(OLD,), unreadable=(2,)), serving("web2", generations=(OLD, NEW))]
-    assert number_generation(hosts, NEW.identity) == 3
-
-
-def test_going_back_leads_to_what_ran_last_before() -> None:
-    again = replace(NEW, number=2, activated=50.0)  # gone back to, after 3
-    third = replace(OLD, number=3, digest="d3", activated=30.0)
-    fourth = replace(OLD, number=4, digest="d4", activated=60.0)
-    hosts = [serving("web1", fourth, generations=(OLD, again, third, fourth)), replace(EMPTY, name="web2")]
-    assert [g.number for g in rollback_candidates(hosts)] == [2, 3, 1]
-
-
 def test_a_host_that_moves_is_drained_and_found_again_at_its_new_address() -> None:
     done = replace(NEW, activated=1.0)
     hosts = [serving(n, done, R2, listen="new:1", listening="old:1") for n in ("web1", "web2")]
@@ -239,18 +186,6 @@ def test_when_nothing_is_ready_the_database_is_looked_at() -> None:
     down = [serving(n, done, R2, processes=(Process(2, 1, ready=False),)) for n in ("web1", "web2")]
     plan = plan_rollout(down, replace(TARGET, seed=True), Policy())
     assert [k for k, h in kinds(plan) if h == "web1"] == ["migrate", "seed", "switch", "ready", "prune"]
-
-
-def test_one_can_go_back_to_what_was_ready_on_every_host() -> None:
-    ready = replace(NEW, activated=20.0)
-    third = Generation(3, "3.0", "d3", "e1", activated=30.0)
-    hosts = [
-        serving("web1", third, generations=(OLD, ready, third)),
-        serving("web2", third, generations=(OLD, NEW, third)),
-    ]
-    assert running_generation(hosts) == 3
-    assert [g.number for g in rollback_candidates(hosts)] == [1]
-    assert rollback_candidates([EMPTY]) == []
 
 
 def test_a_host_that_can_not_be_looked_at_forbids_the_rollout() -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from deploy import signatures
+from deploy.batches import Policy
 from deploy.environment import Environment
 from deploy.environment_model import EnvironmentFile
 from deploy.facts import Generation, Host, Release
-from deploy.plan import Kind, Policy, Target, plan_rollout
+from deploy.plan import Kind, Target, plan_rollout
 from deploy.signatures import SignersError
 from tests.support.signing import Signer, signer
 

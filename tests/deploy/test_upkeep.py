@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from deploy.batches import Policy
 from deploy.facts import Generation, Host, Process, Server
-from deploy.plan import Plan, Policy, Target
+from deploy.plan import Plan, Target
 from deploy.upkeep import plan_drain, plan_restart, plan_restore
 
 NOW = Generation(3, "3.0", "d3", "e3", activated=1.0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from deploy.batches import Policy
 from deploy.facts import Generation, Host, Process, Release, Server
-from deploy.plan import Kind, Plan, Policy, Step, Target
+from deploy.plan import Kind, Plan, Step, Target
 
 
 def apply(hosts: Sequence[Host], plan: Plan, policy: Policy, stop_after: int | None = None) -> list[Host]:
