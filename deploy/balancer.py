@@ -30,6 +30,7 @@ POLL = 0.05  # seconds between two looks
 MAINT, DRAIN = 0x01 | 0x02 | 0x04 | 0x20, 0x08 | 0x10  # bits of srv_admin_state: forced, inherited, by configuration
 RUNNING = 2  # srv_op_state: stopped 0, starting 1, running 2, stopping 3 (soft-stop)
 
+SWITCH = "/var/lib/haproxy/maintenance"  # on servers: the list that closes the site while `on` is in it
 UNUSABLE = ("no-balancer", "no-state-file")  # codes of the agent: HAProxy is not there, or not as it should be
 
 
@@ -94,9 +95,10 @@ def agent_sender(agent: Agent, tokens: Mapping[str, int]) -> Send:
 class Balancer:
     """HAProxy, on one host or on several, and the backend whose servers are the web hosts."""
 
-    def __init__(self, backend: str, *sends: Send) -> None:
+    def __init__(self, backend: str, *sends: Send, switch: str = SWITCH) -> None:
         self.backend = backend
         self._sends = sends
+        self._switch = switch
 
     def servers(self) -> dict[str, Server]:
         """Look at every server of the backend; of several load balancers at all of them together."""
@@ -149,6 +151,24 @@ class Balancer:
         answers = [send(command, change=True)[0].strip() for send in self._sends]
         if self.server(name).address != address:
             raise BalancerError(f"load balancer: could not send {name}'s requests to {address}: {' '.join(answers)}")
+
+    def is_closed(self) -> bool:
+        """Whether users get the maintenance page; of several load balancers, from any."""
+        return any(self._closes(send) for send in self._sends)
+
+    def set_closed(self, closed: bool) -> None:
+        """Give users the maintenance page instead of the site, or the site again; servers stay as they are."""
+        for send in self._sends:
+            if self._closes(send) != closed:
+                send(f"add acl {self._switch} on" if closed else f"clear acl {self._switch}", change=True)
+        if any(self._closes(send) != closed for send in self._sends):
+            raise BalancerError(f"load balancer: could not {'close' if closed else 'open'} the site")
+
+    def _closes(self, send: Send) -> bool:
+        (listed,) = send(f"show acl {self._switch}")
+        if "Unknown ACL" in listed:
+            raise BalancerError("load balancer: its configuration is from before there was a maintenance page")
+        return any(line.split()[-1:] == ["on"] for line in listed.splitlines())
 
     def wait_until(self, name: str, is_so: Callable[[Server], bool], timeout: float) -> Server | None:
         """Look again and again until `is_so`, at most `timeout` seconds; None when it never was."""

@@ -23,7 +23,9 @@ from deploy.errors import SlipwayError
 TEMPLATES = Path(__file__).parent.parent / "salt" / "haproxy" / "files"
 EMPTY_STATE = "1\n"  # the version of the format, and no server (management guide, "show servers state")
 CONFIG = "haproxy.cfg"
-ONLY_ON_SERVERS = {"user": "", "certificate": "", "errors": "", "maintenance": "", "stats": None}
+SWITCH = "run/maintenance"  # from HAProxy's directory: the list that closes the site while `on` is in it
+PAGES = "errors"
+ONLY_ON_SERVERS = {"user": "", "certificate": "", "stats": None}
 
 
 class HaproxyError(SlipwayError):
@@ -49,6 +51,8 @@ def render(environment: Environment, contract: Contract) -> str:
             health=contract.health,
             sockets="run",  # relative to HAProxy's directory: a socket's path may have 107 bytes (unix(7))
             state="run/server-state",
+            errors=PAGES,
+            maintenance=SWITCH,
             max_request=environment.file.balancer.max_request,
             **ONLY_ON_SERVERS,
         )
@@ -71,6 +75,8 @@ def ensure(directory: Path, text: str, balancer: Balancer) -> str:
         return ""
     candidate = f"{CONFIG}.new"
     _write(directory / candidate, text)
+    shutil.copytree(TEMPLATES / PAGES, directory / PAGES, dirs_exist_ok=True)
+    (directory / SWITCH).touch()
     _write(directory / "run" / "server-state", balancer.save_state() if running else EMPTY_STATE)
     run(directory, "-c", "-f", candidate)
     takeover = ["-x", "run/admin.sock", "-sf", str(balancer.pid())] if running else []

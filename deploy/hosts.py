@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deploy import ssh, ssh_failures
+from deploy import haproxy, ssh, ssh_failures
 from deploy.agents import Agent, AgentGone
-from deploy.balancer import Balancer, BalancerError, Send, agent_sender, unix_sender
+from deploy.balancer import SWITCH, Balancer, BalancerError, Send, agent_sender, unix_sender
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.facts import Host, Server, host_from_status
@@ -44,7 +44,8 @@ class Hosts:
         # Of their own even where a load balancer is a web host too: a look at it must not wait for a switch.
         balancers = environment.having("lb") if environment.remote else {}
         self.balancers = {host: self.agent(host) for host in balancers}
-        self.balancer = Balancer(name, *self._senders())
+        switch = SWITCH if environment.remote else haproxy.SWITCH
+        self.balancer = Balancer(name, *self._senders(), switch=switch)
 
     def _senders(self) -> list[Send]:
         if self.environment.remote:

@@ -22,6 +22,10 @@ def probing(hosts: Hosts, contract: Contract, before: Sequence[Host], outcome: O
     if not (requests and settings.clients and any(h.in_service for h in before)):
         yield
         return
+    if hosts.balancer.is_closed():
+        outcome.problems = ("no prober watched: users get the maintenance page",)
+        yield
+        return
     address, shown = _door(hosts.environment)
     if shown is None:
         outcome.problems = ("no prober watched: the secret TLS_CERTIFICATE is not here, so nothing is trusted",)

@@ -58,7 +58,7 @@ def deploy(
     """
     with connect(environment, contract.name) as hosts:
         hosts.require_bootstrap()
-        identifier = _identifier()
+        identifier = new_identifier()
         with leases.hold(hosts, identifier) as lease:
             decided = decide(hosts, release)
             if announced:
@@ -70,7 +70,7 @@ def rollback(environment: Environment, contract: Contract, to: int | None, repor
     """Bring an environment back to an earlier generation: its code and its variables."""
     with connect(environment, contract.name) as hosts:
         hosts.require_bootstrap()
-        identifier = _identifier()
+        identifier = new_identifier()
         with leases.hold(hosts, identifier) as lease:
             decided = decide_rollback(hosts, to)
             return _carry_out(hosts, contract, decided, lease, identifier, reporter)
@@ -87,7 +87,7 @@ def upkeep(
     """Carry out a plan (deploy/upkeep.py) that leaves each host the generation that it runs."""
     with connect(environment, contract.name) as hosts:
         hosts.require_bootstrap()
-        identifier = _identifier()
+        identifier = new_identifier()
         with leases.hold(hosts, identifier) as lease:
             decided = decide_upkeep(hosts, task, plan, done)
             return _carry_out(hosts, contract, decided, lease, identifier, reporter)
@@ -109,7 +109,7 @@ def _carry_out(
         return outcome
     reporter.plan(hosts.environment.name, plan)
     recorder = Recorder(reporter)
-    executor = Executor(hosts, plan, rollout.payload, lease, recorder, identifier, _by())
+    executor = Executor(hosts, plan, rollout.payload, lease, recorder, identifier, by())
     with (
         probing(hosts, contract, rollout.before, outcome),
         _journal(hosts, executor, rollout, outcome),
@@ -286,9 +286,9 @@ def _running(hosts: Hosts) -> str:
     return ", ".join(serving)
 
 
-def _identifier() -> str:
+def new_identifier() -> str:
     return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(2)
 
 
-def _by() -> str:
+def by() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"

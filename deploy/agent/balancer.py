@@ -22,20 +22,25 @@ ALLOWED = (
     "show servers state [{name}]",
     "set server {name}/SERVER state ready|drain|maint",
     "set server {name}/SERVER addr ADDRESS port PORT",
+    "show|clear acl SWITCH",
+    "add acl SWITCH on",
 )
 _SHOW = r"show (?:info|stat(?: -?\d{{1,9}} \d{{1,9}} -?\d{{1,9}})?|servers state(?: {name})?)"
 _SET = r"set server {name}/[\w.-]+ (?:state (?:ready|drain|maint)|addr [0-9A-Fa-f.:]{{2,45}} port \d{{1,5}})"
-_STATE_FILE = re.compile(r"^\s*server-state-file\s+(\S+)", re.MULTILINE)
+_SWITCH = r"-m str -f (\S+)"  # the list that, with `on` in it, closes the site (salt/haproxy/files/haproxy.cfg.jinja)
+_STATE_FILE = r"^\s*server-state-file\s+(\S+)"
 
 
-def changes(command: str, name: str) -> bool:
-    """Tell whether a command changes something.
+def changes(command: str, name: str, switch: str | None = None) -> bool:
+    """Tell whether a command changes something; `switch` is the list that closes the site, where there is one.
 
     Raises: BadRequest forbidden-command.
     """
-    if re.fullmatch(_SHOW.format(name=re.escape(name)), command, re.ASCII):
+    if re.fullmatch(_SHOW.format(name=re.escape(name)), command, re.ASCII) or command == f"show acl {switch or ''}":
         return False
     if re.fullmatch(_SET.format(name=re.escape(name)), command, re.ASCII):
+        return True
+    if switch and command in (f"clear acl {switch}", f"add acl {switch} on"):
         return True
     raise BadRequest(
         "forbidden-command", f"{command[:80]!r} is not for the load balancer's runtime socket",
@@ -48,11 +53,12 @@ def balancer(layout: Layout, commands: Sequence[str], save: bool, token: int | N
 
     Raises: BadRequest forbidden-command; AgentError fenced, no-balancer, no-state-file.
     """
-    changing = [command for command in commands if changes(command, layout.name or "")]
+    switch = _named(layout.balancer_config, _SWITCH)
+    changing = [command for command in commands if changes(command, layout.name or "", switch)]
     with _not_overtaken(layout, token) if changing or save else contextlib.nullcontext():
         answers = [_send(layout.balancer, command) for command in commands]
         if save:
-            _save(layout)
+            _save(layout, switch)
     return answers
 
 
@@ -80,25 +86,33 @@ def _send(path: Path, command: str) -> str:
         ) from None  # fmt: skip
 
 
-def _save(layout: Layout) -> None:
-    """Write the states of all servers where a reload, and the next start, looks for them."""
-    path = _state_file(layout.balancer_config)
-    text = _send(layout.balancer, "show servers state")
-    files.atomic_write(path, text.encode(), tmp=path.parent)
-
-
-def _state_file(config: Path) -> Path:
-    """Find the place that HAProxy's own configuration names.
+def _save(layout: Layout, switch: str | None) -> None:
+    """Write the states of all servers, and whether the site is closed, where a reload and the next start look for them.
 
     Raises: AgentError no-state-file.
     """
-    try:
-        found = _STATE_FILE.search(config.read_text(encoding="utf-8", errors="replace"))
-    except FileNotFoundError:
-        found = None
-    if found is None:
+    place = _named(layout.balancer_config, _STATE_FILE)
+    if place is None:
         raise AgentError(
-            "no-state-file", f"{config} names no server-state-file: a reload would forget who is drained",
+            "no-state-file",
+            f"{layout.balancer_config} names no server-state-file: a reload would forget who is drained",
             hint="highstate writes one that does",
         )  # fmt: skip
-    return config.parent / found[1]
+    _write(layout.balancer_config.parent / place, _send(layout.balancer, "show servers state"))
+    if switch:
+        entries = [line.split()[-1] for line in _send(layout.balancer, f"show acl {switch}").splitlines() if line]
+        _write(layout.balancer_config.parent / switch, "".join(f"{entry}\n" for entry in entries))
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        files.atomic_write(path, text.encode(), tmp=path.parent)
+
+
+def _named(config: Path, pattern: str) -> str | None:
+    """Find a file that HAProxy's own configuration names."""
+    try:
+        found = re.search(pattern, config.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    except FileNotFoundError:
+        return None
+    return found[1] if found else None

@@ -14,7 +14,21 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from deploy.tasks import fleet, locks, logs, look, rollouts, run, salt, secrets, setup, status, upkeep, verify
+from deploy.tasks import (
+    fleet,
+    locks,
+    logs,
+    look,
+    maintenance,
+    rollouts,
+    run,
+    salt,
+    secrets,
+    setup,
+    status,
+    upkeep,
+    verify,
+)
 
 ENVIRONMENTS = Path(__file__).parent.parent / "environments"
 
@@ -22,7 +36,16 @@ ENVIRONMENTS = Path(__file__).parent.parent / "environments"
 GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Roll out": (rollouts.plan, rollouts.deploy, rollouts.rollback),
     "Look": (status.status, status.releases, look.history, logs.logs, verify.verify, look.doctor),
-    "Act on it": (run.run, upkeep.restart, upkeep.drain, upkeep.restore, upkeep.prune, locks.lock, locks.unlock),
+    "Act on it": (
+        run.run,
+        upkeep.restart,
+        upkeep.drain,
+        upkeep.restore,
+        maintenance.maintenance,
+        upkeep.prune,
+        locks.lock,
+        locks.unlock,
+    ),
     "Set up, take away": (setup.bootstrap, salt.highstate, salt.pillar, secrets.secrets, setup.destroy),
 }
 TASKS: tuple[Callable[..., Any], ...] = tuple(function for group in GROUPS.values() for function in group)

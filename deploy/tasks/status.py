@@ -16,6 +16,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
     with connect(settings, contract.name) as hosts:
         hosts.require_bootstrap()
         observed, error = hosts.look()  # without the load balancer the hosts are worth a look all the same
+        closed = error is None and hosts.balancer.is_closed()
     problem = f"{error.message} -> {error.hint}" if error else ""
     if json:
         listed = [
@@ -26,7 +27,9 @@ def status(c: Any, environment: str, json: bool = False) -> None:
             }
             for h in observed
         ]
-        common.say_json({"environment": environment, "url": settings.url, "problem": problem, "hosts": listed})
+        common.say_json(
+            {"environment": environment, "url": settings.url, "problem": problem, "closed": closed, "hosts": listed}
+        )
         return
     rows = [["host", "generation", "version", "since", "health", "balancer", "sessions"]]
     for host in observed:
@@ -48,6 +51,8 @@ def status(c: Any, environment: str, json: bool = False) -> None:
         common.say(f"a rollout is under way: {who}")
     for text in filter(None, [*(h.problem for h in observed), problem]):
         common.say(text)
+    if closed:
+        common.say(f"users get the maintenance page -> fab maintenance:{environment} off")
     if not problem:
         common.say(_verdict(environment, settings.url, observed))
 

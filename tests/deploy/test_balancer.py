@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,7 +22,7 @@ from deploy.balancer import Balancer, BalancerError, together, unix_sender
 from deploy.environment import Environment
 from deploy.environment_model import BalancerEntry, EnvironmentFile, HostEntry
 from deploy.facts import Server
-from deploy.haproxy import HaproxyError, ensure, render
+from deploy.haproxy import SWITCH, HaproxyError, ensure, render
 from tests.support.contracts import minimal
 from tests.support.ports import free_ports
 
@@ -83,7 +84,7 @@ def balancer(environment: Environment) -> Iterator[Balancer]:
     """Start HAProxy with the rendered configuration."""
     directory = environment.directory / "lb"
     (directory / "run").mkdir(parents=True)
-    found = Balancer(minimal().name, unix_sender(directory / "run" / "admin.sock"))
+    found = Balancer(minimal().name, unix_sender(directory / "run" / "admin.sock"), switch=SWITCH)
     assert ensure(directory, render(environment, minimal()), found) == "started"
     assert found.wait_until("web1", lambda s: s.up, 5)
     assert found.wait_until("web2", lambda s: s.up, 5)
@@ -147,6 +148,28 @@ def test_a_restored_server_gets_requests_again(balancer: Balancer, environment: 
     balancer.set_state("web1", "ready")
     assert balancer.server("web1").admin == "ready"
     assert {get(environment) for _ in range(10)} == {"web1", "web2"}
+
+
+def test_a_closed_site_answers_with_the_page_and_its_servers_stay_up(
+    balancer: Balancer, environment: Environment
+) -> None:
+    balancer.set_closed(True)
+    balancer.set_closed(True)  # twice is once
+    with pytest.raises(urllib.error.HTTPError, match="503") as caught:
+        get(environment)
+    assert "Closed for maintenance" in caught.value.read().decode()
+    caught.value.close()
+    assert balancer.is_closed()
+    assert all(server.up and server.admin == "ready" for server in balancer.servers().values())
+    balancer.set_closed(False)
+    assert not balancer.is_closed()
+    assert get(environment) in ("web1", "web2")
+
+
+def test_a_configuration_without_the_page_is_an_error(balancer: Balancer, environment: Environment) -> None:
+    other = Balancer(minimal().name, unix_sender(environment.directory / "lb" / "run" / "admin.sock"), switch="none")
+    with pytest.raises(BalancerError, match="from before there was a maintenance page"):
+        other.set_closed(True)
 
 
 def test_only_200_counts_as_up(balancer: Balancer, servers: dict[str, ThreadingHTTPServer]) -> None:

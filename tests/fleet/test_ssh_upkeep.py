@@ -20,7 +20,7 @@ def site(remote: Remote, real_release: kit.Release) -> Remote:
     return remote
 
 
-def test_a_drained_host_stays_out_over_reload_restart_and_reboot_of_the_load_balancer(site: Remote) -> None:
+def test_what_is_drained_or_closed_stays_so_over_reload_and_reboot_of_the_load_balancer(site: Remote) -> None:
     """The agent wrote the state where HAProxy looks for it; and nobody notices the reload."""
     lb1 = site["lb1"]
     site.fab("drain:fleet", "--host", "web2")
@@ -30,9 +30,13 @@ def test_a_drained_host_stays_out_over_reload_restart_and_reboot_of_the_load_bal
     assert probed[0].failed == 0, probed[0]
     lb1.run("systemctl restart haproxy")
     assert admin(site)["web2"] == "maint"
+    site.fab("maintenance:fleet", "on")
     lb1.reboot()
     assert kit.eventually(lambda: admin(site)["web2"] == "maint", 20)
-    assert "taken out of service: web2" in site.fab("status:fleet").out
+    said = site.fab("status:fleet").out
+    assert "taken out of service: web2" in said
+    assert "users get the maintenance page" in said
+    site.fab("maintenance:fleet", "off")
     site.fab("restore:fleet", "--host", "web2")
     assert all(host.in_service for host in site.status().values())
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import urllib.error
+import urllib.request
 
 import pytest
 
 from deploy.artifacts import ReleaseTree
+from tests.deploy.agent.kit import eventually
 from tests.local.conftest import Site
 
 
@@ -49,6 +54,30 @@ def test_a_locked_environment_is_nobodys_until_it_is_unlocked(site: Site, base: 
     site.fab("unlock:local")
     site.fab("unlock:local", expect=10)
     assert "local is ready for a rollout" in site.fab("doctor:local").out
+
+
+def test_a_closed_site_shows_a_page_is_still_deployed_to_and_stays_closed_when_its_balancer_dies(
+    site: Site, base: ReleaseTree, newer: ReleaseTree
+) -> None:
+    site.ensure(base)
+    site.fab("maintenance:local", "on")
+    site.fab("maintenance:local", "on", expect=10)
+    assert "users get the maintenance page" in site.fab("status:local").out
+    told = site.deploy(newer)
+    assert "no prober watched: users get the maintenance page" in told.last["problems"]
+    os.kill(int((site.directory / "lb" / "run" / "haproxy.pid").read_text()), signal.SIGKILL)
+    site.fab("bootstrap:local")
+    with pytest.raises(urllib.error.HTTPError, match="503") as caught:
+        urllib.request.urlopen(site.url, timeout=5)
+    assert "Closed for maintenance" in caught.value.read().decode()
+    caught.value.close()
+    site.fab("maintenance:local", "off")
+    with site.traffic(clients=2) as probed:
+        eventually(lambda: all(h.in_service for h in site.status().values()))
+    assert probed[0].failed == 0, probed[0]
+    listed = json.loads(site.fab("history:local", "--lines", "3", "--json").out)["rollouts"]
+    assert [e["task"] for e in listed] == ["maintenance off", "deploy", "maintenance on"]
+    assert "expected on or off" in site.fab("maintenance:local", "of", expect=2).err
 
 
 def test_what_was_done_is_in_the_history(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:

@@ -28,6 +28,7 @@ from deploy import environment as environments
 from deploy.artifacts import agent as builder
 from deploy.artifacts import units
 from deploy.artifacts.files import MTIME
+from deploy.balancer import SWITCH
 from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.facts import Host
@@ -111,7 +112,7 @@ visudo --check --quiet
 systemctl daemon-reload
 """
 WEB_HOST = f"systemctl --quiet enable {NAME}.service"
-BALANCER = "touch /var/lib/haproxy/server-state; chmod 600 /etc/haproxy/site.pem; systemctl restart haproxy"
+BALANCER = f"touch /var/lib/haproxy/server-state {SWITCH}; chmod 600 /etc/haproxy/site.pem; systemctl restart haproxy"
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,11 @@ class Remote:
         if name in environment.web:
             machine.run(WEB_HOST)
         else:
-            self.write(machine, {"/etc/haproxy/haproxy.cfg": self.balancer(), "/etc/haproxy/site.pem": self.bundle})
+            pages = {
+                f"/etc/haproxy/errors/{p.name}": p.read_text() for p in (haproxy.TEMPLATES / haproxy.PAGES).iterdir()
+            }
+            config = {"/etc/haproxy/haproxy.cfg": self.balancer(), "/etc/haproxy/site.pem": self.bundle}
+            self.write(machine, pages | config)
             machine.run(BALANCER)
 
     def balancer(self) -> str:
@@ -273,6 +278,9 @@ class Remote:
         text = haproxy.render(self.environment, self.contract)
         text = re.sub(r"unix@\S+/admin\.sock", "unix@/run/haproxy/admin.sock", text)
         text = re.sub(r"server-state-file \S+", "server-state-file /var/lib/haproxy/server-state", text)
+        text = text.replace(f"-f {haproxy.SWITCH}", f"-f {SWITCH}").replace(
+            f" {haproxy.PAGES}/", " /etc/haproxy/errors/"
+        )
         text = text.replace("\nglobal\n", "\nglobal\n    user haproxy\n    group haproxy\n")
         return re.sub(r"(?m)^(    bind \S+)$", r"\1 ssl crt /etc/haproxy/site.pem alpn http/1.1", text)
 

@@ -51,6 +51,20 @@ def test_nothing_else_is(command: str) -> None:
         changes(command, "shop")
 
 
+SWITCH = "/var/lib/haproxy/maintenance"
+
+
+def test_the_switch_that_closes_the_site_is_the_one_that_the_configuration_names() -> None:
+    assert changes(f"show acl {SWITCH}", "shop", SWITCH) is False
+    assert changes(f"add acl {SWITCH} on", "shop", SWITCH) is True
+    assert changes(f"clear acl {SWITCH}", "shop", SWITCH) is True
+    for command in (f"add acl {SWITCH} off", f"clear acl {SWITCH}x", "show acl #1", f"del acl {SWITCH} on"):
+        with pytest.raises(BadRequest):
+            changes(command, "shop", SWITCH)
+    with pytest.raises(BadRequest):
+        changes("clear acl None", "shop", None)
+
+
 def test_a_name_is_no_pattern() -> None:
     with pytest.raises(BadRequest):
         changes("set server shopXa/web1 state ready", "shop.a")
@@ -68,6 +82,7 @@ defaults
     load-server-state-from-file global
 frontend shop
     bind unix@run/front.sock
+    http-request return status 503 if { str(on) -m str -f maintenance }
     default_backend shop
 backend shop
     server web1 127.0.0.1:9 disabled
@@ -84,6 +99,7 @@ def host(tmp_path: Path) -> Iterator[Layout]:
     layout.run.mkdir()
     layout.balancer_config.write_text(CONFIG)
     (tmp_path / "server-state").write_text("1\n")
+    (tmp_path / "maintenance").touch()
     with subprocess.Popen([HAPROXY, "-db", "-q", "-f", "haproxy.cfg"], cwd=tmp_path) as process:
         try:
             eventually(layout.balancer.exists)
@@ -127,6 +143,15 @@ def test_what_is_saved_is_what_a_reload_reads(host: Layout, tmp_path: Path) -> N
     with pytest.raises(AgentFailure) as caught:
         call(host, "balancer", commands=["show info"], save=True)
     assert caught.value.code == "no-state-file"
+
+
+def test_a_closed_site_stays_closed_over_a_reload(host: Layout, tmp_path: Path) -> None:
+    call(host, "balancer", commands=["add acl maintenance on"], save=True)
+    assert (tmp_path / "maintenance").read_text() == "on\n"
+    (listed,) = call(host, "balancer", commands=["show acl maintenance"])["answers"]
+    assert listed.split()[-1] == "on"
+    call(host, "balancer", commands=["clear acl maintenance"], save=True)
+    assert (tmp_path / "maintenance").read_text() == ""
 
 
 def test_an_overtaken_deployer_changes_nothing(host: Layout) -> None:

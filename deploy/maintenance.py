@@ -1,0 +1,37 @@
+"""Close the site for maintenance: the load balancer answers with a page, and the servers stay as they are."""
+
+from __future__ import annotations
+
+import time
+
+from deploy import haproxy
+from deploy.errors import Exit
+from deploy.hosts import Hosts
+from deploy.rollout import by, new_identifier
+
+
+def switch(hosts: Hosts, closed: bool) -> bool:
+    """Close or open the site, also for after a reload or reboot, and tell the ledgers. Returns whether that changed it.
+
+    No lease is needed: a rollout goes on behind the page.
+
+    Raises: BalancerError.
+    """
+    if hosts.balancer.is_closed() == closed:
+        return False
+    begun = time.time()
+    hosts.balancer.set_closed(closed)
+    if not hosts.environment.remote:  # on servers the agent has written it down
+        (hosts.environment.directory / "lb" / haproxy.SWITCH).write_text("on\n" if closed else "")
+    entry = {"rollout": new_identifier(), "kind": "rollout", "by": by()}
+    ended = {"phase": "end", "exit": int(Exit.OK), "seconds": round(time.time() - begun, 3)}
+    detail = f"maintenance {'on' if closed else 'off'}"
+    # A host that is gone must not keep the site from being closed: its ledger lacks this.
+    hosts.attempt(
+        lambda host, agent: agent.call(
+            "ledger",
+            append=[{**entry, "host": host, "phase": "begin", "detail": detail}, {**entry, "host": host, **ended}],
+        ),
+        hosts.agents,
+    )
+    return True
