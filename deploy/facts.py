@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -90,6 +90,7 @@ class Host:
     agent: str = ""  # its version
     skew: float = 0.0  # seconds its clock is ahead of ours, or behind
     lacking: tuple[str, ...] = ()  # what has to be installed before anything can serve
+    forms: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what each form of a release needs and lacks here
     deployer: str = ""  # who holds the lease
     signers: str | None = None  # sha256 of the list of those whose signature counts; None: no signature is required
     problem: str = ""  # why nothing could be observed
@@ -177,6 +178,7 @@ def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: 
         agent=status.get("agent", ""),
         skew=status.get("skew", 0.0),
         lacking=tuple(status.get("lacking", ())),
+        forms=status.get("forms", {}),
         deployer=_deployer(status.get("lease")),
         signers=status.get("signers"),
     )

@@ -18,7 +18,9 @@ from deploy.errors import SlipwayError
 from deploy.secret import Secret
 from deploy.secrets_made import CERTIFICATE, DATABASE, REDIS, STATS, redis_wanted
 
-FEATURES = {"firewall": True, "sshd": True, "time": True, "updates": True, "journald": True, "redis": False}
+FEATURES = {
+    "firewall": True, "sshd": True, "time": True, "updates": True, "journald": True, "docker": True, "redis": False,
+}  # fmt: skip
 PARTS = ("app", "haproxy", "postgresql", "redis")  # what not every host has; `[pillar]` gives nobody a part it lacks
 STATS_LISTEN = "127.0.0.1:8404"
 ENCRYPTED = "-----BEGIN PGP MESSAGE-----"
@@ -136,6 +138,7 @@ class _Maker:
         plain, _ = variables.fill_in(environment, environment.file.variables)
         return {
             "python": contract.python,
+            "artifact": environment.file.artifact,
             "listen": environment.hosts[self.host].listen,
             "variables": plain,
             "secrets": {name: self._secret(name) for name in environment.file.secrets},

@@ -57,6 +57,7 @@ def server_problems(environment: Environment, hosts: Sequence[Host], agent: str,
             problems.append(f"{host.name}: releasectl is another version ({other}, not {agent}) {mend}")
         if host.lacking:
             problems.append(f"{host.name}: not installed: {', '.join(host.lacking)} {mend}")
+        problems += [f"{problem} {mend}" for problem in form_problems(environment, host)]
         if abs(host.skew) > SKEW:
             problems.append(
                 f"{host.name}: its clock is {abs(host.skew):.1f} s {'ahead of' if host.skew > 0 else 'behind'} ours, "
@@ -64,6 +65,16 @@ def server_problems(environment: Environment, hosts: Sequence[Host], agent: str,
             )
         if balanced and host.server is None:
             problems.append(f"{host.name}: the load balancer knows no such server {mend}")
+    return problems
+
+
+def form_problems(environment: Environment, host: Host) -> list[str]:
+    """Say what a host needs for releases in the form that the environment chose, or in the one that it has."""
+    file, problems = environment.file, []
+    for form in sorted({file.artifact, host.lack.form}):
+        source = "repository" if form == "rpm" and file.rpm.source == "repository" else form
+        if missing := host.forms.get(source):
+            problems.append(f'{host.name}: artifact = "{form}" needs {" and ".join(missing)}, which it has not')
     return problems
 
 

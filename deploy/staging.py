@@ -58,7 +58,11 @@ class Supply:
         Raises: StagingError when it is not at hand in the form that the host takes.
         """
         kind = self._kind(host)
-        return Lack(kind) if host.has(self.release.version, self.release.digest) else self._form(kind).lack(agent)
+        if host.has(self.release.version, self.release.digest):
+            return Lack(kind)
+        form = self._form(kind)
+        # A host that can't take it is not asked; preflight says what it needs.
+        return Lack(kind, 1) if host.forms.get(kind) else form.lack(agent)
 
     def bring(self, agent: Agent, kind: str, token: int, *, whole: bool) -> str:
         """Bring the release to a host in one of the forms, or, where it is whole, what is new of it."""

@@ -8,6 +8,7 @@ base:
   'I@slipway:roles:web or I@slipway:roles:worker':
     - match: compound
     - python
+    - docker
     - app
 
   'slipway:roles:lb':

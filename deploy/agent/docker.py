@@ -21,6 +21,7 @@ VARIABLE = "DOCKER_HOST"
 USUAL = "unix:///run/docker.sock"
 PATIENCE = 60.0  # seconds of silence
 LOADING = 600.0
+PING = 5.0
 REMOVAL = 20.0  # seconds until a container that is going must be gone
 TELL = 5.0  # seconds between two words while it takes its time
 CHUNK = 1 << 20
@@ -101,6 +102,14 @@ class Engine:
         """Describe an image that the engine has whole."""
         found: Mapping[str, Any] | None = self.find(f"/images/{quote(identity)}/json")
         return found
+
+    def answers(self) -> bool:
+        """Tell whether there is an engine, and it answers us."""
+        try:
+            with self.ask("GET", "/_ping", timeout=PING):
+                return True
+        except AgentError:
+            return False
 
     def has_image(self, identity: str) -> bool:
         """Tell whether the engine has an image; one that does not answer has none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.agent import BUILD, VERSION, generations, host, lease, releases, signature
+from deploy.agent import BUILD, VERSION, forms, generations, host, lease, releases, signature
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
@@ -40,6 +40,7 @@ def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
         "processes": processes,
         "listening": supervisor.listening(),
         "lacking": supervisor.lacking(),
+        "forms": forms.missing() if layout.systemd else {},
         "lease": lease.show(layout),
         "signers": signature.digest(signature.signers(layout)),
     }

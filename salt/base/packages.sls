@@ -7,6 +7,9 @@
 {%- if "app" in site %}
   {%- do packages.append(os.python.package.format(version=site.app.python)) %}
 {%- endif %}
+{%- if "app" in site and (features.docker or site.app.artifact != "image") %}
+  {%- do packages.extend(os.forms[site.app.artifact]) %}
+{%- endif %}
 {%- for role, concern in (("lb", "haproxy"), ("db", "postgresql")) if role in site.roles %}
   {%- do packages.extend(os[concern].packages) %}
 {%- endfor %}

@@ -78,6 +78,36 @@ def test_what_is_wrong_with_a_server_says_what_to_type(tmp_path: Path, changes: 
     assert problem.startswith(f"web1: {says}")
 
 
+FORMS = {"rpm": ["rpm"], "repository": ["rpm", "dnf"], "image": ["a Docker engine that answers at unix:///x"]}
+NEEDS = {
+    "files need nothing": ('artifact = "tree"', Lack(), ""),
+    "an rpm needs rpm": ('artifact = "rpm"', Lack("rpm"), 'artifact = "rpm" needs rpm, which it has not'),
+    "from a repository, dnf too": (
+        'artifact = "rpm"\nrpm.source = "repository"',
+        Lack("rpm"),
+        "needs rpm and dnf, which",
+    ),
+    "an image needs an engine": (
+        'artifact = "image"',
+        Lack("image"),
+        "needs a Docker engine that answers at unix:///x",
+    ),
+    "whatever new ones come as": ('artifact = "tree"', Lack("image"), 'artifact = "image" needs a Docker engine'),
+}
+
+
+@pytest.mark.parametrize(("artifact", "lack", "says"), NEEDS.values(), ids=NEEDS)
+def test_a_server_has_what_the_form_of_a_release_needs(tmp_path: Path, artifact: str, lack: Lack, says: str) -> None:
+    environment = written(tmp_path, f"{artifact}\n{SERVERS}")
+    assert server_problems(environment, [replace(SERVER, lack=lack)], "0.1.0+abc") == []
+    found = server_problems(environment, [replace(SERVER, lack=lack, forms=FORMS)], "0.1.0+abc")
+    assert len(found) == bool(says)
+    for problem in found:
+        assert problem.startswith("web1: ")
+        assert says in problem
+        assert problem.endswith("-> fab highstate:prod")
+
+
 @pytest.mark.parametrize(
     ("rule", "dirty", "refused"), [("refused", True, 1), ("refused", False, 0), ("allowed", True, 0)]
 )

@@ -49,6 +49,13 @@ def test_what_is_there_stays_what_it_is(
     assert supply(release, artifact, tmp_path).lack(NOBODY, host) == Lack(expected)
 
 
+def test_a_host_that_cannot_take_a_form_is_not_asked(release: ReleaseTree, tmp_path: Path) -> None:
+    """Preflight says what it needs, with everything else that is wrong."""
+    (tmp_path / "sample-release-1.0-1.0-1.x86_64.rpm").write_bytes(release.digest.encode())
+    host = Host("web1", "", forms={"rpm": ["rpm"]})
+    assert supply(release, "rpm", tmp_path).lack(NOBODY, host) == Lack("rpm", 1)
+
+
 @pytest.mark.parametrize(("artifact", "hint"), [("rpm", "make rpm"), ("image", "make image")])
 def test_what_is_not_in_dist_is_named(release: ReleaseTree, tmp_path: Path, artifact: str, hint: str) -> None:
     with pytest.raises(StagingError, match=f"no {artifact} of 1.0 in {tmp_path}") as caught:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -17,34 +16,6 @@ from tests.deploy.agent.kit import eventually, outcome
 from tests.support import images
 from tests.support.machine import NAME, Server, install, load
 from tests.support.staging import Operator
-
-# What an engine lacks in a machine that is itself a container: a disk that can lie below overlays, control groups that
-# can be written to, and leave to make keyrings.
-ENGINE = """
-set -e
-mount -t tmpfs tmpfs /var/lib/docker
-mount -o remount,rw /sys/fs/cgroup
-for group in /sys/fs/cgroup/*; do
-    if mountpoint -q $group; then mount -o remount,rw,bind $group; fi
-done
-systemctl restart docker
-docker version
-"""
-RUNC = """\
-#!/bin/sh
-for word; do
-    shift
-    set -- "$@" "$word"
-    [ "$word" != create ] || set -- "$@" --no-new-keyring
-done
-exec runc "$@"
-"""
-SETTINGS = {
-    "iptables": False,
-    "bridge": "none",
-    "runtimes": {"plain": {"path": "/usr/local/sbin/runc-plain"}},
-    "default-runtime": "plain",
-}
 
 
 @dataclass
@@ -69,11 +40,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         pytest.skip(reason)
     with machines.fleet(print, packages=("docker.io",)) as fleet:
         machine = install(fleet.add("img1"), tmp_path_factory.mktemp("agent"))
-        for path, text in {"usr/local/sbin/runc-plain": RUNC, "etc/docker/daemon.json": json.dumps(SETTINGS)}.items():
-            (machine.root / path).parent.mkdir(exist_ok=True)
-            (machine.root / path).write_text(text)
-            (machine.root / path).chmod(0o755)
-        done = machine.run(ENGINE, check=False)
+        images.let_engine_run(machine)
+        done = machine.run("systemctl restart docker && docker version", check=False)
         if done.returncode:
             pytest.skip(f"no Docker engine runs inside of a machine here: {done.stderr}")
         yield machine
@@ -154,6 +122,14 @@ def test_what_is_killed_comes_back(site: Site, made: Mapping[str, ReleaseTree]) 
     serves_anew(f"docker kill {NAME}-3")
     serves_anew("systemctl restart docker")
     serves_anew(f"systemctl stop {NAME}.service {NAME}.socket; systemctl start {NAME}.service")
+
+
+def test_a_stopped_engine_is_what_the_server_says_it_lacks(site: Site) -> None:
+    site.sh("systemctl stop docker.socket docker.service")
+    try:
+        assert site.server("status")["forms"]["image"] == ["a Docker engine that answers at unix:///run/docker.sock"]
+    finally:
+        site.sh("systemctl start docker.socket docker.service")
 
 
 def test_an_image_goes_with_its_release(site: Site, made: Mapping[str, ReleaseTree]) -> None:

@@ -121,13 +121,47 @@ def test_the_database_alone_gets_the_passwords_of_roles(compiled: dict[str, Any]
             assert not [chunk for chunk in compiled[server]["low"] if "env" in chunk]
 
 
+NEEDS = {
+    "rpm": ({"rpm"}, {"rpm"}, []),
+    # Red Hat's family has no package of the engine: Docker's own, or another that is there.
+    "image": ({"docker.io", "apparmor"}, set(), ["docker.service"]),
+}
+
+
+@pytest.mark.parametrize("artifact", NEEDS)
+def test_web_hosts_get_what_the_form_of_releases_needs(
+    artifact: str, compiled: dict[str, Any], roots: list[Path], tmp_path: Path
+) -> None:
+    """And no other host does."""
+    given = salt.pillars(written(tmp_path, f'artifact = "{artifact}"\n{SERVERS}'))
+    servers = {
+        f"{host} {system}": {"grains": salt.grains(system), "pillar": given[host]}
+        for host in ("lb1", "web1")
+        for system in ("debian12", "rocky9")
+    }
+    found = salt.compiled(servers, roots, tmp_path)
+    debian, redhat, services = NEEDS[artifact]
+    for server, more in (
+        ("web1 debian12", debian),
+        ("web1 rocky9", redhat),
+        ("lb1 debian12", set()),
+        ("lb1 rocky9", set()),
+    ):
+        assert found[server]["errors"] == []
+        assert packages(found, server) == packages(compiled, server) | more
+        low = [chunk for chunk in found[server]["low"] if chunk["__sls__"] == "docker"]
+        assert [chunk["name"] for chunk in low if chunk["state"] == "service"] == services * server.startswith("web")
+
+
 @pytest.fixture(scope="session")
 def switched_off(roots: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The states of an environment that wants no feature, nor TLS."""
     wanted = "\n[pillar.slipway.features]\n" + "".join(
-        f"{feature} = false\n" for feature in ("firewall", "sshd", "time", "updates", "journald", "redis")
+        f"{feature} = false\n" for feature in ("firewall", "sshd", "time", "updates", "journald", "docker", "redis")
     )
-    environment = written(tmp_path_factory.mktemp("off"), SERVERS.replace('"self-signed"', '"off"') + wanted)
+    environment = written(
+        tmp_path_factory.mktemp("off"), 'artifact = "image"' + SERVERS.replace('"self-signed"', '"off"') + wanted
+    )
     servers = {
         host: {"grains": salt.grains("debian12"), "pillar": pillar}
         for host, pillar in salt.pillars(environment).items()
@@ -139,9 +173,9 @@ def switched_off(roots: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
 def test_what_pillar_switches_off_is_not_touched(switched_off: dict[str, Any], host: str) -> None:
     assert switched_off[host]["errors"] == []
     concerns = {chunk["__sls__"] for chunk in switched_off[host]["low"]}
-    assert not concerns & {"firewall", "redis", "base.sshd", "base.time", "base.updates", "base.journald"}
+    assert not concerns & {"firewall", "redis", "docker", "base.sshd", "base.time", "base.updates", "base.journald"}
     installed = set(next(chunk["pkgs"] for chunk in switched_off[host]["low"] if chunk["state"] == "pkg"))
-    assert not installed & {"nftables", "redis-server", "unattended-upgrades", "systemd-timesyncd"}
+    assert not installed & {"nftables", "docker.io", "redis-server", "unattended-upgrades", "systemd-timesyncd"}
 
 
 def test_without_tls_there_is_one_plain_port(switched_off: dict[str, Any]) -> None:

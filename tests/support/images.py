@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import secrets
 import shutil
 import time
@@ -16,10 +17,47 @@ from deploy.artifacts import cache as caches
 from deploy.artifacts.image import Image
 from deploy.artifacts.image import base as bases
 from deploy.artifacts.image.base import Base
+from deploy.fleet.machines import Machine
 from tests.deploy.agent import kit
 from tests.support import rpms
 from tests.support.contracts import minimal
 from tests.support.releases import OUT, ROOT
+
+# What an engine lacks in a machine that is itself a container: a disk that can lie below overlays, control groups that
+# can be written to, and leave to make keyrings.
+ROOM = """
+set -e
+mkdir -p /var/lib/docker
+mount -t tmpfs tmpfs /var/lib/docker
+mount -o remount,rw /sys/fs/cgroup
+for group in /sys/fs/cgroup/*; do
+    if mountpoint -q $group; then mount -o remount,rw,bind $group; fi
+done
+"""
+RUNC = """\
+#!/bin/sh
+for word; do
+    shift
+    set -- "$@" "$word"
+    [ "$word" != create ] || set -- "$@" --no-new-keyring
+done
+exec runc "$@"
+"""
+SETTINGS = {
+    "iptables": False,
+    "bridge": "none",
+    "runtimes": {"plain": {"path": "/usr/local/sbin/runc-plain"}},
+    "default-runtime": "plain",
+}
+
+
+def let_engine_run(machine: Machine) -> None:
+    """Make a machine one that an engine, installed or yet to come, can start on."""
+    for path, text in {"usr/local/sbin/runc-plain": RUNC, "etc/docker/daemon.json": json.dumps(SETTINGS)}.items():
+        (machine.root / path).parent.mkdir(exist_ok=True)
+        (machine.root / path).write_text(text)
+        (machine.root / path).chmod(0o755)
+    machine.run(ROOM)
 
 
 def build(release: ReleaseTree, base: Base) -> Image:
@@ -29,13 +67,17 @@ def build(release: ReleaseTree, base: Base) -> Image:
 
 def of_release(made: kit.Release, out: Path) -> ReleaseTree:
     """Write a release of the agent's tests into a folder, its tree and its image, as `make image` would."""
+    tree = rpms.write_tree(recorded(made), out)
+    image.build_image(ROOT, None, out, base(), minimal(), tree)
+    return tree
+
+
+def recorded(made: kit.Release) -> kit.Release:
+    """Say of a release which files its own wheel brought: those have a layer of their own."""
     site = f"lib/python{kit.PYTHON}/site-packages"
     info = f"{site}/sample-{made.version}.dist-info/RECORD"
     record = f"tiny.py,,\n{info.removeprefix(f'{site}/')},,\n".encode()
-    changed = replace(made, files={**made.files, info: record})
-    tree = rpms.write_tree(changed, out)
-    image.build_image(ROOT, None, out, base(), minimal(), tree)
-    return tree
+    return replace(made, files={**made.files, info: record})
 
 
 def tampered(release: ReleaseTree, out: Path) -> ReleaseTree:

@@ -1,6 +1,5 @@
 """However a release comes to a server, by sync, as an rpm or in an image: it is there byte by byte the same."""
 
-import hashlib
 import subprocess
 from pathlib import Path
 
@@ -18,12 +17,12 @@ from deploy.artifacts.supply import bundle
 from tests.deploy.agent import kit
 from tests.support import rpms
 from tests.support import sample as samples
+from tests.support.laid_out import Files, expected, installed
 from tests.support.sample import Sample
 from tests.support.signing import signer
 
 NAME, VERSION = "sample-shop", "1.0"
 PLACE = f"opt/{NAME}/releases/{VERSION}"
-Files = dict[str, tuple[bool, str]]  # by path: may it be executed; sha256, or where a link leads
 
 
 @pytest.fixture
@@ -49,11 +48,7 @@ def test_the_same_bytes_by_sync_by_rpm_and_in_the_image(shop: Sample, cache: Cac
         "rpm": by_rpm(shop, out, cache, tmp_path),
         "image": in_the_image(shop, made.release, tmp_path),
     }
-    wanted: Files = {"manifest.json": (False, made.release.digest)}
-    wanted["manifest.json.sig"] = (False, hashlib.sha256((made.release.signature or "").encode()).hexdigest())
-    for entry in made.release.manifest.data["files"]:
-        what = (False, entry["link"]) if "link" in entry else (bool(int(entry["mode"], 8) & 0o100), entry["sha256"])
-        wanted[entry["path"]] = what
+    wanted = expected(made.release)
     assert wanted["bin/carve"][0]
     for way, found in ways.items():
         assert found == wanted, way
@@ -89,15 +84,3 @@ def in_the_image(shop: Sample, release: ReleaseTree, scratch: Path) -> Files:
         subprocess.run(["tar", "-xf", scratch / f"blobs/sha256/{sha256}", "-C", root], check=True)
     assert (root / PLACE).readlink() == Path("../release")
     return installed((root / PLACE).resolve())
-
-
-def installed(base: Path) -> Files:
-    """Read what lies in a folder."""
-    found: Files = {}
-    for path in base.rglob("*"):
-        name = path.relative_to(base).as_posix()
-        if path.is_symlink():
-            found[name] = (False, str(path.readlink()))
-        elif path.is_file():
-            found[name] = (bool(path.stat().st_mode & 0o100), hashlib.sha256(path.read_bytes()).hexdigest())
-    return found

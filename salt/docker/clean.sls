@@ -1,0 +1,13 @@
+# The server runs no containers any more. Images and volumes stay, and so does the package.
+
+The engine is stopped, now and after a boot:
+  service.dead:
+    - name: docker.service
+    - enable: False
+
+Nobody's question starts the engine:
+  service.dead:
+    - name: docker.socket
+    - enable: False
+    - require:
+      - service: The engine is stopped, now and after a boot
