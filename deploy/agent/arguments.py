@@ -10,6 +10,7 @@ from deploy.agent.errors import BadRequest
 from deploy.agent.manifest import SHA256_PATTERN, VERSION_PATTERN
 
 REQUIRED: Any = object()
+LEVELS = ("debug", "info", "warning", "error", "critical")  # Python's, least first (logging, "Logging Levels")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def _is_table(value: Any) -> bool:
 TEXT = Kind("a string", lambda value: isinstance(value, str))
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 SECONDS = Kind("seconds, from 0 to 86400", lambda value: type(value) in (int, float) and 0 <= value <= 86400)
+TIME = Kind("seconds since the epoch", lambda value: type(value) in (int, float) and value >= 0)
 VERSION = Kind("a version", lambda value: isinstance(value, str) and bool(VERSION_PATTERN.match(value)))
 SHA256 = Kind("64 hex digits", lambda value: isinstance(value, str) and bool(SHA256_PATTERN.match(value)))
 HASHES = Kind("a list of sha256 in hex", lambda value: isinstance(value, list) and all(map(SHA256.fits, value)))

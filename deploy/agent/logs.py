@@ -1,82 +1,69 @@
-"""Show what a generation said."""
+"""Show what generations said."""
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 from deploy.agent import generations
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
+from deploy.agent.log_filter import Filter
 
-POLL = 0.2  # seconds
 Line = Callable[[int, str], None]
 
 
-def logs(layout: Layout, lines: int, number: int | None, follow: bool, line: Line, left: Callable[[], bool]) -> int:
-    """Give the last lines of a generation's log (null: of what is current) and, with `follow`, those to come.
+class Source(Protocol):
+    """Where the lines of generations are."""
+
+    def past(self, number: int, lines: int | None, since: float | None) -> Iterable[str]:
+        """Read the last lines of a generation, or all (None); earlier ones than `since` may be left out."""
+
+    def follow(self, number: int, over: Callable[[], bool]) -> Iterator[str]:
+        """Go on behind what `past` has read, or from the beginning, until it is over."""
+
+
+def logs(
+    layout: Layout, lines: int, number: int | None, follow: bool, chosen: Filter, line: Line, left: Callable[[], bool]
+) -> int:
+    """Give the last lines of a generation (null: of what is current) and, with `follow`, those to come.
+
+    A filter that looks back has the generations before the current one give theirs as well.
 
     Raises: AgentError nothing-current, no-log.
     """
-    chosen = generations.current(layout) if number is None else number
-    if chosen is None:
+    newest = generations.current(layout) if number is None else number
+    if newest is None:
         raise AgentError("nothing-current", "no generation was ever activated here", hint="name a generation")
-    if layout.systemd:
-        return _journal(layout, lines, chosen, follow, number is None, line, left)
-    path = layout.log_file(str(chosen))
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise AgentError("no-log", f"generation {chosen} has said nothing yet", hint="see `status`") from None
-    count = 0
-    with file:
-        end = os.fstat(file.fileno()).st_size
-        for text in last_lines(file.fileno(), lines, end):
-            line(chosen, text)
+    before = [n for n in generations.numbers(layout) if n < newest] if number is None and chosen.looks_back else []
+    source, said = _source(layout), deque[tuple[int, str]](maxlen=lines)
+    for each in [*before, newest]:
+        texts = source.past(each, lines if chosen.is_open else None, chosen.since)
+        said.extend((each, text) for text in texts if chosen.wants(text))
+    if lines and not (said or follow) and chosen.is_open:
+        raise AgentError("no-log", f"generation {newest} has said nothing yet", hint="see `status`")
+    for generation, text in said:
+        line(generation, text)
+    count = len(said)
+    while follow and not left():
+        now = newest
+
+        def over(now: int = now) -> bool:
+            return left() or (number is None and generations.current(layout) not in (now, None))
+
+        for text in filter(chosen.wants, source.follow(now, over)):
+            line(now, text)
             count += 1
-        rest = b""
-        file.seek(end)
-        while follow and not left():
-            data = file.read(1 << 16)
-            if not data:
-                if number is None and generations.current(layout) not in (chosen, None):
-                    return count + logs(layout, lines, None, True, line, left)
-                time.sleep(POLL)
-                continue
-            *whole, rest = (rest + data).split(b"\n")
-            for raw in whole:
-                line(chosen, raw.decode("utf-8", "replace"))
-                count += 1
+        newest = now if number is not None else generations.current(layout) or now
     return count
 
 
-def _journal(
-    layout: Layout, lines: int, number: int, follow: bool, moves: bool, line: Line, left: Callable[[], bool]
-) -> int:
-    """Give what a generation said to the journal; with `moves`, go on with whatever becomes current."""
-    from deploy.agent.supervisors import journal, systemd
+def _source(layout: Layout) -> Source:
+    if layout.systemd:
+        from deploy.agent.supervisors.journal import Journal
 
-    def pass_on(text: str) -> None:
-        line(number, text)
+        return Journal(layout)
+    from deploy.agent.log_files import Files
 
-    def over() -> bool:
-        return left() or (moves and generations.current(layout) not in (number, None))
-
-    count = journal.follow(systemd.unit_of(layout, str(number)), lines, pass_on, over if follow else None)
-    if follow and not left():
-        return count + logs(layout, lines, None, True, line, left)
-    if not count and not follow and lines:
-        raise AgentError("no-log", f"generation {number} has said nothing yet", hint="see `status`")
-    return count
-
-
-def last_lines(descriptor: int, count: int, end: int) -> list[str]:
-    """Read the last lines of a file that was `end` bytes long when we looked; it may grow meanwhile."""
-    position = end
-    data = b""
-    while position and data.count(b"\n") <= count:
-        step = min(1 << 16, position)
-        position -= step
-        data = os.pread(descriptor, step, position) + data
-    return data.decode("utf-8", "replace").splitlines()[-count:] if count else []
+    return Files(layout)

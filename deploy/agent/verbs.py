@@ -180,13 +180,23 @@ def _run(agent: Agent, argv: list[str], generation: int | None, timeout: float |
     return commands.run(agent.layout, argv, generation, timeout, agent)
 
 
-def _logs(agent: Agent, lines: int, generation: int | None, follow: bool) -> Result:
+def _logs(
+    agent: Agent,
+    lines: int,
+    generation: int | None,
+    follow: bool,
+    since: float | None,
+    level: str | None,
+    request_id: str | None,
+) -> Result:
+    from deploy.agent.log_filter import Filter
     from deploy.agent.logs import logs
 
     def line(number: int, text: str) -> None:
         agent.channel.emit("line", generation=number, text=text)
 
-    return {"lines": logs(agent.layout, lines, generation, follow, line, agent.left)}
+    chosen = Filter(since, level, request_id)
+    return {"lines": logs(agent.layout, lines, generation, follow, chosen, line, agent.left)}
 
 
 def _ledger(agent: Agent, append: list[Mapping[str, Any]], tail: int, kind: str | None) -> Result:
@@ -284,7 +294,9 @@ VERBS = {
         ),
         Verb(
             "logs", "show what a generation said", _logs,
-            (Argument("lines", a.integer(), 100), GENERATION_OR_ALL, Argument("follow", a.FLAG, False)),
+            (Argument("lines", a.integer(), 100), GENERATION_OR_ALL, Argument("follow", a.FLAG, False),
+             Argument("since", a.TIME.or_null(), None), Argument("level", a.one_of(*a.LEVELS).or_null(), None),
+             Argument("request_id", a.TEXT.or_null(), None)),
         ),
         Verb(
             "ledger", "append to, or read, the record of rollouts", _ledger,

@@ -96,9 +96,15 @@ def test_looking_and_running_work_as_they_do_locally(site: Remote) -> None:
     try:
         site.fab("run:fleet", "--host", "web2", "its arguments")
         logged = site.fab("logs:fleet", "--host", "web1", "--lines", "2").out
+        journal = site.fab("logs:fleet", "--host", "web1", "--since", "1h", "--json").out
+        nothing = site.fab("logs:fleet", "--host", "web1", "--since", "1h", "--request-id", "nobody's").out
     finally:
         site["web3"].cable.mend()
     assert [line.split()[0] for line in logged.splitlines()] == ["web1", "web1"]
+    told = [json.loads(line) for line in journal.splitlines()]
+    assert "Booting worker" in str(told)
+    assert {line["host"] for line in told} == {"web1"}
+    assert not nothing
     verified = site.fab("verify:fleet").out
     assert all(f"{name}  5.0" in verified for name in WEB)
     assert "runs" in next(row for row in site.fab("releases:fleet").out.splitlines() if " 5.0 " in row)

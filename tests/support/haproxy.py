@@ -30,7 +30,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
-        body = json.dumps({name.lower(): value for name, value in self.headers.items()}).encode()
+        found = {name.lower(): value for name, value in self.headers.items()}
+        body = json.dumps({**found, "all": str(self.headers)}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import selectors
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from deploy.agent.layout import Layout
 from deploy.agent.supervisors import systemctl
 
 POLL = 0.2  # seconds
+CURSOR = "-- cursor: "  # what journalctl --show-cursor says last
 
 
 def tail(unit: str, lines: int, since: float) -> str:
@@ -19,15 +21,43 @@ def tail(unit: str, lines: int, since: float) -> str:
     return systemctl.run([*command, f"--unit={unit}"], check=False).strip()
 
 
-def follow(unit: str, lines: int, line: Callable[[str], None], over: Callable[[], bool] | None) -> int:
-    """Pass on the last lines that a unit's processes said and, until `over` (None: at once), those to come."""
-    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}", f"_SYSTEMD_UNIT={unit}"]
-    count, rest = 0, b""
+class Journal:
+    """What the units of generations said; see `deploy.agent.logs.Source`."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._cursors: dict[int, str] = {}  # how far each was read
+
+    def past(self, number: int, lines: int | None, since: float | None) -> Iterable[str]:
+        """Read the last lines of a generation."""
+        words = ["--show-cursor", "--no-tail" if lines is None else f"--lines={lines}"]
+        words += [f"--since=@{since:.6f}"] if since is not None else []
+        for text in _read([*words, self._unit(number)], None):
+            if text.startswith(CURSOR):
+                self._cursors[number] = text[len(CURSOR) :]
+            else:
+                yield text
+
+    def follow(self, number: int, over: Callable[[], bool]) -> Iterator[str]:
+        """Go on behind what was read."""
+        cursor = self._cursors.get(number)
+        words = [f"--after-cursor={cursor}"] if cursor else []
+        return _read(["--no-tail", *words, self._unit(number), "--follow"], over)
+
+    def _unit(self, number: int) -> str:
+        from deploy.agent.supervisors import systemd
+
+        return f"_SYSTEMD_UNIT={systemd.unit_of(self._layout, str(number))}"
+
+
+def _read(words: Sequence[str], over: Callable[[], bool] | None) -> Iterator[str]:
+    """Run journalctl and give its lines as they come, until its end or until it is over."""
     process = subprocess.Popen(
-        [*command, *(["--follow"] if over else [])], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, env=systemctl.ENVIRONMENT, bufsize=0,
+        ["journalctl", "--no-pager", "--quiet", "--output=cat", *words], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=systemctl.ENVIRONMENT, bufsize=0,
     )  # fmt: skip
     assert process.stdout is not None
+    rest = b""
     with process, selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         try:
@@ -38,9 +68,6 @@ def follow(unit: str, lines: int, line: Callable[[str], None], over: Callable[[]
                 if not data:
                     break
                 *whole, rest = (rest + data).split(b"\n")
-                for raw in whole:
-                    line(raw.decode("utf-8", "replace"))
-                count += len(whole)
+                yield from (raw.decode("utf-8", "replace") for raw in whole)
         finally:
             process.kill()
-    return count

@@ -16,7 +16,7 @@ import pytest
 from deploy.agent import commands, generations
 from deploy.agent.channel import Channel
 from deploy.agent.layout import Layout
-from deploy.agent.logs import last_lines
+from deploy.agent.log_files import last_lines
 from deploy.agent.supervisors import proc
 from deploy.agent.verbs import Agent
 from tests.deploy.agent.kit import CONTRACT, AgentFailure, Caller, Release, eventually, small
@@ -146,6 +146,35 @@ def test_logs(ready: Caller) -> None:
     assert ready("logs", lines=2)["lines"] == 2
     assert [(e["generation"], e["text"]) for e in ready.events] == [(1, "line 298"), (1, "line 299")]
     assert ready("logs", lines=0)["lines"] == 0
+
+
+def test_logs_are_chosen_by_level_time_and_request(ready: Caller) -> None:
+    """Time and request look into the generations before as well."""
+
+    def line(second: int, level: str, request: str) -> str:
+        when = f"2026-11-23T14:00:{second:02d}.000+00:00"
+        return json.dumps({"time": when, "level": level, "message": f"{second}", "request_id": request}) + "\n"
+
+    ready.prepare(2, small(), COLOUR="red")
+    (ready.root / "log/1.log").write_text(
+        line(1, "INFO", "a") + line(2, "ERROR", "a") + line(3, "ERROR", "b") + "more\n"
+    )
+    (ready.root / "log/2.log").write_text(line(4, "INFO", "b") + line(5, "ERROR", "c"))
+    generations.set_current(Layout.under(ready.root), 2)
+
+    def found(**asked: Any) -> list[str]:
+        ready.events.clear()
+        ready("logs", **asked)
+        return [e["text"] if e["text"][0] != "{" else json.loads(e["text"])["message"] for e in ready.events]
+
+    assert found() == ["4", "5"]
+    assert found(level="error") == ["5"]
+    assert found(request_id="b") == ["3", "more", "4"]
+    assert found(request_id="a", level="error") == ["2"]
+    assert found(since=1795442403.0) == ["3", "more", "4", "5"]
+    assert found(since=1795442403.0, lines=2) == ["4", "5"]
+    assert found(generation=1, since=1795442402.5) == ["3", "more"]
+    assert found(request_id="z") == []
 
 
 def test_logs_are_followed_until_the_input_ends(ready: Caller) -> None:
