@@ -117,6 +117,23 @@ class Commands(TomlModel):
         return {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
 
 
+class Process(TomlModel):
+    """A process beside the web server: it says READY=1 (sd_notify(3)), and at SIGTERM finishes what it has in hand."""
+
+    command: Arguments
+    stop_seconds: Seconds = 60
+
+
+class Processes(TomlModel):
+    """Processes by name; each runs on hosts with the role of that name."""
+
+    worker: Process | None = None
+
+    def defined(self) -> dict[str, Process]:
+        """Answer the processes that the app has."""
+        return {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
+
+
 class Migrations(TomlModel):
     """Where the migrations are."""
 
@@ -147,6 +164,7 @@ class Slipway(TomlModel):
     server: Server = Server()
     health: Health = Health()
     commands: Commands = Commands()
+    processes: Processes = Processes()
     migrations: Migrations | None = None
     probe: tuple[Probe, ...] = ()
 
@@ -226,6 +244,11 @@ class Contract(TomlModel):
         return self.slipway.commands
 
     @property
+    def processes(self) -> dict[str, Process]:
+        """Say what runs beside the web server, by name."""
+        return self.slipway.processes.defined()
+
+    @property
     def migrations(self) -> Migrations | None:
         """Say where the migrations are, or None."""
         return self.slipway.migrations
@@ -242,6 +265,7 @@ class Contract(TomlModel):
             "server": self.server.model_dump(),
             "health": self.health.model_dump(),
             "commands": {name: list(value) for name, value in self.commands.defined().items()},
+            "processes": {name: process.model_dump(mode="json") for name, process in self.processes.items()},
         }
 
 

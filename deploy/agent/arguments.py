@@ -60,6 +60,10 @@ VERSION = Kind("a version", lambda value: isinstance(value, str) and bool(VERSIO
 SHA256 = Kind("64 hex digits", lambda value: isinstance(value, str) and bool(SHA256_PATTERN.match(value)))
 HASHES = Kind("a list of sha256 in hex", lambda value: isinstance(value, list) and all(map(SHA256.fits, value)))
 WORDS = Kind("a list of strings, not empty", lambda value: _strings(value) and bool(value))
+PROCESSES = Kind(
+    'a list of "web" and names of processes',
+    lambda value: _strings(value) and len({*value}) == len(value) and {*value} <= {"web", "worker"},
+)
 TABLE = Kind("an object of strings", _is_table)
 ANYTHING = Kind("an object", lambda value: isinstance(value, dict))
 ENTRIES = Kind(

@@ -87,9 +87,10 @@ def _unit(layout: Layout, words: list[str]) -> int:
     """Do what a unit of systemd calls us for; what goes wrong is for the journal."""
     from deploy.agent.supervisors import become, container, systemd
 
-    shape = words[2:3] in ([], ["trial"], ["run"], ["clear"]) and (len(words) > 3) == (words[2:3] == ["run"])
+    mode, more = words[2:3], words[3:]
+    shape = mode in ([], ["trial"], ["worker"], ["run"], ["clear"]) and bool(more) == (mode == ["run"])
     if words[0] == "exec" and (len(words) < 2 or not words[1].isdigit() or not shape):
-        return _unusable("expected exec N, exec N trial, exec N run ARGV... or exec N clear")
+        return _unusable("expected exec N, exec N trial, exec N worker, exec N run ARGV... or exec N clear")
     if words[0] == "exec" and (words[2:] == ["clear"] or container.is_one(layout, int(words[1]))):
         from deploy.agent.supervisors import handover
 

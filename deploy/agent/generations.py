@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,21 @@ def mark(layout: Layout, number: int, what: str, *, again: bool = False) -> None
     path = layout.generation(number) / what
     if again or not path.exists():
         files.atomic_write(path, b"", tmp=layout.tmp)
+
+
+def processes(layout: Layout, number: int) -> list[str]:
+    """Tell what of a generation this host ran when it was activated: `web`, and processes of its contract."""
+    try:
+        return (layout.generation(number) / "processes").read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return ["web"]
+
+
+def set_processes(layout: Layout, number: int, names: Sequence[str]) -> None:
+    """Remember what of a generation this host runs: a boot starts the same."""
+    if processes(layout, number) != list(names):
+        text = " ".join(names) + "\n"
+        files.atomic_write(layout.generation(number) / "processes", text.encode("ascii"), tmp=layout.tmp)
 
 
 def check_environment(variables: Mapping[str, str], secrets: Mapping[str, str]) -> None:

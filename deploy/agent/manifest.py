@@ -122,7 +122,22 @@ def _contract_problems(contract: Any) -> list[str]:
         not isinstance(argv, list) or not all(isinstance(word, str) for word in argv) for argv in commands.values()
     ):
         problems.append("contract.commands must hold lists of strings")
+    problems += _process_problems(contract.get("processes", {}))
     return problems
+
+
+def _process_problems(processes: Any) -> list[str]:
+    found = list(processes.values()) if isinstance(processes, dict) else [None]
+    return [] if all(map(_is_process, found)) else ["contract.processes must hold commands and seconds"]
+
+
+def _is_process(value: Any) -> bool:
+    """What is unknown is left alone: a later contract may say more."""
+    if not isinstance(value, dict):
+        return False
+    command, seconds = value.get("command"), value.get("stop_seconds")
+    words = isinstance(command, list) and command and all(isinstance(word, str) for word in command)
+    return bool(words) and isinstance(seconds, (int, float)) and seconds >= 0
 
 
 def path_problem(path: Any) -> str | None:

@@ -12,7 +12,7 @@ from deploy.agent import files, generations, images, releases, rpm, store
 from deploy.agent.errors import AgentError
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
-from deploy.agent.supervisors import supervisor_of
+from deploy.agent.supervisors import PROCESSES, WEB, key_of, supervisor_of
 
 Say = Callable[[str], None]
 
@@ -43,7 +43,8 @@ def prune(layout: Layout, keep: int, say: Say) -> dict[str, Any]:
             if not free:
                 continue
             files.remove_tree(layout.generation(number), tmp=layout.tmp)
-        files.remove(layout.log_file(str(number)))
+        for process in (WEB, *PROCESSES):
+            files.remove(layout.log_file(key_of(process, number)))
         removed.append(number)
     used = generations.versions_linked(layout)
     unused = [version for version in releases.versions(layout) if version not in used]

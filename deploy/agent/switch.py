@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.agent import generations, releases
-from deploy.agent.errors import AgentError
+from deploy.agent.errors import AgentError, BadRequest
+from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
-from deploy.agent.supervisors import Supervisor, supervisor_of
+from deploy.agent.manifest import Manifest
+from deploy.agent.supervisors import WEB, Running, Shared, Supervisor, key_of, supervisor_of
 
 Say = Callable[[str], None]
 TRIAL_GRACE = 0.3  # seconds for its exit handlers: nobody uses a trial
@@ -41,54 +45,99 @@ def _stop_trials(supervisor: Supervisor, say: Say, *started: str) -> None:
     supervisor.stop(sorted({*leftovers, *started}), say, timeout=TRIAL_GRACE)
 
 
-def activate(layout: Layout, number: int, deadline: float, listen: str, say: Say) -> dict[str, Any]:
+def activate(
+    layout: Layout, number: int, deadline: float, listen: str | None, processes: Sequence[str], say: Say
+) -> dict[str, Any]:
     """Start generation `number` beside what runs, wait until it is ready, make it current, let the others finish.
+
+    `processes` says what of it this host runs: web, on `listen`, and processes of the contract.
 
     Raises: NotServing died, not-ready, timeout, after which all is as before; AgentError for what is wrong beforehand.
     """
+    if WEB in processes and listen is None:
+        raise BadRequest("bad-argument", "activate: listen is missing, expected where web is one of the processes")
     generation = generations.load(layout, number)
     wanted = releases.require_complete(layout, generation.version, generation.digest)
-    supervisor, key = supervisor_of(layout), str(number)
+    supervisor, keys = supervisor_of(layout), [key_of(process, number) for process in processes]
     previous = generations.current(layout)
     if number != previous:  # what served already comes back after a reboot, whoever's key was taken off the list since
         releases.require_signed(layout, wanted)
-    before = {process.key: process for process in supervisor.running()}
-    held = supervisor.listening()
+    held, remembered = supervisor.listening(), generations.processes(layout, number)
     seconds = {"start": 0.0, "ready": 0.0, "stop": 0.0}
     clock = time.monotonic()
 
-    with supervisor.shared_socket(listen) as shared:
-        moves = key in before and before[key].listen != listen
-        starts = moves or key not in before or before[key].leaving
+    with supervisor.shared_socket(listen) if listen is not None else contextlib.nullcontext() as shared:
+        start = _Start(supervisor, generation, wanted, {process.key: process for process in supervisor.running()}, say)
         try:
-            if moves:
-                say(f"generation {key} moves from {before[key].listen} to {listen}")
-                supervisor.stop([key], say)
-            if starts:
-                say(f"starting generation {key}")
-                supervisor.start(generation, wanted, shared, listen)
+            for process in processes:
+                start.begin(process, shared, listen)
             seconds["start"], clock = _lap(clock)
-            supervisor.wait(key, wanted, "ready", deadline, say)
+            for process in processes:
+                start.wait(process, deadline)
             seconds["ready"], clock = _lap(clock)
         except BaseException:
             # What served before this call goes on, even when its check fails now: taking it down helps nobody.
-            if starts or previous != number:
-                supervisor.stop([key], say)
-            if held is None:
+            supervisor.stop(start.started if previous == number else keys, say)
+            if held is None and listen is not None:
                 supervisor.release_socket()
             raise
 
         generations.mark(layout, number, "activated", again=previous != number)
+        generations.set_processes(layout, number, processes)
         generations.set_current(layout, number)
         # Looked up again: what starts the current generation at boot may have been at it meanwhile.
-        others = [process.key for process in supervisor.running() if process.key != key]
+        others = [process.key for process in supervisor.running() if process.key not in keys]
         if others:
-            say(f"generation {key} is ready; {', '.join(others)} may finish")
+            say(f"generation {number} is ready; {', '.join(others)} may finish")
             supervisor.stop(others, say)
         supervisor.keep(shared, listen)
     seconds["stop"], clock = _lap(clock)
-    changed = bool(starts or others or previous != number or held != listen)
+    changed = bool(start.started or others or previous != number or held != listen or remembered != list(processes))
     return {"generation": number, "changed": changed, "previous": previous, "seconds": seconds}
+
+
+@dataclass
+class _Start:
+    """The processes of a generation while they come up; `started` are those that were not there before."""
+
+    supervisor: Supervisor
+    generation: Generation
+    wanted: Manifest
+    before: Mapping[str, Running]
+    say: Say
+    started: list[str] = field(default_factory=list)
+
+    def begin(self, process: str, shared: Shared, listen: str | None) -> None:
+        """Start a process, unless it runs where and as it shall."""
+        key = key_of(process, self.generation.number)
+        runs = self.before.get(key)
+        if process == WEB:
+            self._begin_web(key, runs, shared, listen)
+        elif runs is None or runs.leaving or not runs.said_ready:
+            if runs:
+                self.supervisor.stop([key], self.say)
+            self.say(f"starting {key}")
+            self.started.append(key)
+            self.supervisor.start_beside(self.generation, self.wanted, process)
+
+    def _begin_web(self, key: str, runs: Running | None, shared: Shared, listen: str | None) -> None:
+        assert listen is not None
+        moves = runs is not None and runs.listen != listen
+        if runs and moves:
+            self.say(f"generation {key} moves from {runs.listen} to {listen}")
+            self.supervisor.stop([key], self.say)
+        if moves or runs is None or runs.leaving:
+            self.say(f"starting generation {key}")
+            self.started.append(key)
+            self.supervisor.start(self.generation, self.wanted, shared, listen)
+
+    def wait(self, process: str, deadline: float) -> None:
+        """Wait until a process can take what is meant for it."""
+        key = key_of(process, self.generation.number)
+        if process == WEB:
+            self.supervisor.wait(key, self.wanted, "ready", deadline, self.say)
+        elif key in self.started:
+            self.supervisor.wait_beside(key, deadline, self.say)
 
 
 def _lap(since: float) -> tuple[float, float]:
@@ -102,7 +151,9 @@ def rollback_target(current: int | None, activated: dict[int, bool]) -> int | No
     return max(below, default=None)
 
 
-def rollback(layout: Layout, to: int | None, deadline: float, listen: str, say: Say) -> dict[str, Any]:
+def rollback(
+    layout: Layout, to: int | None, deadline: float, listen: str | None, processes: Sequence[str], say: Say
+) -> dict[str, Any]:
     """Activate an earlier generation.
 
     Raises: AgentError no-previous, and those of `activate`.
@@ -114,10 +165,10 @@ def rollback(layout: Layout, to: int | None, deadline: float, listen: str, say: 
         raise AgentError(
             "no-previous", "there is no earlier generation that was activated once", hint="deploy an older version"
         )
-    return activate(layout, to, deadline, listen, say)
+    return activate(layout, to, deadline, listen, processes, say)
 
 
-def start(layout: Layout, deadline: float, listen: str, say: Say) -> dict[str, Any]:
+def start(layout: Layout, deadline: float, listen: str | None, processes: Sequence[str], say: Say) -> dict[str, Any]:
     """Start what `current` names, as after a reboot.
 
     Raises: AgentError nothing-current, and those of `activate`.
@@ -125,7 +176,7 @@ def start(layout: Layout, deadline: float, listen: str, say: Say) -> dict[str, A
     number = generations.current(layout)
     if number is None:
         raise AgentError("nothing-current", "no generation was ever activated here", hint="deploy first")
-    return activate(layout, number, deadline, listen, say)
+    return activate(layout, number, deadline, listen, processes, say)
 
 
 def stop(layout: Layout, number: int | None, timeout: float | None, say: Say) -> dict[str, Any]:

@@ -24,7 +24,10 @@ ESCAPED = re.compile(r"\\(.)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read `--name NAME [--root DIR --etc DIR --listen ADDRESS] [--first] VERSION`; give the exit status."""
+    """Switch as the words say; give the exit status.
+
+    `--name NAME [--root DIR --etc DIR --listen ADDRESS --processes web,worker] [--first] VERSION`
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     first = "--first" in words
     words = [word for word in words if word != "--first"]
@@ -55,16 +58,25 @@ def use(layout: Layout, where: Sequence[str], etc: Path, version: str, options: 
     identity = (version, release.digest, generations.env_digest(variables, secrets))
     number = choose(layout, identity)
     contract = json.loads(release.text)["contract"]
-    deadline, listen = contract["health"]["deadline"], options.get("--listen") or address(layout)
-    say(f"{layout.name}: {version} as generation {number}, on {listen}")
+    processes, deadline = processes_of(layout, options.get("--processes")), contract["health"]["deadline"]
+    listen = (options.get("--listen") or address(layout)) if "web" in processes else None
+    say(f"{layout.name}: {version} as generation {number}, {f'on {listen}' if listen else ', '.join(processes)}")
     ask(where, "prepare", generation=number, version=version, digest=release.digest, variables=variables,
         secrets=secrets)  # fmt: skip
     ask(where, "trial", generation=number, check="live", deadline=deadline)
     for command in ("migrate", "seed"):
         if command in contract["commands"]:
             ask(where, "migrate", generation=number, command=command)
-    ask(where, "activate", generation=number, deadline=deadline, listen=listen)
+    ask(where, "activate", generation=number, deadline=deadline, listen=listen, processes=processes)
     say(f"{layout.name}: generation {number} serves")
+
+
+def processes_of(layout: Layout, asked: str | None) -> list[str]:
+    """Say what of a generation this server runs: what was asked for, what it runs now, or at first web."""
+    if asked:
+        return asked.split(",")
+    current = generations.current(layout)
+    return ["web"] if current is None else generations.processes(layout, current)
 
 
 def choose(layout: Layout, identity: tuple[str, str, str]) -> int:

@@ -144,22 +144,22 @@ def _migrate(
     return commands.migrate(agent.layout, generation, command, timeout, agent, replaced)
 
 
-def _activate(agent: Agent, generation: int, deadline: float, listen: str) -> Result:
+def _activate(agent: Agent, generation: int, deadline: float, listen: str | None, processes: list[str]) -> Result:
     from deploy.agent import switch
 
-    return switch.activate(agent.layout, generation, deadline, listen, agent.say)
+    return switch.activate(agent.layout, generation, deadline, listen, processes, agent.say)
 
 
-def _rollback(agent: Agent, to: int | None, deadline: float, listen: str) -> Result:
+def _rollback(agent: Agent, to: int | None, deadline: float, listen: str | None, processes: list[str]) -> Result:
     from deploy.agent import switch
 
-    return switch.rollback(agent.layout, to, deadline, listen, agent.say)
+    return switch.rollback(agent.layout, to, deadline, listen, processes, agent.say)
 
 
-def _start(agent: Agent, deadline: float, listen: str) -> Result:
+def _start(agent: Agent, deadline: float, listen: str | None, processes: list[str]) -> Result:
     from deploy.agent import switch
 
-    return switch.start(agent.layout, deadline, listen, agent.say)
+    return switch.start(agent.layout, deadline, listen, processes, agent.say)
 
 
 def _stop(agent: Agent, generation: int | None, timeout: float | None) -> Result:
@@ -221,7 +221,8 @@ def _lease(agent: Agent, action: str, owner: Mapping[str, Any] | None, ttl: floa
 GENERATION = Argument("generation", a.integer(1))
 GENERATION_OR_ALL = Argument("generation", a.integer(1).or_null(), None)
 DEADLINE = Argument("deadline", a.SECONDS, 30)
-LISTEN = Argument("listen", a.TEXT)
+LISTEN = Argument("listen", a.TEXT.or_null(), None)  # needed where web is one of the processes
+PROCESSES = Argument("processes", a.PROCESSES, ["web"])
 TIMEOUT = Argument("timeout", a.SECONDS.or_null(), None)
 
 PAYLOADS = ("receive", "install", "load")  # the verbs that may have `length` bytes behind their request
@@ -279,13 +280,13 @@ VERBS = {
         ),
         Verb(
             "activate", "start a generation, wait until it is ready, make it current, stop the others", _activate,
-            (GENERATION, DEADLINE, LISTEN), writes=True,
+            (GENERATION, DEADLINE, LISTEN, PROCESSES), writes=True,
         ),
         Verb(
             "rollback", "activate an earlier generation", _rollback,
-            (Argument("to", a.integer(1).or_null(), None), DEADLINE, LISTEN), writes=True,
+            (Argument("to", a.integer(1).or_null(), None), DEADLINE, LISTEN, PROCESSES), writes=True,
         ),
-        Verb("start", "start what is current, as after a reboot", _start, (DEADLINE, LISTEN), writes=True),
+        Verb("start", "start what is current, as after a reboot", _start, (DEADLINE, LISTEN, PROCESSES), writes=True),
         Verb("stop", "stop a generation, or everything", _stop, (GENERATION_OR_ALL, TIMEOUT), writes=True),
         Verb("prune", "remove what nobody will go back to", _prune, (Argument("keep", a.integer(1)),), writes=True),
         Verb(

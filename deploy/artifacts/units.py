@@ -22,6 +22,8 @@ FILES = {
     "tmpfiles.d/app.conf.in": "/usr/lib/tmpfiles.d/{name}.conf",
     "etc/app.env.in": "/etc/{name}/{name}.env",
 }
+# And those of what runs beside the web server, by the contract's name for it.
+PROCESS_FILES = {"worker": {"systemd/app-worker@.service.in": "/usr/lib/systemd/system/{name}-worker@.service"}}
 
 
 class TemplateMistake(SlipwayError):
@@ -31,7 +33,12 @@ class TemplateMistake(SlipwayError):
 def render(contract: Contract, templates: Path = TEMPLATES) -> dict[str, str]:
     """Answer the text of each file by its place on a server."""
     words = words_of(contract)
-    return {place.format(name=contract.name): fill(template, words, templates) for template, place in FILES.items()}
+    wanted = [FILES, *(PROCESS_FILES[process] for process in contract.processes)]
+    return {
+        place.format(name=contract.name): fill(template, words, templates)
+        for files in wanted
+        for template, place in files.items()
+    }
 
 
 def sudoers(contract: Contract, user: str = "deploy") -> dict[str, str]:
@@ -53,6 +60,8 @@ def words_of(contract: Contract) -> dict[str, Any]:
         "start_seconds": contract.health.deadline,
         "graceful_seconds": server.graceful_timeout,
         "stop_seconds": server.graceful_timeout + AFTER_GRACE,
+        "after_grace": AFTER_GRACE,
+        **{name: process.model_dump(mode="json") for name, process in contract.processes.items()},
     }
 
 

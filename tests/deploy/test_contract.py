@@ -54,7 +54,7 @@ def test_the_contract_is_frozen() -> None:
 
 def test_the_manifest_gets_what_a_server_needs() -> None:
     part = contract.read(ROOT).for_manifest()
-    assert set(part) == {"app", "server", "health", "commands"}
+    assert set(part) == {"app", "server", "health", "commands", "processes"}
     assert part["server"]["graceful_timeout"] == 30
     assert part["commands"]["seed"] == ["-m", "app", "db", "seed"]
 

@@ -16,23 +16,41 @@ if TYPE_CHECKING:
     from deploy.agent.manifest import Manifest
 
 Say = Callable[[str], None]
+WEB = "web"  # the process that serves requests
+PROCESSES = ("worker",)  # those that the contract may have beside it
 Shared = Optional[socket.socket]  # the listening socket, where the agent has it in hand; systemd keeps its own
 
 
 @dataclass(frozen=True)
 class Running:
-    """Living processes of one key: a generation's number, or trial-<number>."""
+    """Living processes of one key: a generation's number, or that behind what they are, as in worker-<number>."""
 
     key: str
     pid: int
     since: float
     listen: str | None
     leaving: bool = False  # it was asked to finish, and can't be counted on
+    said_ready: bool = True  # of what says so by itself
 
     @property
     def generation(self) -> int:
         """Tell whose processes these are."""
-        return int(self.key.rpartition("-")[2])
+        return number_of(self.key)
+
+    @property
+    def process(self) -> str:
+        """Name what it is: web, trial, or a process of the contract."""
+        return self.key.rpartition("-")[0] or WEB
+
+
+def key_of(process: str, number: int) -> str:
+    """Name a process of a generation."""
+    return str(number) if process == WEB else f"{process}-{number}"
+
+
+def number_of(key: str) -> int:
+    """Tell whose process a key names."""
+    return int(key.rpartition("-")[2])
 
 
 @dataclass(frozen=True)
@@ -51,8 +69,8 @@ class Supervisor(Protocol):
     def shared_socket(self, address: str) -> AbstractContextManager[Shared]:
         """See that somebody holds the listening socket, unless one holds another address for what runs."""
 
-    def keep(self, shared: Shared, address: str) -> None:
-        """See that this socket, and no other, is held from now on."""
+    def keep(self, shared: Shared, address: str | None) -> None:
+        """See that this socket, and no other, is held from now on; none where no address is given."""
 
     def release_socket(self) -> None:
         """Close the shared socket."""
@@ -70,6 +88,15 @@ class Supervisor(Protocol):
         """Wait until a generation answers 200 to its `live` or `ready` check.
 
         Raises: NotServing died, not-ready, timeout.
+        """
+
+    def start_beside(self, generation: Generation, wanted: Manifest, process: str) -> str:
+        """Start a process of the contract beside the web server; give its key."""
+
+    def wait_beside(self, key: str, deadline: float, say: Say) -> None:
+        """Wait until a process that was just started has said READY=1.
+
+        Raises: NotServing died, timeout.
         """
 
     def stop(self, keys: Iterable[str], say: Say, timeout: float | None = None) -> float:

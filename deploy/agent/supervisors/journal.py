@@ -7,8 +7,9 @@ import selectors
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from deploy.agent import generations
 from deploy.agent.layout import Layout
-from deploy.agent.supervisors import systemctl
+from deploy.agent.supervisors import key_of, systemctl
 
 POLL = 0.2  # seconds
 CURSOR = "-- cursor: "  # what journalctl --show-cursor says last
@@ -32,7 +33,7 @@ class Journal:
         """Read the last lines of a generation."""
         words = ["--show-cursor", "--no-tail" if lines is None else f"--lines={lines}"]
         words += [f"--since=@{since:.6f}"] if since is not None else []
-        for text in _read([*words, self._unit(number)], None):
+        for text in _read([*words, *self._units(number)], None):
             if text.startswith(CURSOR):
                 self._cursors[number] = text[len(CURSOR) :]
             else:
@@ -42,12 +43,14 @@ class Journal:
         """Go on behind what was read."""
         cursor = self._cursors.get(number)
         words = [f"--after-cursor={cursor}"] if cursor else []
-        return _read(["--no-tail", *words, self._unit(number), "--follow"], over)
+        return _read(["--no-tail", *words, *self._units(number), "--follow"], over)
 
-    def _unit(self, number: int) -> str:
+    def _units(self, number: int) -> list[str]:
         from deploy.agent.supervisors import systemd
 
-        return f"_SYSTEMD_UNIT={systemd.unit_of(self._layout, str(number))}"
+        keys = [key_of(process, number) for process in generations.processes(self._layout, number)]
+        # Never none: that would be everything.
+        return [f"_SYSTEMD_UNIT={systemd.unit_of(self._layout, key)}" for key in keys or [str(number)]]
 
 
 def _read(words: Sequence[str], over: Callable[[], bool] | None) -> Iterator[str]:

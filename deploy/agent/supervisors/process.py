@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,29 @@ from deploy.agent.generations import Generation, environment
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
 from deploy.agent.overlay import FILE, SECRETS, laid_over
-from deploy.agent.supervisors import Command, Running, Say, Shared, container, listener, proc, serving, spawn
+from deploy.agent.supervisors import (
+    WEB,
+    Command,
+    Running,
+    Say,
+    Shared,
+    beside,
+    container,
+    key_of,
+    listener,
+    number_of,
+    proc,
+    serving,
+    spawn,
+)
 
 
 class ProcessSupervisor:
-    """Start, stop and watch gunicorns."""
+    """Start, stop and watch gunicorns, and what runs beside them."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._notified: dict[str, beside.Notified] = {}  # of what was started and has not said that it is ready
 
     def shared_socket(self, address: str) -> socket.socket:
         """Get hold of the shared listening socket, and see that a keeper holds it unless one holds another address.
@@ -35,8 +51,11 @@ class ProcessSupervisor:
             listener.ensure_keeper(self._layout, shared, address)
         return shared
 
-    def keep(self, shared: Shared, address: str) -> None:
-        """See that the keeper holds this address, and no other."""
+    def keep(self, shared: Shared, address: str | None) -> None:
+        """See that the keeper holds this address, and no other; none where no address is given."""
+        if address is None:
+            listener.stop(self._layout)
+            return
         assert shared is not None
         listener.ensure_keeper(self._layout, shared, address)
 
@@ -49,6 +68,27 @@ class ProcessSupervisor:
         key = f"trial-{generation.number}"
         self._spawn(key, generation, wanted, None, None)
         return key
+
+    def start_beside(self, generation: Generation, wanted: Manifest, process: str) -> str:
+        """Start a process of the contract beside the web server; give its key."""
+        key, python = key_of(process, generation.number), f"{self._layout.release(generation.version)}/bin/python"
+        argv = beside.command(wanted, process, python)
+        self._sweep(key)
+        self._notified[key] = notified = beside.Notified()
+        variables = {**environment(self._layout, generation), **notified.variables}
+        spawn.spawn(self._layout, key, argv, variables, [], None)
+        return key
+
+    def wait_beside(self, key: str, deadline: float, say: Say) -> None:
+        """Wait until a process that was just started has said READY=1.
+
+        Raises: NotServing died, timeout.
+        """
+        beside.wait(
+            key, deadline, said_ready=self._notified[key].said_ready, check_alive=lambda: self._check_alive(key),
+            tail=lambda: self._tail_since_start(key), say=say,
+        )  # fmt: skip
+        self._layout.run_file(key, "ready").touch()
 
     def _spawn(self, key: str, generation: Generation, wanted: Manifest, shared: Shared, address: str | None) -> None:
         path = self._layout.run_file(key, "sock")
@@ -96,8 +136,13 @@ class ProcessSupervisor:
             if key != listener.KEY:
                 alive = spawn.look(self._layout, key)
                 if alive:
-                    found.append(Running(key, alive.pid, alive.since, alive.listen))
+                    found.append(self._described(key, alive))
         return found
+
+    def _described(self, key: str, alive: spawn.Alive) -> Running:
+        said_ready = self._layout.run_file(key, "ready").exists()
+        found = Running(key, alive.pid, alive.since, alive.listen)
+        return found if found.process in (WEB, "trial") else replace(found, said_ready=said_ready)
 
     def is_running(self, key: str) -> bool:
         """Tell whether processes of a key live."""
@@ -108,16 +153,18 @@ class ProcessSupervisor:
 
         Raises: NotServing died, not-ready, timeout.
         """
+        return serving.wait(
+            self._layout, key, wanted, check, deadline, check_alive=lambda: self._check_alive(key),
+            tail=lambda: self._tail_since_start(key), say=say,
+        )  # fmt: skip
 
-        def tail() -> str:  # asked late: the child itself records where its words begin
-            return self.tail(key, spawn.recorded(self._layout, key).log_offset)
+    def _check_alive(self, key: str) -> None:
+        if not self.is_running(key):
+            spawn.reap()
+            raise serving.died(key, self._tail_since_start(key))
 
-        def check_alive() -> None:
-            if not self.is_running(key):
-                spawn.reap()
-                raise serving.died(key, tail())
-
-        return serving.wait(self._layout, key, wanted, check, deadline, check_alive=check_alive, tail=tail, say=say)
+    def _tail_since_start(self, key: str) -> str:  # asked late: the child itself records where its words begin
+        return self.tail(key, spawn.recorded(self._layout, key).log_offset)
 
     def tail(self, key: str, offset: int = 0, lines: int = serving.TAIL) -> str:
         """Give the last lines of a log."""
@@ -139,8 +186,7 @@ class ProcessSupervisor:
             alive = spawn.look(self._layout, key)
             if alive:
                 self._ask_to_leave(key, alive.pid)
-                number = int(key.rpartition("-")[2])
-                waiting[key] = began + (serving.grace(self._layout, number) if timeout is None else timeout)
+                waiting[key] = began + (serving.grace(self._layout, key) if timeout is None else timeout)
             else:
                 self._sweep(key)
         told = began
@@ -149,17 +195,18 @@ class ProcessSupervisor:
                 del waiting[key]
                 self._sweep(key)
             for key in [k for k, end in waiting.items() if time.monotonic() > end]:
-                say(f"generation {key} did not leave in time: killed")
+                say(f"{serving.whose(key)} did not leave in time: killed")
                 self._kill(key)
             if waiting and time.monotonic() - told > 5:
                 told = time.monotonic()
-                say(f"generation {', '.join(waiting)} finishes its requests")
+                say(serving.finishing(waiting))
             if waiting:
                 time.sleep(0.02)
         spawn.reap()
         return time.monotonic() - began
 
     def _ask_to_leave(self, key: str, pid: int) -> None:
+        files.remove(self._layout.run_file(key, "ready"))  # whoever finds it still there must not count on it
         holders = proc.holders(self._layout.run_file(key, "alive"))
         # Workers of a killed master are on their own. Where /proc does not show who holds files, the record must do.
         alone = [pid] if proc.leads_session(pid) else []
@@ -176,14 +223,16 @@ class ProcessSupervisor:
         left = ", ".join(map(str, proc.holders(self._layout.run_file(key, "alive")))) or "of another user"
         raise AgentError(
             "cannot-stop",
-            f"processes of generation {key} can't be killed: {left}",
+            f"processes of {serving.whose(key)} can't be killed: {left}",
             hint="look at them: ps -o pid,stat,wchan,args",
         )
 
     def _sweep(self, key: str) -> None:
-        if container.is_one(self._layout, int(key.rpartition("-")[2])):
+        if key in self._notified:
+            self._notified.pop(key).close()
+        if container.is_one(self._layout, number_of(key)):
             container.clear(self._layout, container.name_of(self._layout, key))
-        for suffix in ("sock", "pid", "alive"):
+        for suffix in ("sock", "ready", "pid", "alive"):
             files.remove(self._layout.run_file(key, suffix))
 
     def processes(self, ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:

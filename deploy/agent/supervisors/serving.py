@@ -11,7 +11,7 @@ from deploy.agent.errors import AgentError, NotServing
 from deploy.agent.generations import load
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
-from deploy.agent.supervisors import Running, Say, proc
+from deploy.agent.supervisors import WEB, Running, Say, number_of, proc
 
 TAIL = 20  # lines of log in an error
 MARGIN = 10  # seconds beyond graceful_timeout before a kill: gunicorn itself needs a moment (TimeoutStopSec in facts)
@@ -55,19 +55,35 @@ def gunicorn(wanted: Manifest, python: str, name: str, *, workers: int | None = 
     return [*argv, wanted.contract["app"]]
 
 
-def grace(layout: Layout, generation: int) -> float:
-    """Tell how long a generation may take to finish its requests, in seconds."""
+def grace(layout: Layout, key: str) -> float:
+    """Tell how long processes of a generation may take to finish what they are at, in seconds."""
+    process = key.rpartition("-")[0]
     try:
-        wanted = releases.load(layout, load(layout, generation).version)
+        contract = releases.load(layout, load(layout, number_of(key)).version).contract
     except AgentError:
         return float(SERVER["graceful_timeout"] + MARGIN)
-    return float({**SERVER, **wanted.contract.get("server", {})}["graceful_timeout"] + MARGIN)
+    if process in contract.get("processes", {}):
+        return float(contract["processes"][process]["stop_seconds"] + MARGIN)
+    return float({**SERVER, **contract.get("server", {})}["graceful_timeout"] + MARGIN)
+
+
+def whose(key: str) -> str:
+    """Name processes for a person."""
+    process, _, number = key.rpartition("-")
+    return f"the {process} of generation {number}" if process not in ("", "trial") else f"generation {number}"
+
+
+def finishing(keys: Iterable[str]) -> str:
+    """Say who is waited for."""
+    return f"{', '.join(map(whose, keys))}: what is in hand is finished"
 
 
 def died(key: str, words: str) -> NotServing:
-    """Say that a generation ended while it should have come up; `words` are the last lines of its log."""
+    """Say that processes ended while they should have come up; `words` are the last lines of their log."""
+    process = key.rpartition("-")[0]
     return NotServing(
-        "died", f"generation {key.rpartition('-')[2]} died while starting", expected="a running gunicorn",
+        "died", f"{whose(key)} died while starting",
+        expected="a running gunicorn" if process in ("", "trial") else f"a running {process}",
         got="no process", detail=words, hint="its last lines say why",
     )  # fmt: skip
 
@@ -104,7 +120,10 @@ def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Ma
 
     found = []
     for process in running:
-        if not process.key.isdigit():
+        if process.process == "trial":
+            continue
+        if process.process != WEB:
+            found.append(_beside(process))
             continue
         wanted, master = ask(process.key), container.master(layout, process.key) or process.pid
         status = None
@@ -115,6 +134,7 @@ def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Ma
         found.append(
             {
                 "generation": process.generation,
+                "process": WEB,
                 "pid": process.pid,
                 "workers": len(proc.children(master)),
                 "since": process.since,
@@ -125,3 +145,16 @@ def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Ma
             }
         )
     return found
+
+
+def _beside(process: Running) -> dict[str, Any]:
+    return {
+        "generation": process.generation,
+        "process": process.process,
+        "pid": process.pid,
+        "workers": len(proc.children(process.pid)),
+        "since": process.since,
+        "ready": process.said_ready and not process.leaving,
+        "status": None,
+        "listen": None,
+    }

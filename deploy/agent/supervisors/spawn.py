@@ -143,7 +143,7 @@ def _become(
         Path(layout.run_file(key, "pid")).write_text(f"{pid}\n", encoding="ascii")
         os.chdir(layout.state)
         sockets = len(descriptors) - 1
-        announced = {**environment, "LISTEN_FDS": str(sockets), "LISTEN_PID": str(pid)}
+        announced = {**environment, **({"LISTEN_FDS": str(sockets), "LISTEN_PID": str(pid)} if sockets else {})}
         os.execve(argv[0], list(argv), announced)  # noqa: S606
     except BaseException as error:
         os.write(2, f"releasectl: can't start {argv[0]}: {error}\n".encode(errors="replace"))

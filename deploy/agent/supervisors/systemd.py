@@ -13,18 +13,22 @@ from typing import Any
 
 from deploy.agent import files, health
 from deploy.agent.errors import AgentError
-from deploy.agent.generations import Generation, current
+from deploy.agent.generations import Generation, current, processes
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
 from deploy.agent.supervisors import (
+    WEB,
     Command,
     Running,
     Say,
     Shared,
     become,
+    beside,
     container,
     journal,
+    key_of,
     listener,
+    number_of,
     proc,
     serving,
     systemctl,
@@ -38,12 +42,20 @@ START_PATIENCE = 10.0  # seconds
 KILLS = 10  # attempts, one a second
 CONFIGURATION = Path("/etc/systemd/system")
 UNITS = str(CONFIGURATION), "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"
-# Salt writes the same, or each would undo the other's: salt/app/files/listen.conf.jinja
+# Salt writes these two as well, or each would undo the other's: salt/app/files/listen.conf.jinja
 LISTEN = """\
 # Written by releasectl: the address that the environment file gives this host.
 [Socket]
 ListenStream=
 ListenStream={}
+"""
+CLOSED = """\
+# Written by releasectl: the environment file gives this host no address; it serves nobody.
+[Unit]
+ConditionPathExists=!/
+[Socket]
+ListenStream=
+ListenStream=/run/{}/closed
 """
 COMMAND_STOP = "TimeoutStopSec", "5"  # seconds a given-up command gets, as without systemd (commands.GRACE)
 
@@ -58,7 +70,10 @@ def unit_of(layout: Layout, key: str) -> str:
     """Name the unit of a generation, by the form that its release came in, or of a trial."""
     if key.startswith("trial-"):
         return f"{layout.name}-{key}.service"
-    return f"{layout.name}{'-image' if container.is_one(layout, int(key)) else ''}@{key}.service"
+    process, number = key.rpartition("-")[0], number_of(key)
+    if process:
+        return f"{layout.name}-{process}@{number}.service"
+    return f"{layout.name}{'-image' if container.is_one(layout, number) else ''}@{number}.service"
 
 
 class SystemdSupervisor:
@@ -74,12 +89,13 @@ class SystemdSupervisor:
         return unit_of(self._layout, key)
 
     def _key(self, unit: str) -> str | None:
-        found = re.fullmatch(rf"{re.escape(self._name)}(?:(?:-image)?@|-(?=trial-))((?:trial-)?\d+)\.service", unit)
-        return found[1] if found else None
+        name = re.escape(self._name)
+        found = re.fullmatch(rf"{name}(?:-(trial|worker))?(?:-image)?[@-](\d+)\.service", unit)
+        return key_of(found[1] or WEB, int(found[2])) if found else None
 
     def _look(self) -> dict[str, Unit]:
-        patterns = f"{self._name}@*.service", f"{self._name}-image@*.service", f"{self._name}-trial-*.service"
-        return systemctl.show(*patterns, self._socket, self._umbrella)
+        kinds = "@*", "-image@*", "-worker@*", "-trial-*"
+        return systemctl.show(*(f"{self._name}{kind}.service" for kind in kinds), self._socket, self._umbrella)
 
     def _generations(self, units: dict[str, Unit]) -> dict[str, Unit]:
         found = {self._key(name): unit for name, unit in units.items() if name not in (self._socket, self._umbrella)}
@@ -117,14 +133,17 @@ class SystemdSupervisor:
                 "wrong-listen", f"{self._socket} can't move while generations run on it: {', '.join(runs)}",
                 expected=wanted, got=str(held.address), hint="`stop` everything, then `start` (a short gap)",
             )  # fmt: skip
+        self._drop_in(LISTEN.format(wanted))
+
+    def _drop_in(self, text: str) -> None:
         folder = CONFIGURATION / f"{self._socket}.d"
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        files.atomic_write(folder / "listen.conf", LISTEN.format(wanted).encode(), tmp=folder)
+        files.atomic_write(folder / "listen.conf", text.encode(), tmp=folder)
         systemctl.call("daemon-reload")
 
     def _listen(self, wanted: str) -> None:
-        # systemd refuses to start a socket whose service is active (socket_start()); nothing runs by now.
-        systemctl.call("stop", self._umbrella, self._socket)
+        # systemd refuses to start a socket whose service is active (socket_start()).
+        self.release_socket()
         try:
             systemctl.call("start", self._socket)
         except AgentError as error:
@@ -139,18 +158,29 @@ class SystemdSupervisor:
 
     def lacking(self) -> list[str]:
         """Name the units that nobody has installed."""
-        units = self._socket, f"{self._name}@.service", self._umbrella
-        return [unit for unit in units if not any(os.path.exists(f"{folder}/{unit}") for folder in UNITS)]
+        units = self._socket, f"{self._name}@.service", self._umbrella  # of others only releases know
+        return [unit for unit in units if not _installed(unit)]
 
-    def keep(self, shared: Shared, address: str) -> None:
+    def keep(self, shared: Shared, address: str | None) -> None:
         """See that the umbrella is up: as long as it is, traffic makes the socket start nothing."""
+        if address is None:
+            self._close()
         # Not waited for: it calls `start-current`, which waits for this very agent.
         if not systemctl.show(self._umbrella)[self._umbrella].active:
             systemctl.call("start", "--no-block", self._umbrella)
 
+    def _close(self) -> None:
+        """See that nothing listens, now and after a boot: the umbrella brings the socket along."""
+        text = CLOSED.format(self._name)
+        path = CONFIGURATION / f"{self._socket}.d" / "listen.conf"
+        if not path.exists() or path.read_text() != text:
+            self._drop_in(text)
+        if systemctl.show(self._socket)[self._socket].active:
+            self.release_socket()
+
     def release_socket(self) -> None:
-        """Close the shared socket."""
-        systemctl.call("stop", self._umbrella, self._socket)
+        """Close the shared socket. What is part of the umbrella goes on: it may be a worker in the middle of a job."""
+        systemctl.call("stop", "--job-mode=ignore-dependencies", self._umbrella, self._socket)
 
     def listening(self) -> str | None:
         """Tell the address that is held."""
@@ -159,10 +189,7 @@ class SystemdSupervisor:
 
     def start(self, generation: Generation, wanted: Manifest, shared: Shared, address: str) -> None:
         """Start a generation's unit beside whatever runs."""
-        unit = self._unit(str(generation.number))
-        self._started[unit] = time.time()
-        systemctl.call("reset-failed", unit, check=False)  # fails for a unit that never ran
-        systemctl.call("start", "--no-block", unit)
+        self.start_unit(self._unit(str(generation.number)))
 
     def start_trial(self, generation: Generation, wanted: Manifest) -> str:
         """Start one worker of a generation on a private socket only; give its key."""
@@ -171,6 +198,54 @@ class SystemdSupervisor:
         self._started[unit] = time.time()
         systemctl.run(self._transient(generation, unit, ["--service-type=exec"], ["trial"]))
         return key
+
+    def start_beside(self, generation: Generation, wanted: Manifest, process: str) -> str:
+        """Start the unit of a process of the contract; give its key.
+
+        Raises: AgentError no-process, no-units, systemd.
+        """
+        key = key_of(process, generation.number)
+        beside.command(wanted, process, "python")  # `exec` can only die when there is none
+        template = f"{self._name}-{process}@.service"
+        if not _installed(template):
+            raise AgentError(
+                "no-units", f"{template} is not installed on this host", hint="bootstrap the host, or install "
+                f"the package {self._name}-host",
+            )  # fmt: skip
+        self.start_unit(self._unit(key))
+        return key
+
+    def start_unit(self, unit: str) -> None:
+        """Start a unit, and don't wait for it."""
+        self._started[unit] = time.time()
+        systemctl.call("reset-failed", unit, check=False)  # fails for a unit that never ran
+        systemctl.call("start", "--no-block", unit)
+
+    def wait_beside(self, key: str, deadline: float, say: Say) -> None:
+        """Wait until a process that was just started has said READY=1.
+
+        Raises: NotServing died, timeout.
+        """
+        name = self._unit(key)
+        before = systemctl.show(name)[name].restarts
+
+        def said_ready() -> bool:
+            time.sleep(beside.POLL)
+            return systemctl.show(name)[name].active
+
+        beside.wait(
+            key, deadline, said_ready=said_ready, check_alive=lambda: self._check_alive(key, before),
+            tail=lambda: self._tail_since_start(name), say=say,
+        )  # fmt: skip
+
+    def _check_alive(self, key: str, restarts: int) -> None:
+        name = self._unit(key)
+        unit = systemctl.show(name)[name]
+        if unit.restarting or unit.restarts > restarts or not (unit.living or unit.queued):
+            raise serving.died(key, self._tail_since_start(name))
+
+    def _tail_since_start(self, name: str) -> str:
+        return journal.tail(name, serving.TAIL, self._started.get(name, 0.0))
 
     def command(self, generation: Generation, argv: Sequence[str], overlay: Path | None = None) -> Command:
         """Run it as a unit of its own, with our pipes: as the service's user, in its sandbox.
@@ -205,7 +280,7 @@ class SystemdSupervisor:
         units = self._look()
         held = units[self._socket].address
         return [
-            Running(key, unit.pid, unit.since, held if key.isdigit() else None, unit.leaving)
+            Running(key, unit.pid, unit.since, held if key.isdigit() else None, unit.leaving, unit.active)
             for key, unit in sorted(self._generations(units).items())
             if unit.living
         ]
@@ -221,19 +296,16 @@ class SystemdSupervisor:
         before = systemctl.show(name)[name].restarts
         looked = 0.0
 
-        def tail() -> str:
-            return journal.tail(name, serving.TAIL, self._started.get(name, 0.0))
-
         def check_alive() -> None:
             nonlocal looked
-            if time.monotonic() - looked < LOOK:
-                return
-            looked = time.monotonic()
-            unit = systemctl.show(name)[name]
-            if unit.restarting or unit.restarts > before or not (unit.living or unit.queued):
-                raise serving.died(key, tail())
+            if time.monotonic() - looked > LOOK:
+                looked = time.monotonic()
+                self._check_alive(key, before)
 
-        return serving.wait(self._layout, key, wanted, check, deadline, check_alive=check_alive, tail=tail, say=say)
+        return serving.wait(
+            self._layout, key, wanted, check, deadline, check_alive=check_alive,
+            tail=lambda: self._tail_since_start(name), say=say,
+        )  # fmt: skip
 
     def stop(self, keys: Iterable[str], say: Say, timeout: float | None = None) -> float:
         """Ask units to stop, all at once, then wait, then kill; give the seconds it took."""
@@ -244,7 +316,7 @@ class SystemdSupervisor:
         systemctl.call("stop", "--no-block", *map(self._unit, asked), check=False)  # a trial may be forgotten by now
         self._await_end({key: began + self._grace(key, timeout) for key in asked}, say)
         for key in asked:
-            if container.is_one(self._layout, int(key.rpartition("-")[2])):
+            if container.is_one(self._layout, number_of(key)):
                 container.clear(self._layout, container.name_of(self._layout, key))
             files.remove(self._layout.run_file(key, "sock"))
         failed = [self._unit(key) for key, unit in self._generations(self._look()).items() if unit.failed]
@@ -253,7 +325,7 @@ class SystemdSupervisor:
         return time.monotonic() - began
 
     def _grace(self, key: str, timeout: float | None) -> float:
-        return serving.grace(self._layout, int(key.rpartition("-")[2])) if timeout is None else timeout
+        return serving.grace(self._layout, key) if timeout is None else timeout
 
     def _await_end(self, ends: dict[str, float], say: Say) -> None:
         """Wait until units have stopped, and kill those that overrun.
@@ -270,15 +342,15 @@ class SystemdSupervisor:
             for key in [key for key in left if now > ends[key]]:
                 if kills[key] == KILLS:
                     raise AgentError(
-                        "cannot-stop", f"processes of generation {key} can't be killed",
+                        "cannot-stop", f"processes of {serving.whose(key)} can't be killed",
                         hint=f"look at them: systemctl status {self._unit(key)}",
                     )  # fmt: skip
-                say(f"generation {key} did not leave in time: killed")
+                say(f"{serving.whose(key)} did not leave in time: killed")
                 systemctl.call("kill", "--signal=SIGKILL", self._unit(key), check=False)
                 ends[key], kills[key] = now + 1, kills[key] + 1
             if now - told > TELL:
                 told = now
-                say(f"generation {', '.join(left)} finishes its requests")
+                say(serving.finishing(left))
             time.sleep(0.05)
 
     def processes(self, ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:
@@ -297,4 +369,10 @@ def start_current(layout: Layout, say: Say) -> None:
     if number is None:
         say("nothing was ever activated here: there is nothing to start")
         return
-    systemctl.call("start", "--no-block", unit_of(layout, str(number)))
+    units = [unit_of(layout, key_of(process, number)) for process in processes(layout, number)]
+    if units:
+        systemctl.call("start", "--no-block", *units)
+
+
+def _installed(unit: str) -> bool:
+    return any(os.path.exists(f"{folder}/{unit}") for folder in UNITS)

@@ -84,6 +84,8 @@ def test_a_malicious_entry_is_refused(entry: Any, reason: str) -> None:
         ({"contract": {"app": "a:b", "health": {"live": "x y"}}}, "paths"),
         ({"contract": {"app": "a:b", "health": {"host": "a\r\nb"}}}, "host name"),
         ({"contract": {"app": "a:b", "commands": {"migrate": "rm -rf"}}}, "lists of strings"),
+        ({"contract": {"app": "a:b", "processes": {"worker": {"command": "x", "stop_seconds": 1}}}}, "and seconds"),
+        ({"contract": {"app": "a:b", "processes": {"worker": {"command": ["x"]}}}}, "commands and seconds"),
         ({"files": []}, "empty"),
         ({"interpreter": None}, "interpreter is missing"),
         ({"interpreter": "/usr/bin/other"}, "bin/python"),

@@ -7,6 +7,7 @@ import pytest
 from deploy.artifacts.units import render
 from tests.support.contracts import minimal
 
+WORKER = '[tool.slipway.processes.worker]\ncommand = ["-m", "app", "worker"]\n'
 NEEDED = {
     "sample.socket": {
         "Service=sample.service": "traffic would start something else than the umbrella",
@@ -27,6 +28,17 @@ NEEDED = {
         "StartLimitIntervalSec=0": "a limit that is hit stops the socket as well: systemd's socket_trigger_notify()",
         "UMask=0077": "nobody else may connect to the private socket",
     },
+    "sample-worker@.service": {
+        "ExecStart=/usr/lib/sample/releasectl --name sample exec %i worker": "the agent becomes the worker",
+        "Type=notify": "active means that it can take jobs",
+        "KillMode=mixed": "TERM is for the first process alone, or jobs in hand are cut",
+        "User=sample": "not root",
+        "LoadCredential=meta.json:/opt/sample/generations/%i/meta.json": "`exec` reads release and variables there",
+        "LoadCredential=sample:/opt/sample/generations/%i/credentials": "X_FILE names a file made of this",
+        "RuntimeDirectoryPreserve=yes": "or the one that leaves removes the sockets of the web server",
+        "PartOf=sample.service": "stopping the app stops it too",
+        "TimeoutStopSec=75": "longer than jobs in hand may take, and the agent's own patience",
+    },
     "sample.service": {
         "Type=oneshot": "it starts something and ends",
         "RemainAfterExit=yes": "while it is active, traffic starts nothing",
@@ -38,7 +50,7 @@ NEEDED = {
 
 @pytest.mark.parametrize(("unit", "line"), [(unit, line) for unit, lines in NEEDED.items() for line in lines])
 def test_a_unit_has_what_the_agent_relies_on(unit: str, line: str) -> None:
-    rendered = {path.rpartition("/")[2]: text for path, text in render(minimal()).items()}
+    rendered = {path.rpartition("/")[2]: text for path, text in render(minimal(WORKER)).items()}
     lines = rendered[unit].splitlines()
     key = line.partition("=")[0]
     found = [given for given in lines if given.startswith(f"{key}=")]
@@ -47,5 +59,17 @@ def test_a_unit_has_what_the_agent_relies_on(unit: str, line: str) -> None:
 
 def test_the_variables_reach_the_process_by_the_agent_alone() -> None:
     """What systemd put into the environment would be there for every child, beside what is documented."""
-    rendered = {path.rpartition("/")[2]: text for path, text in render(minimal()).items()}
-    assert "\nEnvironment" not in rendered["sample@.service"], "exec takes the variables out of meta.json"
+    rendered = {path.rpartition("/")[2]: text for path, text in render(minimal(WORKER)).items()}
+    for unit in ("sample@.service", "sample-worker@.service"):
+        assert "\nEnvironment" not in rendered[unit], "exec takes the variables out of meta.json"
+
+
+def test_an_app_without_workers_has_no_unit_for_them() -> None:
+    assert not [path for path in render(minimal()) if "worker" in path]
+
+
+def test_a_worker_is_as_confined_as_the_web_server() -> None:
+    rendered = {path.rpartition("/")[2]: text for path, text in render(minimal(WORKER)).items()}
+    marker = "# What the app can't do."
+    web, worker = (rendered[unit].partition(marker)[2] for unit in ("sample@.service", "sample-worker@.service"))
+    assert worker.replace("sample-worker@", "sample@") == web

@@ -13,12 +13,13 @@ from tests.support.contracts import minimal
 
 SYSTEM = Path("/usr/lib/systemd/system")
 NAME = "sample"
+WORKER = '[tool.slipway.processes.worker]\ncommand = ["-m", "app", "worker"]\n'
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A root with the units, and of systemd's own those that they lean on."""
-    for place, text in units.render(minimal()).items():
+    for place, text in units.render(minimal(WORKER)).items():
         path = tmp_path / place.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -39,12 +40,14 @@ def ask(*words: str | Path) -> tuple[int, str]:
 
 def test_systemd_has_nothing_to_say(root: Path) -> None:
     names = [f"{NAME}.socket", f"{NAME}.service", f"{NAME}@1.service", f"{NAME}-image@1.service"]
+    names.append(f"{NAME}-worker@1.service")
     assert ask("systemd-analyze", "verify", "--man=no", f"--root={root}", *names) == (0, "")
 
 
-def test_a_generation_is_confined(root: Path) -> None:
+@pytest.mark.parametrize("unit", [NAME, f"{NAME}-worker"])
+def test_a_generation_is_confined(root: Path, unit: str) -> None:
     """gunicorn's documented unit scores 9.0 of 10."""
-    _, said = ask("systemd-analyze", "security", "--offline=yes", f"--root={root}", f"{NAME}@1.service")
+    _, said = ask("systemd-analyze", "security", "--offline=yes", f"--root={root}", f"{unit}@1.service")
     score = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
     assert score, said
     assert float(score[1]) <= 1.1
