@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,6 +43,16 @@ class Rollout:
     payload: Payload
     task: str = "deploy"  # what an operator asked for
     done: str = ""  # what to say when it is done, unless it is that a release serves
+    back_to: int | None = None  # the generation that ran before, where `before` was looked at in the midst of it
+
+    @property
+    def ran_before(self) -> int | None:
+        """Say what ran before it on most of the hosts that serve: what a failure goes back to."""
+        if self.back_to is not None:
+            return self.back_to
+        numbers = Counter(h.current for h in self.before if h.current is not None and h.serving)
+        others = Counter({n: count for n, count in numbers.items() if n != self.plan.target.generation})
+        return next((n for n, _ in (others or numbers).most_common(1)), None)
 
 
 def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
@@ -50,7 +61,7 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     Raises: PreflightFailed with every problem found.
     """
     manifest = release.manifest.data
-    observed = _observe(hosts)
+    observed = look(hosts)
     wanted = vars_.wanted(hosts.environment)
     supply = Supply(hosts.environment, release)
     observed = hosts.measure(observed, supply)
@@ -77,7 +88,7 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     return Rollout(tuple(observed), plan, payload)
 
 
-def _observe(hosts: Hosts) -> list[Host]:
+def look(hosts: Hosts) -> list[Host]:
     """Look at every host.
 
     Raises: PreflightFailed naming each that can't be looked at.
@@ -92,7 +103,7 @@ def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
 
     Raises: PreflightFailed when there is no such generation to go back to.
     """
-    observed = _observe(hosts)
+    observed = look(hosts)
     observed = [h for h in observed if h.current is not None] or observed  # a new host has nothing to go back to
     candidates = rollback_candidates(observed)
     chosen = next((g for g in candidates if to in (None, g.number)), None)
@@ -112,7 +123,7 @@ def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
 
 def decide_upkeep(hosts: Hosts, task: str, plan: MakePlan, done: str) -> Rollout:
     """Look, and decide something (deploy/upkeep.py) that leaves each host the generation that it runs."""
-    observed = _observe(hosts)
+    observed = look(hosts)
     running = running_generation(observed)
     if running is None:
         refuse(hosts.environment, [f"nothing is deployed yet -> fab deploy:{hosts.environment.name}"])

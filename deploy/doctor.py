@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import deploy.artifacts.agent as zipapp
-from deploy import signatures
+from deploy import resuming, signatures
 from deploy import variables as vars_
 from deploy.contract import Contract
 from deploy.environment import Environment
@@ -38,6 +38,7 @@ def examine(environment: Environment, contract: Contract) -> list[Finding]:
         found = [_host(environment, contract, host, build, balanced=problem is None) for host in observed]
         found += [_other(hosts, name, build) for name in hosts.balancers if name not in hosts.agents]
         found.append(_balancer(observed, problem))
+        found += _unfinished(hosts, observed)
     found.append(_lease(environment, observed))
     found.append(_variables(environment))
     return found
@@ -81,6 +82,19 @@ def _lease(environment: Environment, observed: Sequence[Host]) -> Finding:
     if holders:
         return Finding("lease", problems=(f"held by {'; '.join(holders)} -> wait, or fab unlock:{environment.name}",))
     return Finding("lease", "free")
+
+
+def _unfinished(hosts: Hosts, observed: Sequence[Host]) -> list[Finding]:
+    """Find the rollout that was killed; one whose deployer lives shows as the lease."""
+    if any(host.deployer for host in observed):
+        return []
+    try:
+        left = resuming.find(hosts)
+    except SlipwayError:  # no host answers: that is found already
+        return []
+    name = hosts.environment.name
+    said = f"{left.text} never ended -> fab resume:{name} goes on, fab abort:{name} goes back" if left else ""
+    return [Finding("rollout", problems=(said,))] if left else []
 
 
 def _variables(environment: Environment) -> Finding:

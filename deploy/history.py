@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deploy.errors import Exit
+
+# Tasks that leave every host the generation that it runs.
+UPKEEP = ("restart", "drain", "restore", "maintenance on", "maintenance off")
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,14 @@ class Past:
     exit: int | None = None
     seconds: float | None = None
     message: str = ""
+    before: int | None = None  # the generation that ran when it began
+    overtaken: bool = False  # a later rollout began, so this one is at work no more
 
     @property
     def outcome(self) -> str:
         """Say in words how it ended."""
         if self.exit is None:
-            return "no end: still at work, or killed"
+            return "killed" if self.overtaken else "no end: still at work, or killed"
         return next((e.name.lower().replace("_", " ") for e in Exit if e == self.exit), f"exit {self.exit}")
 
 
@@ -40,7 +46,42 @@ def rollouts(ledgers: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[Past]:
         for entry in entries:
             if entry.get("kind") == "rollout" and entry.get("rollout"):
                 found.setdefault(str(entry["rollout"]), []).append((host, entry))
-    return sorted((_past(name, parts) for name, parts in found.items()), key=lambda past: -past.begun)
+    past = sorted((_past(name, parts) for name, parts in found.items()), key=lambda past: -past.begun)
+    return [replace(entry, overtaken=number > 0) for number, entry in enumerate(past)]
+
+
+def unfinished(past: Sequence[Past]) -> Past | None:
+    """Find the rollout, of those given newest first, that has to be gone on with or taken back.
+
+    What came after it counts only when it brought the hosts to something: not when nothing changed, and not when it
+    looks after what runs. A rollout that another deployer took the lease from has no end of its own either.
+    """
+    open_ones = []
+    for entry in past:
+        if entry.exit in (None, Exit.LEASE_HELD):
+            open_ones.append(entry)
+        elif entry.task not in UPKEEP and entry.exit != Exit.FAILED_UNCHANGED:
+            break
+    return next((entry for entry in open_ones if entry.task not in UPKEEP), next(iter(open_ones), None))
+
+
+def last_step(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Name the step of a rollout that a ledger speaks of last: `switch web1`; empty when none had begun."""
+    steps = [entry for entry in entries if entry.get("kind") != "rollout" and entry.get("host")]
+    newest = max(steps, key=lambda entry: float(entry.get("time", 0.0)), default=None)
+    if newest is None:
+        return ""
+    failed = ", which failed" if newest.get("phase") == "failed" else ""
+    return f"{newest['kind']} {newest['host']}{failed}"
+
+
+def describe(past: Past, last: str, now: float | None = None) -> str:
+    """Say which rollout it is, whose, since when, and how far it came."""
+    begun, today = time.localtime(past.begun), time.localtime(now)
+    same_day = begun[:3] == today[:3]
+    when = time.strftime("%H:%M" if same_day else "%Y-%m-%d %H:%M", begun)
+    what = f"{past.task} of {past.version} as generation {past.generation}"
+    return f"rollout {past.rollout} ({what}), by {past.by}, began {when}, last step: {last or 'none'}"
 
 
 def _past(name: str, parts: list[tuple[str, Mapping[str, Any]]]) -> Past:
@@ -58,4 +99,5 @@ def _past(name: str, parts: list[tuple[str, Mapping[str, Any]]]) -> Past:
         exit=last.get("exit"),
         seconds=last.get("seconds"),
         message=str(last.get("detail") or ""),
+        before=first.get("before"),
     )

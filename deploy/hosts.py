@@ -40,6 +40,7 @@ class Hosts:
         self.environment = environment
         self.name = name
         self.tokens: dict[str, int] = {}  # this deployer's number of the lease on each host, while it holds it
+        self.away: dict[str, SlipwayError] = {}  # hosts that could not be reached for the lease, and why
         self.agents = {host: self.agent(host) for host in environment.web}
         # Of their own even where a load balancer is a web host too: a look at it must not wait for a switch.
         balancers = environment.having("lb") if environment.remote else {}

@@ -15,6 +15,7 @@ from typing import Any
 
 from deploy.agents import Agent, AgentError
 from deploy.errors import Exit, SlipwayError
+from deploy.facts import holder
 from deploy.hosts import Hosts
 
 logger = logging.getLogger(__name__)
@@ -118,6 +119,19 @@ def held(hosts: Hosts) -> dict[str, dict[str, Any]]:
     if not answers:
         raise hosts.together(errors)
     return {host: answer["lease"] for host, answer in answers.items() if answer["held"]}
+
+
+def require_free(hosts: Hosts) -> None:
+    """See that no deployer is at work; one of this machine that was killed holds nothing any more.
+
+    Raises: LeaseHeld naming who it is.
+    """
+    living = [found["owner"] for found in held(hosts).values() if not is_gone(found["owner"])]
+    if living:
+        raise LeaseHeld(
+            f"{hosts.environment.name}: held by {holder(living[0])}",
+            hint=f"wait until it is done; fab status:{hosts.environment.name} shows it",
+        )
 
 
 def free(hosts: Hosts, held: Mapping[str, Mapping[str, Any]]) -> None:

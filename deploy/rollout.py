@@ -8,14 +8,13 @@ import signal
 import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from deploy import lease as leases
-from deploy import report_page
+from deploy import report_page, resuming
 from deploy.artifacts import ReleaseTree
 from deploy.contract import Contract
 from deploy.deciding import (
@@ -32,6 +31,7 @@ from deploy.deciding import (
 from deploy.environment import ROOT, Environment
 from deploy.errors import Exit, SlipwayError
 from deploy.execute import Executor
+from deploy.history import Past
 from deploy.hosts import Hosts, connect
 from deploy.lease import Lease, LeaseLost
 from deploy.plan import (
@@ -42,7 +42,10 @@ from deploy.plan import (
 from deploy.preflight import PreflightFailed
 from deploy.probing import probing
 from deploy.report import Outcome, Recorder, Reporter
+from deploy.resuming import Found
 from deploy.saved_plan import SavedPlan
+
+STOP_SILENCE = 120.0  # seconds that a generation's last requests may take
 
 
 def deploy(
@@ -91,6 +94,49 @@ def upkeep(
         with leases.hold(hosts, identifier) as lease:
             decided = decide_upkeep(hosts, task, plan, done)
             return _carry_out(hosts, contract, decided, lease, identifier, reporter)
+
+
+def unfinished(environment: Environment, contract: Contract, task: str) -> tuple[Found, Plan]:
+    """Say which rollout has no end, and what `resume` or `abort` would do.
+
+    Raises: NothingUnfinished; LeaseHeld when it is at work still.
+    """
+    with connect(environment, contract.name) as hosts:
+        hosts.require_bootstrap()
+        leases.require_free(hosts)
+        found = resuming.require(hosts)
+        return found, _taking_up(task)(hosts, found.past).plan
+
+
+def take_up(environment: Environment, contract: Contract, task: str, rollout: str, reporter: Reporter) -> Outcome:
+    """Go on with a rollout that began and never ended (`resume`), or take it back (`abort`)."""
+    with connect(environment, contract.name) as hosts:
+        hosts.require_bootstrap()
+        identifier = new_identifier()
+        with leases.hold(hosts, identifier) as lease:
+            found = resuming.require(hosts)
+            if found.past.rollout != rollout:
+                raise PreflightFailed(f"{environment.name}: meanwhile another began: {found.text}; nothing was touched")
+            decided = _taking_up(task)(hosts, found.past)
+            if task == "abort":
+                _stop_newcomers(hosts, decided, found.past, reporter)
+            outcome = _carry_out(hosts, contract, decided, lease, identifier, reporter)
+            if outcome.exit is Exit.NOTHING_TO_DO:
+                outcome.exit, outcome.message = Exit.OK, outcome.message.replace("to do", "was left to do")
+            unwritten = resuming.close(hosts, found.past, by(), outcome.exit, f"{task} {identifier}")
+            outcome.problems = (*outcome.problems, *([unwritten] if unwritten else []))
+            return outcome
+
+
+def _taking_up(task: str) -> Callable[[Hosts, Past], Rollout]:
+    return resuming.decide_resume if task == "resume" else resuming.decide_abort
+
+
+def _stop_newcomers(hosts: Hosts, decided: Rollout, past: Past, reporter: Reporter) -> None:
+    for name in resuming.newcomers(hosts.observe(), decided):
+        reporter.note(f"{name} ran nothing before rollout {past.rollout}: its processes are stopped")
+        token = hosts.tokens[name]
+        hosts.agents[name].request("stop", {"generation": past.generation, "token": token}, silence=STOP_SILENCE)
 
 
 def preview(environment: Environment, contract: Contract, release: ReleaseTree) -> Plan:
@@ -147,16 +193,16 @@ def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayE
     if not executor.touched & {Kind.DRAIN, Kind.SWITCH, Kind.RESTART}:
         outcome.exit, outcome.message = Exit.FAILED_UNCHANGED, f"{failed}; nothing changed: {_running(hosts)}"
         return
-    previous = Counter(h.current for h in rollout.before if h.current is not None and h.serving).most_common(1)
+    previous = rollout.ran_before
     try:
-        if previous:
-            _go_back(hosts, executor, previous[0][0])
+        if previous is not None:
+            _go_back(hosts, executor, previous)
     except SlipwayError as again:
         outcome.exit = Exit.MIXED
         outcome.message = f"{failed}; going back failed too: {again.message}"
         outcome.hint = f"fab status:{hosts.environment.name} shows each host; mend it, then deploy again"
         return
-    if not previous and executor.switched:
+    if previous is None and executor.switched:
         outcome.exit = Exit.MIXED
         outcome.message = f"{failed}; there is nothing to go back to; serving: {', '.join(sorted(executor.switched))}"
         return
@@ -191,7 +237,8 @@ def _return_to(hosts: Hosts, executor: Executor, generation: int) -> None:
     for newcomer in (h for h in observed if h not in there and h not in gone and h.name in executor.switched):
         # It ran nothing before, so it runs nothing again; the load balancer's check finds it down.
         executor.reporter.note(f"{newcomer.name} has no generation {generation}: its processes are stopped")
-        hosts.agents[newcomer.name].request("stop", {"generation": executor.plan.target.generation}, silence=120.0)
+        stop = {"generation": executor.plan.target.generation}
+        hosts.agents[newcomer.name].request("stop", stop, silence=STOP_SILENCE)
     payload = from_hosts(hosts, there, generation)
     known = next(g for h in there if (g := h.generation(generation)))
     target = target_of(payload.manifest, known.digest, known.env_digest, generation)
@@ -225,7 +272,8 @@ def _journal(hosts: Hosts, executor: Executor, rollout: Rollout, outcome: Outcom
         hosts.each(lambda host, agent: agent.call("ledger", append=[{**entry, "host": host, **more}]))
 
     try:
-        append(phase="begin", detail=rollout.task, steps=[[s.kind, s.host] for s in executor.plan.steps])
+        steps = [[s.kind, s.host] for s in executor.plan.steps]
+        append(phase="begin", detail=rollout.task, steps=steps, before=rollout.ran_before)
     except SlipwayError as error:
         raise PreflightFailed(f"{error.message}; nothing was touched", hint=error.hint) from error
     yield

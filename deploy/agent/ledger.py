@@ -28,6 +28,7 @@ KEYS = (
     "seconds",
     "steps",  # of a rollout: what it plans to do, as [kind, host]
     "exit",  # of a rollout: its exit code
+    "before",  # of a rollout: the generation that ran when it began
 )
 PHASES = ("begin", "end", "failed")
 
@@ -70,14 +71,15 @@ def append(layout: Layout, entries: Iterable[Mapping[str, Any]]) -> list[dict[st
     return full
 
 
-def tail(layout: Layout, count: int, kind: str | None = None) -> list[dict[str, Any]]:
-    """Read the newest entries, of one kind when it is named, oldest first; torn lines are left out."""
+def tail(layout: Layout, count: int, kind: str | None = None, rollout: str | None = None) -> list[dict[str, Any]]:
+    """Read the newest entries, of one kind or rollout when it is named, oldest first; torn lines are left out."""
     if count <= 0:
         return []
     try:
         with layout.ledger.open("rb") as file:
             # Entries of one kind are few among the others: the whole of a ledger is read in milliseconds.
-            lines = _last_lines(file.fileno(), count) if kind is None else file.read().split(b"\n")
+            some = kind is None and rollout is None
+            lines = _last_lines(file.fileno(), count) if some else file.read().split(b"\n")
     except FileNotFoundError:
         return []
     found = []
@@ -86,7 +88,7 @@ def tail(layout: Layout, count: int, kind: str | None = None) -> list[dict[str, 
             entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict) and kind in (None, entry.get("kind")):
+        if isinstance(entry, dict) and kind in (None, entry.get("kind")) and rollout in (None, entry.get("rollout")):
             found.append(entry)
     return found[-count:]
 

@@ -199,11 +199,11 @@ def _logs(
     return {"lines": logs(agent.layout, lines, generation, follow, chosen, line, agent.left)}
 
 
-def _ledger(agent: Agent, append: list[Mapping[str, Any]], tail: int, kind: str | None) -> Result:
+def _ledger(agent: Agent, append: list[Mapping[str, Any]], tail: int, kind: str | None, rollout: str | None) -> Result:
     from deploy.agent import ledger
 
     entries = ledger.append(agent.layout, append)
-    return {"entries": entries if append else ledger.tail(agent.layout, tail, kind)}
+    return {"entries": entries if append else ledger.tail(agent.layout, tail, kind, rollout)}
 
 
 def _balancer(agent: Agent, commands: list[str], save: bool, token: int | None) -> Result:
@@ -302,7 +302,7 @@ VERBS = {
         Verb(
             "ledger", "append to, or read, the record of rollouts", _ledger,
             (Argument("append", a.ENTRIES, []), Argument("tail", a.integer(), 200),
-             Argument("kind", a.TEXT.or_null(), None)),
+             Argument("kind", a.TEXT.or_null(), None), Argument("rollout", a.TEXT.or_null(), None)),
             fenced=True, bare=True,
         ),
         Verb(

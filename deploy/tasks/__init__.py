@@ -34,7 +34,7 @@ ENVIRONMENTS = Path(__file__).parent.parent / "environments"
 
 # What `fab` offers for each environment, by what one wants to do. `fab --list` shows it in this order.
 GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
-    "Roll out": (rollouts.plan, rollouts.deploy, rollouts.rollback),
+    "Roll out": (rollouts.plan, rollouts.deploy, rollouts.rollback, rollouts.resume, rollouts.abort),
     "Look": (status.status, status.releases, look.history, logs.logs, verify.verify, look.doctor),
     "Act on it": (
         run.run,

@@ -64,6 +64,41 @@ def rollback(c: Any, environment: str, to: str = "", yes: bool = False, json: bo
     )
 
 
+def resume(c: Any, environment: str, yes: bool = False, json: bool = False) -> None:
+    """Go on with the rollout of ENV that was killed: the same release and variables, to where it was going."""
+    _take_up("resume", environment, yes=yes, json=json)
+
+
+def abort(c: Any, environment: str, yes: bool = False, json: bool = False) -> None:
+    """Take the rollout of ENV back that was killed: every host runs again what ran before it."""
+    _take_up("abort", environment, yes=yes, json=json)
+
+
+def _take_up(task: str, environment: str, *, yes: bool, json: bool) -> None:
+    """Say what was found and what will be done, then do it."""
+    from deploy import rollout
+    from deploy.report import plan_as_text
+    from deploy.resuming import NothingUnfinished
+    from deploy.tasks import common
+
+    settings, contract = common.open_environment(environment)
+    try:
+        found, plan = rollout.unfinished(settings, contract, task)
+    except NothingUnfinished as nothing:
+        said = {"event": "outcome", "exit": int(nothing.exit_code), "message": nothing.message}
+        common.say_json(said) if json else common.say(nothing.report())
+        common.leave(nothing.exit_code)
+        return
+    if json:
+        common.say_json({"event": "found", "rollout": found.past.rollout, "text": found.text})
+    else:
+        common.say(f"found {found.text}")
+        common.say(f"{environment}: all of it is done already" if plan.is_empty else plan_as_text(environment, plan))
+    common.confirm(settings, f"{task} this rollout", yes=yes)
+    name = found.past.rollout
+    common.report(lambda reporter: rollout.take_up(settings, contract, task, name, reporter), as_json=json)
+
+
 plan.help = {  # type: ignore[attr-defined]
     "version": VERSION_HELP,
     "out": "keep the plan in this file, for `deploy --plan`",
@@ -80,6 +115,9 @@ rollback.help = {  # type: ignore[attr-defined]
     "yes": YES_HELP,
     "json": JSON_HELP,
 }
+
+resume.help = {"yes": YES_HELP, "json": JSON_HELP + ", a line for each event"}  # type: ignore[attr-defined]
+abort.help = {"yes": YES_HELP, "json": JSON_HELP + ", a line for each event"}  # type: ignore[attr-defined]
 
 
 def _release(version: str) -> Any:

@@ -16,6 +16,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
     with connect(settings, contract.name) as hosts:
         hosts.require_bootstrap()
         observed, error = hosts.look()  # without the load balancer the hosts are worth a look all the same
+        left = _unfinished(hosts, observed)
         closed = error is None and hosts.balancer.is_closed()
     problem = f"{error.message} -> {error.hint}" if error else ""
     if json:
@@ -27,9 +28,8 @@ def status(c: Any, environment: str, json: bool = False) -> None:
             }
             for h in observed
         ]
-        common.say_json(
-            {"environment": environment, "url": settings.url, "problem": problem, "closed": closed, "hosts": listed}
-        )
+        said = {"url": settings.url, "problem": problem, "closed": closed, "unfinished": left}
+        common.say_json({"environment": environment, **said, "hosts": listed})
         return
     rows = [["host", "generation", "version", "since", "health", "balancer", "sessions"]]
     for host in observed:
@@ -53,8 +53,24 @@ def status(c: Any, environment: str, json: bool = False) -> None:
         common.say(text)
     if closed:
         common.say(f"users get the maintenance page -> fab maintenance:{environment} off")
-    if not problem:
+    if left:
+        common.say(f"unfinished: {left} -> fab resume:{environment} goes on, fab abort:{environment} goes back")
+    elif not problem:
         common.say(_verdict(environment, settings.url, observed))
+
+
+def _unfinished(hosts: Any, observed: list[Any]) -> str:
+    """Say which rollout was killed; one whose deployer lives is under way."""
+    from deploy import resuming
+    from deploy.errors import SlipwayError
+
+    if any(h.deployer for h in observed):
+        return ""
+    try:
+        found = resuming.find(hosts)
+    except SlipwayError:  # no host answers: that is said already
+        return ""
+    return found.text if found else ""
 
 
 def releases(c: Any, environment: str, json: bool = False) -> None:

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from deploy.agent.layout import Layout
 from deploy.artifacts import ReleaseTree
 from tests.deploy.agent import kit
 from tests.local.conftest import HOSTS, Site, processes_in, stopped
@@ -36,29 +37,92 @@ def kill_at(process: subprocess.Popen[str], kind: str, host: str) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
+def finish(site: Site, base: ReleaseTree, after: int, where: str) -> str:
+    """Type one of the three commands that put things right, in turn; say whose generation shall run then."""
+    command = ("deploy", "resume", "abort")[after % 3]
+    if command == "deploy":
+        assert site.deploy(base, expect=None).code in (0, 10), where
+        return "new"
+    done = site.fab(f"{command}:local", "--json", expect=None)
+    if done.code == 10 or (done.code == 2 and "none of it was staged" in done.err):
+        # It had ended by itself before it could be killed, or was killed before anything was there to go on with.
+        assert site.deploy(base, expect=None).code in (0, 10), where
+        return "new"
+    assert done.code == 0, f"{command} {where}\n{done.out}\n{done.err}"
+    assert "last step: " in done.events[0]["text"], where
+    assert site.fab(f"{command}:local", expect=10).out.startswith("nothing to do"), where
+    return "old" if command == "abort" else "new"
+
+
 @pytest.mark.timeout(400)
-def test_the_same_command_again_converges_and_no_request_fails(site: Site, base: ReleaseTree) -> None:
+def test_whatever_is_typed_after_a_kill_ends_clean_and_no_request_fails(site: Site, base: ReleaseTree) -> None:
+    """At each boundary of steps: deploy again, resume, or abort, in turn."""
     site.ensure(base)
     level = 'LOG_LEVEL = "INFO"'
     killed: list[tuple[str, str]] = []
     with site.traffic() as probed:
         for number in range(4 * len(POINTS)):
             kind, host = POINTS[len(killed)]
+            where = f"after a kill at {kind} on {host}"
+            before = {name: seen.current for name, seen in site.status().items()}
             # Another variable, so that there is a new generation to stage and to try each time.
             with site.edited(level, f'{level}\nROUND = "{number}"'):
                 if kill_at(site.start("deploy:local", "--version", base.version, "--json"), kind, host):
                     killed.append((kind, host))
-                assert site.deploy(base, expect=None).code in (0, 10), f"after a kill at {kind} on {host}"
+                expected = finish(site, base, len(killed), where)
                 for name, seen in site.status().items():
-                    where = f"{name} after a kill at {kind} on {host}"
-                    assert f"ROUND={number}" in (site.root(name) / "current" / "env").read_text(), where
-                    assert seen.in_service, where
-                    assert len(seen.processes) == 1, where
+                    at = f"{name} {where}"
+                    runs_new = f"ROUND={number}" in (site.root(name) / "current" / "env").read_text()
+                    assert runs_new == (expected == "new"), at
+                    assert expected == "new" or seen.current == before[name], at
+                    assert seen.in_service, at
+                    assert len(seen.processes) == 1, at
+                    assert not seen.deployer, at
                 if killed == POINTS:
-                    site.deploy(base, expect=10)
                     break
     assert killed == POINTS
     assert probed[0].failed == 0, probed[0]
+    site.deploy(base)
+    site.deploy(base, expect=10)
+
+
+def test_an_unfinished_rollout_is_shown_with_what_to_type(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:
+    site.ensure(base)
+    assert "unfinished" not in site.fab("status:local").out
+    while not kill_at(site.start("deploy:local", "--version", newer.version, "--json"), "switch", "web2"):
+        site.deploy(base)
+    generation = max(host.current or 0 for host in site.status().values())
+    for task in ("status", "doctor"):
+        said = site.fab(f"{task}:local", expect=None).out
+        assert f"(deploy of {newer.version} as generation {generation})" in said, said
+        assert "last step: switch web2" in said
+        assert "resume:local goes on" in said
+        assert "abort:local goes back" in said
+    resumed = site.fab("resume:local")
+    found, plan, *_ = resumed.out.splitlines()
+    assert found.startswith("found rollout ")
+    assert plan.startswith(f"local: {newer.version} as generation {generation}, ") or "all of it is done" in plan
+    assert site.versions() == {newer.version}
+    killed, *_ = [
+        past for past in json.loads(site.fab("history:local", "--json").out)["rollouts"] if past["task"] == "deploy"
+    ]
+    assert (killed["exit"], killed["message"].split(": ")[1].split()[0]) == (0, "resume")
+    assert "unfinished" not in site.fab("status:local").out
+
+
+def test_what_was_never_staged_can_be_closed_and_not_resumed(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+    running = site.status()["web1"].current
+    begun = {"rollout": "20000101T000000Z-dead", "kind": "rollout", "phase": "begin", "detail": "deploy"}
+    what = {"generation": (running or 0) + 1, "version": base.version, "by": "ann@desk", "before": running}
+    for host in HOSTS:  # a deployer got as far as this, and was killed
+        kit.call(Layout.under(site.root(host)), "ledger", append=[{**begun, **what, "host": host}])
+    refused = site.fab("resume:local", expect=2)
+    assert "is on no host: none of it was staged" in refused.err
+    assert f"deploy:local --version {base.version} begins anew" in refused.err
+    assert "nothing was left to do" in site.fab("abort:local").out
+    assert {host.current for host in site.status().values()} == {running}
+    site.fab("resume:local", expect=10)
 
 
 def test_a_second_deployer_is_told_who_is_at_work(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:

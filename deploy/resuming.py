@@ -1,0 +1,210 @@
+"""Rollouts that began and never ended: find the last one, decide what goes on with it or takes it back, close it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from deploy import history, signatures
+from deploy import variables as vars_
+from deploy.artifacts import ReleaseTree, find_release
+from deploy.deciding import Rollout, from_hosts, look, policy_of, refuse, target_of
+from deploy.environment import ROOT
+from deploy.errors import Exit, SlipwayError
+from deploy.execute import Payload
+from deploy.facts import Generation, Host
+from deploy.history import Past
+from deploy.hosts import Hosts
+from deploy.plan import Plan, Target, plan_rollout
+from deploy.preflight import PreflightFailed, host_problems
+from deploy.staging import Supply
+from deploy.variables import Variables
+
+LOOK_BACK = 40  # entries of whole rollouts that are read: two for each
+
+
+class NothingUnfinished(SlipwayError):
+    """Every rollout has ended."""
+
+    exit_code = Exit.NOTHING_TO_DO
+
+
+@dataclass(frozen=True)
+class Found:
+    """A rollout without an end, and a sentence about it."""
+
+    past: Past
+    text: str
+
+
+def find(hosts: Hosts) -> Found | None:
+    """Look for a rollout without an end in the ledgers of all hosts that answer.
+
+    Raises: AgentGone when none does.
+    """
+    there = {name: agent for name, agent in hosts.agents.items() if name not in hosts.away}
+    ledgers, errors = hosts.attempt(
+        lambda host, agent: agent.call("ledger", tail=LOOK_BACK, kind="rollout")["entries"], there
+    )
+    if errors and not ledgers:
+        raise hosts.together(errors)
+    past = history.unfinished(history.rollouts(ledgers))
+    if past is None:
+        return None
+    steps, _ = hosts.attempt(
+        lambda host, agent: agent.call("ledger", tail=LOOK_BACK, rollout=past.rollout)["entries"],
+        {name: there[name] for name in ledgers},
+    )
+    last = history.last_step(entry for entries in steps.values() for entry in entries)
+    return Found(past, history.describe(past, last))
+
+
+def require(hosts: Hosts) -> Found:
+    """Find it, or say politely that there is none.
+
+    Raises: NothingUnfinished.
+    """
+    found = find(hosts)
+    if found is None:
+        name = hosts.environment.name
+        raise NothingUnfinished(
+            f"nothing to do: no rollout of {name} is unfinished", hint=f"fab history:{name} shows how each ended"
+        )
+    return found
+
+
+def decide_resume(hosts: Hosts, past: Past) -> Rollout:
+    """Look, and decide what is left of a rollout: the same release, the same variables, to the same generation.
+
+    Raises: PreflightFailed saying what is missing and what to type.
+    """
+    observed, environment = look(hosts), hosts.environment
+    living = [h for h in observed if not h.problem]
+    known = _known(living, past.generation)
+    if known is None:
+        raise PreflightFailed(
+            f"{environment.name}: generation {past.generation} ({past.version}) is on no host: none of it was staged",
+            hint=f"fab deploy:{environment.name} --version {past.version} begins anew, "
+            f"fab abort:{environment.name} closes it",
+        )
+    payload = from_hosts(hosts, living, known.number)
+    target = target_of(payload.manifest, known.digest, known.env_digest, known.number)
+    lacking = [h for h in living if h.generation(known.number) is None or not h.has(known.version, known.digest)]
+    if lacking:
+        payload, living, problems = _with_supply(hosts, payload, known, living, lacking)
+        refuse(environment, problems)
+        observed = [next((h for h in living if h.name == o.name), o) for o in observed]
+    return _decided(hosts, observed, target, payload, past, "resume")
+
+
+def decide_abort(hosts: Hosts, past: Past) -> Rollout:
+    """Look, and decide what takes a rollout back: to what ran before it.
+
+    Raises: PreflightFailed when there is nothing to go back to.
+    """
+    observed, environment = look(hosts), hosts.environment
+    living = [h for h in observed if not h.problem]
+    number = past.generation if past.task == "abort" else past.before
+    known = _known(living, number)
+    if known is None and all(h.current is None for h in living):  # a first deploy that came to nothing
+        nothing = Target(generation=past.generation or 0, version=past.version, digest="", env_digest="")
+        return Rollout(tuple(observed), Plan(nothing), Payload({}, ""), "abort", "nothing runs, as before it")
+    if known is None:
+        what = f"generation {number} is on no host any more" if number else "nothing ran before it"
+        raise PreflightFailed(
+            f"{environment.name}: {what}: there is nothing to go back to",
+            hint=f"fab resume:{environment.name} goes on with it",
+        )
+    observed = [h for h in observed if h.problem or h.generation(known.number)]  # see `newcomers`
+    payload = from_hosts(hosts, living, known.number)
+    target = target_of(payload.manifest, known.digest, known.env_digest, known.number)
+    return _decided(hosts, observed, target, payload, past, "abort")
+
+
+def newcomers(observed: Sequence[Host], decided: Rollout) -> list[str]:
+    """Name hosts that ran nothing before a rollout, and run what it brought: taken back, they run nothing again."""
+    back = {h.name for h in decided.before}
+    return [h.name for h in observed if not h.problem and h.name not in back and h.processes]
+
+
+def close(hosts: Hosts, past: Past, by: str, code: Exit, how: str) -> str:
+    """Write into the ledgers how a rollout ended that did not do so itself; give why that could not be written.
+
+    `code` and `how` (`abort` and its identifier) are those of the rollout that ended it.
+    """
+    if code in (Exit.FAILED_UNCHANGED, Exit.LEASE_HELD):
+        return ""  # it is as unfinished as before
+    if code is Exit.OK and how.startswith("abort"):
+        code = Exit.FAILED_ROLLED_BACK
+    entry = {
+        "rollout": past.rollout,
+        "kind": "rollout",
+        "generation": past.generation,
+        "version": past.version,
+        "by": by,
+        "phase": "end" if code is Exit.OK else "failed",
+        "exit": int(code),
+        "detail": f"ended by {by}: {how}",
+    }
+    there = {name: agent for name, agent in hosts.agents.items() if name not in hosts.away}
+    _, errors = hosts.attempt(lambda h, a: a.call("ledger", append=[{**entry, "host": h}]), there)
+    return f"the ledger lacks the end of {past.rollout}: {next(iter(errors.values())).message}" if errors else ""
+
+
+def _known(hosts: Sequence[Host], number: int | None) -> Generation | None:
+    return next((g for h in hosts if (g := h.generation(number))), None)
+
+
+def _decided(
+    hosts: Hosts, observed: Sequence[Host], target: Target, payload: Payload, past: Past, task: str
+) -> Rollout:
+    """Plan it, as any other rollout."""
+    environment = hosts.environment
+    plan = plan_rollout(observed, target, policy_of(environment))
+    manifest = payload.manifest
+    problems = [*plan.problems]
+    if payload.supply is not None:
+        problems += host_problems(observed, manifest, shared_disk=not environment.remote)
+    if unsigned := signatures.problem(environment, target.version, payload.manifest_text, payload.signature):
+        problems.append(f"generation {target.generation}: {unsigned}")
+    refuse(environment, problems)
+    return Rollout(tuple(observed), plan, payload, task, back_to=past.before)
+
+
+def _with_supply(
+    hosts: Hosts, payload: Payload, known: Generation, living: list[Host], lacking: list[Host]
+) -> tuple[Payload, list[Host], list[str]]:
+    """Find what some hosts lack of a generation: its release in dist/, and its variables as they are wanted now."""
+    environment, names = hosts.environment, ", ".join(h.name for h in lacking)
+    release, problem = _built(payload, known)
+    wanted, differs = _same_variables(hosts, known)
+    problems = [f"{names}: generation {known.number} is not whole there, and {p}" for p in (problem, differs) if p]
+    if problems or release is None:
+        return payload, living, problems
+    supply = Supply(environment, release)
+    full = replace(payload, variables=wanted, supply=supply, signature=payload.signature or release.signature)
+    return full, hosts.measure(living, supply), []
+
+
+def _built(payload: Payload, known: Generation) -> tuple[ReleaseTree | None, str]:
+    """Find the release in dist/; else say what to type."""
+    with suppress(SlipwayError):
+        release = find_release(ROOT / "dist", known.version)
+        if release.digest == known.digest:
+            return release, ""
+        return None, f"dist/ has {known.version} with other bytes -> git checkout {_commit(payload)} && make release"
+    return None, f"dist/ has no {known.version} -> git checkout {_commit(payload)} && make release"
+
+
+def _commit(payload: Payload) -> str:
+    return str(payload.manifest.get("commit") or "the commit it was built of")[:12]
+
+
+def _same_variables(hosts: Hosts, known: Generation) -> tuple[Variables | None, str]:
+    """Give the wanted variables when they are those of a generation; its own never leave a host."""
+    wanted = vars_.wanted(hosts.environment)
+    if wanted.digest == known.env_digest:
+        return wanted, ""
+    name = hosts.environment.name
+    return None, f"the variables have changed since -> fab deploy:{name} takes those of now, fab abort:{name} goes back"
