@@ -62,7 +62,8 @@ class Bench:
         text = environment.read_text()
         for old, new in zip((8100, 8101, 8102), PORTS, strict=True):
             text = text.replace(f":{old}", f":{new}")
-        environment.write_text(text)
+        # The peers compare nothing after a host's turn.
+        environment.write_text(text.replace("seconds = 2 ", "seconds = 0 "))
         run(
             "git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-qam", "ports", cwd=self.path
         )

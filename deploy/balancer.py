@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deploy.agents import Agent, AgentError
+from deploy.bake import Counters
 from deploy.errors import SlipwayError
 from deploy.facts import Server
 
@@ -124,6 +125,25 @@ class Balancer:
                 address=f"[{host}]:{state['srv_port']}" if ":" in host else f"{host}:{state['srv_port']}",
             )
         return found
+
+    def counters(self) -> list[dict[str, Counters]]:
+        """Tell what each load balancer has counted of each server."""
+        return [self._counters(send) for send in self._sends]
+
+    def _counters(self, send: Send) -> dict[str, Counters]:
+        (stat,) = send("show stat -1 4 -1")
+        return {
+            row["svname"]: Counters(
+                answers=sum(int(row[f"hrsp_{kind}"] or 0) for kind in ("2xx", "3xx", "4xx", "5xx", "other")),
+                errors=int(row["hrsp_5xx"] or 0),
+                lost=int(row["eresp"] or 0),
+                retries=int(row["wretr"] or 0) + int(row["wredis"] or 0),
+                milliseconds=int(row["rtime"] or 0),
+                waiting=int(row["scur"] or 0) + int(row["qcur"] or 0),
+            )
+            for row in _table(stat, "# ")
+            if row["pxname"] == self.backend
+        }
 
     def server(self, name: str) -> Server:
         """Look at one server.

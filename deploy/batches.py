@@ -15,6 +15,7 @@ class Policy:
     canary: int = 1  # hosts in the first batch
     batch: int | str = 1  # hosts in each later batch: a number, or a share such as "25%"
     floor: int = 1  # hosts that must stay in service while others are drained
+    bake: float = 0  # seconds that new servers are compared with old ones after each batch
 
 
 def batches(todo: list[Host], hosts: Sequence[Host], policy: Policy) -> list[tuple[list[Host], bool]]:

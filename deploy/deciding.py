@@ -115,7 +115,7 @@ def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
         )
     payload = from_hosts(hosts, observed, chosen.number)
     target = target_of(payload.manifest, chosen.digest, chosen.env_digest, chosen.number)
-    plan = plan_rollout(observed, target, policy_of(hosts.environment))
+    plan = plan_rollout(observed, target, policy_back(hosts.environment))
     unsigned = signatures.problem(hosts.environment, chosen.version, payload.manifest_text, payload.signature)
     refuse(hosts.environment, [*plan.problems, *([f"generation {chosen.number}: {unsigned}"] if unsigned else [])])
     return Rollout(tuple(observed), plan, payload, "rollback")
@@ -162,7 +162,12 @@ def _digest(signature: str | None) -> str | None:
 
 def policy_of(environment: Environment) -> Policy:
     wanted = environment.file.rollout
-    return Policy(canary=wanted.canary, batch=wanted.batch, floor=wanted.floor)
+    return Policy(canary=wanted.canary, batch=wanted.batch, floor=wanted.floor, bake=wanted.bake.seconds)
+
+
+def policy_back(environment: Environment) -> Policy:
+    """Give the policy of a way back: to what served before, so nothing is compared, and mostly in a hurry."""
+    return replace(policy_of(environment), bake=0)
 
 
 def refuse(environment: Environment, problems: Sequence[str], code: Exit = Exit.USAGE) -> None:

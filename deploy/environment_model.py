@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from deploy.bake import Limits
 from deploy.toml_model import TomlModel
 
 # Variables that are not the application's to set, as patterns, and why. The agent refuses its own once more.
@@ -117,6 +118,37 @@ class MigrateEntry(TomlModel):
     _variables = field_validator("variables", mode="after")(_checked)
 
 
+def _share(value: Any) -> Any:
+    if isinstance(value, str) and (m := re.fullmatch(r"(\d+(?:\.\d+)?)%", value)) and float(m[1]) <= 100:
+        return value
+    raise ValueError('expected a share such as "1%"')
+
+
+Share = Annotated[str, BeforeValidator(_share)]
+
+
+def share(text: str) -> float:
+    """Read a share such as "1%"."""
+    return float(text.rstrip("%")) / 100
+
+
+class BakeEntry(TomlModel):
+    """`[rollout.bake]`: how much worse than the old servers new ones may be, compared after each batch."""
+
+    seconds: float = Field(10, ge=0, le=86400, description="of the comparison; 0: none")
+    requests: int = Field(20, ge=1, description="fewer make no verdict")
+    errors: Share = "1%"
+    slower: float = Field(2, ge=1, description="times the old servers' response time")
+    slack: float = Field(50, ge=0, description="milliseconds more that never count")
+    retries: Share = "5%"
+    restarts: int = Field(0, ge=0)
+
+    def limits(self) -> Limits:
+        """Give what a verdict needs."""
+        errors, retries = share(self.errors), share(self.retries)
+        return Limits(self.requests, errors, self.slower, self.slack, retries, self.restarts)
+
+
 class RolloutEntry(TomlModel):
     """`[rollout]`: how carefully."""
 
@@ -126,6 +158,7 @@ class RolloutEntry(TomlModel):
     drain_timeout: float = Field(30, gt=0, le=3600, description="seconds")
     keep: int = Field(5, ge=2, le=100, description="generations kept for a rollback")
     lease: float = Field(30, ge=5, le=600, description="seconds a deployer may be silent before another may take over")
+    bake: BakeEntry = BakeEntry()
 
 
 class ProberEntry(TomlModel):

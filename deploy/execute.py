@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.agents import AgentError
+from deploy.baking import Watch
 from deploy.errors import SlipwayError
 from deploy.hosts import Hosts
 from deploy.lease import Lease, LeaseLost
@@ -63,13 +64,17 @@ class Executor:
     switched: set[str] = field(default_factory=set)
     touched: set[Kind] = field(default_factory=set)
     halt: threading.Event = field(default_factory=threading.Event)
+    watch: Watch = field(init=False)
 
     def run(self) -> None:
         """Carry out group after group.
 
         Raises: StepFailed for the first step that failed, when the lanes beside it have come to rest; Interrupted.
         """
+        self.watch = Watch(self.hosts, (step for step in self.plan.steps if step.kind is Kind.BAKE))
         for group in self.plan.groups:
+            if any(step.kind in (Kind.DRAIN, Kind.SWITCH) for lane in group.lanes for step in lane):
+                self.watch.turn()
             self._group(group)
             if self.lease.lost.is_set():
                 raise LeaseLost("another deployer has taken over")
@@ -210,6 +215,16 @@ class Executor:
             self._set_state(step.host, "ready")
             self.hosts.balancer.wait_until(step.host, lambda s: s.up and s.admin == "ready", GRACE)
         return "in service"
+
+    def _bake(self, step: Step) -> str:
+        with self._in_ledger(step):
+            verdict = self.watch.bake(step, lambda: self.halt.is_set() or self.lease.lost.is_set())
+            if verdict.worse:
+                first, *others = verdict.reasons
+                raise SlipwayError(
+                    first, problems=tuple(others), hint=f"fab logs:{self.hosts.environment.name} shows why"
+                )
+        return verdict.said
 
     def _prune(self, step: Step) -> str:
         answer = self._agent(step, "prune", in_ledger=True, keep=self.hosts.environment.file.rollout.keep)

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     RESTART = "restart"
     READY = "ready"
     RESTORE = "restore"
+    BAKE = "bake"
     PRUNE = "prune"
 
 
@@ -39,6 +40,7 @@ MEANING = {
     Kind.RESTART: "stop the generation's processes and start them anew; the socket stays",
     Kind.READY: "the load balancer's own health check finds the host up",
     Kind.RESTORE: "the load balancer sends requests again",
+    Kind.BAKE: "the new servers' failed requests, response times and restarts are compared with the old ones'",
     Kind.PRUNE: "remove generations and releases that no rollback can need",
 }
 
@@ -51,9 +53,16 @@ class Step:
     host: str
     why: str
     check: str = ""  # of a trial: live or ready
+    also: tuple[str, ...] = ()  # of a bake: the other hosts that it is about
+    against: tuple[str, ...] = ()  # of a bake: the hosts that still serve the old generation
     form: str = "tree"  # of a stage: what the release comes as, and how much is sent
     files: int = 0
     bytes: int = 0
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Every host that it is about."""
+        return (self.host, *self.also)
 
 
 Lane = tuple[Step, ...]  # one host's steps, one after another
@@ -221,10 +230,23 @@ def _turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]
     titles = [f"batch {i} of {len(turns)}" for i in range(1, len(turns) + 1)]
     if policy.canary and len(turns) > 1:
         titles[0] = "canary"
-    return [
-        Group(title, tuple(_turn(h, target, drain=drain) for h in batch))
-        for title, (batch, drain) in zip(titles, turns, strict=True)
-    ]
+    groups: list[Group] = []
+    changed: set[str] = {h.name for h in hosts if h.current == target.generation}
+    for title, (batch, drain) in zip(titles, turns, strict=True):
+        groups.append(Group(title, tuple(_turn(h, target, drain=drain) for h in batch)))
+        changed |= {h.name for h in batch}
+        groups += _bake(title, batch, [h.name for h in hosts if h.in_service and h.name not in changed], target, policy)
+    return groups
+
+
+def _bake(title: str, batch: Sequence[Host], old: Sequence[str], target: Target, policy: Policy) -> list[Group]:
+    """Compare a batch that now runs something else with what still serves as before."""
+    first, *others = [h.name for h in batch if not h.runs_only(target.generation)] or [""]
+    if not (first and policy.bake):
+        return []
+    why = f"{policy.bake:g} s against {', '.join(old) if old else 'what served before'}"
+    step = Step(Kind.BAKE, first, why, also=tuple(others), against=tuple(old))
+    return [Group(f"bake after {title}", ((step,),))]
 
 
 def _turn(host: Host, target: Target, *, drain: bool) -> Lane:

@@ -24,7 +24,7 @@ from deploy.deciding import (
     decide_rollback,
     decide_upkeep,
     from_hosts,
-    policy_of,
+    policy_back,
     refuse,
     target_of,
 )
@@ -242,7 +242,7 @@ def _return_to(hosts: Hosts, executor: Executor, generation: int) -> None:
     payload = from_hosts(hosts, there, generation)
     known = next(g for h in there if (g := h.generation(generation)))
     target = target_of(payload.manifest, known.digest, known.env_digest, generation)
-    plan = plan_rollout(there, target, policy_of(hosts.environment))
+    plan = plan_rollout(there, target, policy_back(hosts.environment))
     refuse(hosts.environment, plan.problems)
     executor.reporter.note(f"going back to {target.version}, generation {generation}; this can't be stopped")
     replace(executor, plan=plan, payload=payload, switched=set(), touched=set(), halt=threading.Event()).run()

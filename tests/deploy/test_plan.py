@@ -193,6 +193,34 @@ def test_a_host_that_can_not_be_looked_at_forbids_the_rollout() -> None:
     assert plan.problems == ("web2: no answer",)
 
 
+def bakes(plan: Plan) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Say who is compared with whom."""
+    return [(step.hosts, step.against) for step in plan.steps if step.kind is Kind.BAKE]
+
+
+def test_after_each_batch_who_changed_is_compared_with_who_did_not() -> None:
+    hosts = [serving(f"web{i}") for i in range(1, 5)]
+    plan = plan_rollout(hosts, TARGET, Policy(batch=2, bake=5))
+    assert bakes(plan) == [(("web1",), ("web2", "web3", "web4")), (("web2", "web3"), ("web4",)), (("web4",), ())]
+    whys = [step.why for step in plan.steps if step.kind is Kind.BAKE]
+    assert whys == ["5 s against web2, web3, web4", "5 s against web4", "5 s against what served before"]
+    assert not bakes(plan_rollout(hosts, TARGET, Policy(batch=2)))
+
+
+def test_only_what_changes_is_compared_and_only_with_what_serves_as_before() -> None:
+    done = replace(NEW, activated=1.0)
+    hosts = [
+        serving("web1"),
+        serving("web2"),
+        serving("web3", done, R2),
+        serving("web4", done, R2, server=Server("web4", "drain", up=True)),
+        serving("web5", server=Server("web5", "ready", up=False)),
+    ]
+    plan = plan_rollout(hosts, TARGET, Policy(bake=5))
+    assert bakes(plan) == [(("web5",), ("web1", "web2")), (("web1",), ("web2",)), (("web2",), ())]
+    assert not bakes(plan_rollout([EMPTY], TARGET, Policy(bake=5))), "nothing to compare with"
+
+
 # Any inventory at all.
 
 generations = st.sampled_from([OLD, replace(NEW, activated=1.0), NEW])
@@ -224,7 +252,11 @@ def hosts_of_any_state(draw: st.DrawFn) -> list[Host]:
 
 
 policies = st.builds(
-    Policy, canary=st.integers(0, 3), batch=st.sampled_from([1, 2, 3, "25%", "50%", "100%"]), floor=st.integers(0, 4)
+    Policy,
+    canary=st.integers(0, 3),
+    batch=st.sampled_from([1, 2, 3, "25%", "50%", "100%"]),
+    floor=st.integers(0, 4),
+    bake=st.sampled_from([0, 5]),
 )
 
 

@@ -241,6 +241,7 @@ def make_site(path: Path, *, ships: str = "kiosk") -> Site:
         shutil.copy(releases.KIOSK / "pyproject.toml", path)
     ports = tuple(free_ports(3))
     site = Site(path, ports)
+    site.edit("seconds = 2 ", "seconds = 0 ")  # test_bake.py is about it
     for old, new in zip((8100, 8101, 8102), ports, strict=True):
         site.edit(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
     return Site(path, ports, site.environment.read_text())

@@ -92,6 +92,9 @@ batch = 2
 lease = 5
 drain_timeout = 5
 
+[rollout.bake]
+seconds = 0
+
 [prober]
 clients = 2
 rate = 20

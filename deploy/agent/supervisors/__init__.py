@@ -31,6 +31,7 @@ class Running:
     listen: str | None
     leaving: bool = False  # it was asked to finish, and can't be counted on
     said_ready: bool = True  # of what says so by itself
+    restarts: int = 0  # how often its supervisor started it anew
 
     @property
     def generation(self) -> int:

@@ -126,7 +126,7 @@ def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Ma
             found.append(_beside(process))
             continue
         wanted, master = ask(process.key), container.master(layout, process.key) or process.pid
-        status = None
+        status, workers = None, proc.children(master)
         if wanted:
             settings = wanted.contract.get("health", {})
             path, host = layout.run_file(process.key, "sock"), settings.get("host", "localhost")
@@ -136,7 +136,9 @@ def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Ma
                 "generation": process.generation,
                 "process": WEB,
                 "pid": process.pid,
-                "workers": len(proc.children(master)),
+                "workers": len(workers),
+                "children": sorted(workers),
+                "restarts": process.restarts,
                 "since": process.since,
                 # Workers of a killed master still answer for a second, and then they are gone.
                 "ready": status == 200 and proc.start_time(master) is not None if status is not None else None,
@@ -148,11 +150,14 @@ def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Ma
 
 
 def _beside(process: Running) -> dict[str, Any]:
+    children = proc.children(process.pid)
     return {
         "generation": process.generation,
         "process": process.process,
         "pid": process.pid,
-        "workers": len(proc.children(process.pid)),
+        "workers": len(children),
+        "children": sorted(children),
+        "restarts": process.restarts,
         "since": process.since,
         "ready": process.said_ready and not process.leaving,
         "status": None,

@@ -280,7 +280,9 @@ class SystemdSupervisor:
         units = self._look()
         held = units[self._socket].address
         return [
-            Running(key, unit.pid, unit.since, held if key.isdigit() else None, unit.leaving, unit.active)
+            Running(
+                key, unit.pid, unit.since, held if key.isdigit() else None, unit.leaving, unit.active, unit.restarts
+            )
             for key, unit in sorted(self._generations(units).items())
             if unit.living
         ]

@@ -1,0 +1,82 @@
+"""Releases that pass their trial and are worse all the same: found out by their first users, and rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.artifacts import ReleaseTree
+from tests.local.conftest import Inside, Result, Site
+from tests.support import releases
+
+WSGI = (releases.KIOSK / "kiosk/wsgi.py").read_text()
+USERS_REQUEST = """
+
+_inner = application
+
+
+def application(environ, start_response):
+    \"\"\"Do as before, but for what users ask.\"\"\"
+    if environ["PATH_INFO"] not in ("/livez", "/readyz"):
+        {}
+    return _inner(environ, start_response)
+"""
+FAILS = """return start_response("500 Internal Server Error", [("Content-Length", "0")]) and []
+    if False:
+        pass"""
+IS_SLOW = "__import__('time').sleep(0.2)"
+DIES = "__import__('threading').Timer(0.01, __import__('os')._exit, (1,)).start()"
+
+
+@pytest.fixture
+def baked(site: Site, base: ReleaseTree) -> Iterator[Site]:
+    """Give the site, with servers compared for a while after each batch, and requests enough for a verdict."""
+    site.ensure(base)
+    with site.edited("seconds = 0 ", "seconds = 1.5 "), site.edited("rate = 20 ", "rate = 100 "):
+        yield site
+
+
+def deploy_worse(site: Site, base: ReleaseTree, name: str, does: str) -> Result:
+    """Deploy a release that does something to users; expect it to be gone again."""
+    worse = releases.kiosk(name, {"kiosk/wsgi.py": WSGI + USERS_REQUEST.format(does)})
+    result = site.deploy(worse, expect=21)
+    assert result.last["outcome"] == "failed-rolled-back"
+    assert result.last["message"].startswith("failed at bake on web1: ")
+    assert site.versions() == {base.version}
+    assert all(h.in_service for h in site.status().values())
+    switched = {e["step"]["host"] for e in result.events if e["event"] == "begin" and e["step"]["kind"] == "switch"}
+    assert switched == {"web1"}, "the second server never had it"
+    return result
+
+
+def test_a_release_that_fails_users_is_rolled_back_after_the_canary(baked: Site, base: ReleaseTree) -> None:
+    result = deploy_worse(baked, base, "fails-users", FAILS)
+    assert "requests failed (100 %), of the others' 0 %: worse than the 1 % more" in result.last["message"]
+    entries = Inside("web1", baked.root("web1")).call("ledger", tail=50)["entries"]
+    assert [e["phase"] for e in entries if e["kind"] == "bake"] == ["begin", "failed"]
+
+
+def test_a_slow_release_is_rolled_back(baked: Site, base: ReleaseTree) -> None:
+    result = deploy_worse(baked, base, "slow", IS_SLOW)
+    assert "slower than the 2 times that is allowed" in result.last["message"]
+
+
+def test_a_release_whose_workers_die_is_rolled_back(baked: Site, base: ReleaseTree) -> None:
+    with baked.edited('errors = "1%"', 'errors = "100%"'):
+        result = deploy_worse(baked, base, "dies", DIES)
+    assert "started anew, at the others none" in result.last["message"]
+
+
+def test_a_release_as_good_as_before_passes_after_each_batch(
+    baked: Site, base: ReleaseTree, newer: ReleaseTree
+) -> None:
+    done = baked.deploy(newer)
+    bakes = [e for e in done.events if e["event"] == "end" and e["step"]["kind"] == "bake"]
+    assert [(e["step"]["host"], e["step"]["against"]) for e in bakes] == [("web1", ["web2"]), ("web2", [])]
+    for bake in bakes:
+        assert "requests failed" in bake["detail"]
+        assert "the others: 0 of" in bake["detail"]
+    assert done.last["prober"]["failed"] == 0
+    back = baked.fab("rollback:local", "--json")
+    assert "bake" not in {e["step"]["kind"] for e in back.events if e["event"] == "begin"}, "a way back is in a hurry"
