@@ -111,6 +111,7 @@ class Commands(TomlModel):
     check: Arguments | None = None
     migrate: Arguments | None = None
     seed: Arguments | None = None
+    shell: Arguments | None = None
 
     def defined(self) -> dict[str, tuple[str, ...]]:
         """Answer the commands that the app has."""

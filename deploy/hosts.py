@@ -72,6 +72,12 @@ class Hosts:
         # -I: neither the operator's PYTHON* variables nor packages reach the agent: it needs the standard library only.
         return [sys.executable, "-I", str(root / "releasectl"), "--root", str(root), "session"]
 
+    def shell(self, host: str) -> list[str]:
+        """Say how to open the application's own prompt on a host."""
+        if self.environment.remote:
+            return ssh.shell(self.environment, host, self.name)
+        return [*self.command(host)[:-1], "shell"]
+
     @property
     def leased(self) -> dict[str, Agent]:
         """The hosts that a deployer needs the lease of, by name."""

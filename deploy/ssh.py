@@ -42,6 +42,12 @@ def agent(environment: Environment, host: str, name: str) -> list[str]:
     return command(environment, host, _call(name))
 
 
+def shell(environment: Environment, host: str, name: str) -> list[str]:
+    """Give the words that open the application's own prompt on a host, on this terminal."""
+    words = command(environment, host, _call(name, "shell"))
+    return [*words[:1], "-t", *(word for word in words[1:] if word != "-T")]
+
+
 def identities(environment: Environment, host: str) -> list[str]:
     """Give the words that print, among its other settings, which keys ssh would offer to a host."""
     return [*_client(environment), "-G", "--", environment.hosts[host].address]
@@ -81,9 +87,9 @@ def require_files(environment: Environment) -> None:
         )
 
 
-def _call(name: str) -> list[str]:
-    """Give the one command that sudo allows (packaging/sudoers.d/app.in)."""
-    return [f"/usr/lib/{name}/releasectl", "--name", name, "session"]
+def _call(name: str, word: str = "session") -> list[str]:
+    """Give one of the commands that sudo allows (packaging/sudoers.d/app.in)."""
+    return [f"/usr/lib/{name}/releasectl", "--name", name, word]
 
 
 def disconnect(environment: Environment, host: str, *, admin: bool = False) -> list[str]:

@@ -27,6 +27,7 @@ def usage() -> str:
         "usage: releasectl (--root DIR | --name NAME) VERB      one request: JSON on the first line of the input\n"
         "       releasectl (--root DIR | --name NAME) session   many requests, one a line\n"
         "       releasectl --name NAME exec N [trial | run ARGV...]   what the units of systemd call\n"
+        "       releasectl (--root DIR | --name NAME) shell     the app's own prompt, on this terminal\n"
         "       releasectl --name NAME start-current                  what brings it back at boot\n"
         f"       releasectl --version\n\nverbs:\n{lines}\n"
     )
@@ -48,6 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return keep(words[1])
     if words[:1] in (["exec"], ["start-current"]):
         return _unit(layout, words)
+    if words == ["shell"]:
+        from deploy.agent.shell import shell
+
+        return shell(layout)
     if len(words) != 1:
         return _unusable("one verb is expected")
     if words[0] not in VERBS and words[0] != "session":

@@ -38,6 +38,7 @@ GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Look": (status.status, status.releases, look.history, logs.logs, verify.verify, look.doctor),
     "Act on it": (
         run.run,
+        run.shell,
         upkeep.restart,
         upkeep.drain,
         upkeep.restore,

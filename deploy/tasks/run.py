@@ -1,4 +1,4 @@
-"""One command of the application, on one host."""
+"""The application's own commands, and its prompt, on one host."""
 
 from __future__ import annotations
 
@@ -33,3 +33,30 @@ run.help = {  # type: ignore[attr-defined]
     "command": "arguments of the application's own command line",
     "host": "which host; by default the first",
 }
+
+
+def shell(c: Any, environment: str, host: str = "") -> None:
+    """Open the application's own prompt, or Python, in ENV, in the current generation."""
+    import signal
+    import subprocess
+    import sys
+
+    from deploy.errors import SlipwayError
+    from deploy.hosts import connect
+    from deploy.tasks import common
+
+    settings, contract = common.open_environment(environment)
+    if not sys.stdin.isatty():
+        raise SlipwayError("a shell needs a terminal", hint=f'fab run:{environment} "COMMAND" runs one command')
+    with connect(settings, contract.name) as hosts:
+        common.only(hosts, host or next(iter(hosts.agents)))
+        hosts.require_bootstrap()
+        (name,) = hosts.agents
+        sys.stderr.write(f"{name} of {environment}; Ctrl-D leaves\n")
+        sys.stderr.flush()
+        signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the prompt
+        done = subprocess.run(hosts.shell(name), check=False)
+    common.leave(done.returncode)
+
+
+shell.help = {"host": "which host; by default the first"}  # type: ignore[attr-defined]

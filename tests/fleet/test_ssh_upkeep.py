@@ -8,7 +8,8 @@ import re
 import pytest
 
 from tests.deploy.agent import kit
-from tests.support.remote import WEB, Remote
+from tests.support.remote import FAB, WEB, Remote
+from tests.support.terminal import terminal
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,17 @@ def test_a_server_that_is_not_as_it_should_be_is_told_what_to_type(site: Remote)
     assert re.search(r"web1 +PROBLEM  not installed: sample.socket -> .*fab highstate:fleet", said)
     assert re.search(r"(?m)^web2 +agent 0\.1\.0\+\w+, Python 3\.\d+, .* free, clock [+-]0\.\d s, serves", said)
     assert re.search(r"(?m)^lb1 +agent 0\.1\.0\+", said)
+
+
+def test_a_shell_is_a_prompt_in_the_sandbox_of_the_service(site: Remote) -> None:
+    with terminal([FAB, "shell:fleet", "--host", "web2"], site.path) as shell:
+        shell.until(">>> ")
+        shell.type("import os, getpass; print('runs', os.environ['RELEASE_VERSION'], getpass.getuser(), os.getcwd())\n")
+        assert "runs 5.0 sample /var/lib/sample/state" in shell.until("\n>>> ")
+        shell.type("open('/opt/sample/x', 'w')\n")
+        shell.until("Read-only file system")
+        shell.type("raise SystemExit(7)\n")
+        assert shell.end() == 7
 
 
 def test_looking_and_running_work_as_they_do_locally(site: Remote) -> None:

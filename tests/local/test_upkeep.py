@@ -13,7 +13,8 @@ import pytest
 
 from deploy.artifacts import ReleaseTree
 from tests.deploy.agent.kit import eventually
-from tests.local.conftest import Site
+from tests.local.conftest import FAB, Site
+from tests.support.terminal import terminal
 
 
 def test_a_drained_host_gets_nobody_until_it_is_restored(site: Site, base: ReleaseTree) -> None:
@@ -78,6 +79,19 @@ def test_a_closed_site_shows_a_page_is_still_deployed_to_and_stays_closed_when_i
     listed = json.loads(site.fab("history:local", "--lines", "3", "--json").out)["rollouts"]
     assert [e["task"] for e in listed] == ["maintenance off", "deploy", "maintenance on"]
     assert "expected on or off" in site.fab("maintenance:local", "of", expect=2).err
+
+
+def test_a_shell_is_a_prompt_of_the_current_generation(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+    with terminal([FAB, "shell:local", "--host", "web2"], site.path) as shell:
+        assert "web2 of local" in shell.until(">>> ")
+        shell.type("import os; print('runs', os.environ['RELEASE_VERSION'], os.getcwd())\n")
+        assert f"runs {base.version} {site.root('web2') / 'state'}" in shell.until("\n>>> ")
+        shell.type("\x03")
+        shell.until("KeyboardInterrupt")
+        shell.type("raise SystemExit(7)\n")
+        assert shell.end() == 7
+    assert "a shell needs a terminal" in site.fab("shell:local", expect=2).err
 
 
 def test_what_was_done_is_in_the_history(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:

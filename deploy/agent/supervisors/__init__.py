@@ -112,8 +112,13 @@ class Supervisor(Protocol):
     def processes(self, ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:
         """Describe the living generations for `status`; trials are left out."""
 
-    def command(self, generation: Generation, argv: Sequence[str], overlay: Path | None = None) -> Command:
-        """Say how `<release>/bin/python ARGV...` is run with the environment of a generation, and an overlay on it."""
+    def command(
+        self, generation: Generation, argv: Sequence[str], overlay: Path | None = None, *, terminal: bool = False
+    ) -> Command:
+        """Say how `<release>/bin/python ARGV...` is run with the environment of a generation, and an overlay on it.
+
+        With `terminal` it has ours, or one of its own that is passed on.
+        """
 
 
 def supervisor_of(layout: Layout) -> Supervisor:

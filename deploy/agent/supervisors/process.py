@@ -239,7 +239,9 @@ class ProcessSupervisor:
         """Describe the living generations for `status`; trials are left out."""
         return serving.describe(self._layout, self.running(), ask)
 
-    def command(self, generation: Generation, argv: Sequence[str], overlay: Path | None = None) -> Command:
+    def command(
+        self, generation: Generation, argv: Sequence[str], overlay: Path | None = None, *, terminal: bool = False
+    ) -> Command:
         """Run it as a child, in the state directory, or in a container."""
         if container.is_one(self._layout, generation.number):
             name = container.name_of(self._layout, f"run-{os.urandom(6).hex()}")

@@ -247,14 +247,16 @@ class SystemdSupervisor:
     def _tail_since_start(self, name: str) -> str:
         return journal.tail(name, serving.TAIL, self._started.get(name, 0.0))
 
-    def command(self, generation: Generation, argv: Sequence[str], overlay: Path | None = None) -> Command:
+    def command(
+        self, generation: Generation, argv: Sequence[str], overlay: Path | None = None, *, terminal: bool = False
+    ) -> Command:
         """Run it as a unit of its own, with our pipes: as the service's user, in its sandbox.
 
         systemd hands the overlay over as it does the generation's own secrets: to this unit alone.
         """
         unit = f"{self._name}-run-{os.urandom(6).hex()}.service"
-        options = ["--pipe", "--wait", "--service-type=exec", "--property=" + "=".join(COMMAND_STOP)]
-
+        options = ["--wait", "--service-type=exec", "--property=" + "=".join(COMMAND_STOP)]
+        options += ["--pty", f"--setenv=TERM={os.environ.get('TERM', 'dumb')}"] if terminal else ["--pipe"]
         name, contained = unit[: -len(".service")], container.is_one(self._layout, generation.number)
         if contained:
             options += [f"--setenv={key}={value}" for key, value in container.of_command(name, overlay).items()]

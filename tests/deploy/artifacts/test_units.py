@@ -71,12 +71,13 @@ def test_the_stop_takes_longer_than_the_requests_in_flight(root: Path) -> None:
     assert units.AFTER_GRACE > 10
 
 
-def test_whoever_deploys_may_say_one_line_to_sudo() -> None:
+def test_whoever_deploys_may_say_two_lines_to_sudo() -> None:
     """tests/fleet/ shows that sudo reads it so."""
     ((place, text),) = units.sudoers(minimal(), "ops").items()
     assert place == f"/etc/sudoers.d/{NAME}"
     rules = [line for line in text.splitlines() if not line.startswith(("#", "Defaults:ops "))]
-    assert rules == [f"ops ALL=(root) NOPASSWD: /usr/lib/{NAME}/releasectl --name {NAME} session"]
+    allowed = f"ops ALL=(root) NOPASSWD: /usr/lib/{NAME}/releasectl --name {NAME}"
+    assert rules == [f"{allowed} session", f"{allowed} shell"]
 
 
 @pytest.mark.parametrize(
