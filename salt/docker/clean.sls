@@ -1,4 +1,4 @@
-# The server runs no containers any more. Images and volumes stay, and so does the package.
+# The server runs no containers any more. Images and volumes stay, and so do the package and its settings.
 
 The engine is stopped, now and after a boot:
   service.dead:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -124,12 +125,36 @@ def test_what_is_killed_comes_back(site: Site, made: Mapping[str, ReleaseTree]) 
     serves_anew(f"systemctl stop {NAME}.service {NAME}.socket; systemctl start {NAME}.service")
 
 
+def test_an_engine_that_restarts_takes_no_request_with_it(site: Site, made: Mapping[str, ReleaseTree]) -> None:
+    """As security updates restart it by night; with the setting that salt/docker makes."""
+    site.serve(3, made["3.0"])
+    settings = site.server.machine.root / "etc/docker/daemon.json"
+    before = settings.read_text()
+    settings.write_text(json.dumps({**images.SETTINGS, "live-restore": True}))
+    site.sh("systemctl reload docker")
+    eventually(lambda: site.sh("docker info --format '{{.LiveRestoreEnabled}}'") == "true\n", 10)
+    unit = f"{NAME}-image@3.service"
+    invocation = site.server.show(unit, "InvocationID")
+    clients = load(site.server.listen, 8)
+    try:
+        site.sh("systemctl restart docker")
+        eventually(lambda: site.server("status")["forms"]["image"] == [], 30)
+        site.serve(2, made["2.0"])  # and the engine knows it still: it ends when it is asked to
+        assert outcome(clients)["failures"] == []
+        assert site.server.show(unit, "InvocationID") in ("", invocation)
+        assert site.sh("docker ps --all --format '{{.Names}}'") == f"{NAME}-2\n"
+    finally:
+        settings.write_text(before)
+        site.sh("systemctl reload docker")
+
+
 def test_a_stopped_engine_is_what_the_server_says_it_lacks(site: Site) -> None:
     site.sh("systemctl stop docker.socket docker.service")
     try:
         assert site.server("status")["forms"]["image"] == ["a Docker engine that answers at unix:///run/docker.sock"]
     finally:
         site.sh("systemctl start docker.socket docker.service")
+        eventually(lambda: [p for p in site.server("status")["processes"] if p["ready"]], 30)
 
 
 def test_an_image_goes_with_its_release(site: Site, made: Mapping[str, ReleaseTree]) -> None:

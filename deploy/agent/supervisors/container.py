@@ -163,7 +163,8 @@ def description(layout: Layout, job: Job) -> dict[str, Any]:
         "StopTimeout": job.grace,
         "Labels": {"slipway.name": job.message["argv"][0].split("/")[2], "slipway.key": job.key},
         "HostConfig": {
-            "AutoRemove": True,
+            # What serves may outlive its engine, which at its start removes all that it is to remove by itself.
+            "AutoRemove": not job.key.isdigit(),
             "NetworkMode": "host",  # the listening socket is the host's; so is the way to the database
             "ReadonlyRootfs": True,
             "CapDrop": ["ALL"],

@@ -31,6 +31,7 @@ from deploy.agent.supervisors.container import Job
 HAND_OVER = 30.0  # seconds from the start of a container to its first word
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 BEGIN = 5.0
+LOOK = 0.2  # seconds between two questions to an engine that is away
 FRAME = struct.Struct(">B3xI")  # stream and length, before each piece of what a container says
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (SO_PEERCRED in socket(7))
 
@@ -59,6 +60,7 @@ class Runner:
         self._layout, self._job, self._engine = layout, job, Engine()
         self._id = ""
         self._handed = False
+        self._pid = 0  # of the program in the container, as seen from here
         self._code: int | None = None
         self._threads: list[threading.Thread] = []
         self._wake, self._waker = os.pipe()
@@ -126,14 +128,26 @@ class Runner:
         begun.wait(BEGIN)
 
     def _await_end(self, begun: Callable[[], None]) -> None:
-        code = 1
-        with contextlib.suppress(AgentError, ValueError):
-            waiting = self._engine.ask("POST", f"/containers/{self._id}/wait", timeout=None, condition="removed")
-            with waiting as answer:
-                begun()
-                code = int(json.loads(answer.read())["StatusCode"])
+        code, until = None, "next-exit"  # it has not begun yet
+        while code is None:
+            try:
+                waiting = self._engine.ask("POST", f"/containers/{self._id}/wait", timeout=None, condition=until)
+                with waiting as answer:
+                    begun()
+                    code = int(json.loads(answer.read())["StatusCode"])
+            except (AgentError, ValueError):
+                code, until = None if self._outlived_engine() else 1, "not-running"
         self._code = code
         os.write(self._waker, b"\0")
+
+    def _outlived_engine(self) -> bool:
+        """Tell, once an engine that went away is back, whether the container lived on (its setting `live-restore`)."""
+        while self._pid and os.path.exists(f"/proc/{self._pid}"):
+            with contextlib.suppress(AgentError):
+                found = self._engine.find(f"/containers/{self._id}/json")
+                return bool(found and found["State"]["Running"])
+            time.sleep(LOOK)
+        return False
 
     def _hear_words(self, begun: Callable[[], None]) -> None:
         """Pass on what is said before our own output is handed over: Python's words when it can't even begin."""
@@ -167,7 +181,7 @@ class Runner:
         sent = connection.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
         connection.sendall(data[sent:])
         (container.box(self._layout, self._job.name) / container.MASTER).write_text(f"{pid}\n", encoding="ascii")
-        self._handed = True
+        self._pid, self._handed = pid, True
 
     def _see_it_through(self) -> int:
         if self._output is not None:
