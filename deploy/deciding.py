@@ -162,12 +162,20 @@ def _digest(signature: str | None) -> str | None:
 
 def policy_of(environment: Environment) -> Policy:
     wanted = environment.file.rollout
-    return Policy(canary=wanted.canary, batch=wanted.batch, floor=wanted.floor, bake=wanted.bake.seconds)
+    return Policy(
+        canary=wanted.canary,
+        batch=wanted.batch,
+        floor=wanted.floor,
+        max_unavailable=wanted.max_unavailable,
+        bake=wanted.bake.seconds,
+        pause=wanted.pause,
+        pause_after=wanted.pause_after,
+    )
 
 
 def policy_back(environment: Environment) -> Policy:
     """Give the policy of a way back: to what served before, so nothing is compared, and mostly in a hurry."""
-    return replace(policy_of(environment), bake=0)
+    return replace(policy_of(environment), bake=0, pause=0)
 
 
 def refuse(environment: Environment, problems: Sequence[str], code: Exit = Exit.USAGE) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy import toml_model
+from deploy.batches import CONFIRM
 from deploy.environment_model import NAME, PORT, EnvironmentFile, HostEntry
 from deploy.errors import SlipwayError
 from deploy.toml_model import nearest
@@ -56,6 +57,11 @@ class Environment:
         host, _, port = entry.listen.rpartition(":")
         scheme, usual = ("http", "80") if entry.tls == "off" else ("https", "443")
         return f"{scheme}://{entry.names[0] if entry.names else host}{'' if port == usual else f':{port}'}"
+
+    def pausing(self) -> Environment:
+        """Give the same environment with a question after each batch of a rollout."""
+        rollout = self.file.rollout.model_copy(update={"pause": CONFIRM, "pause_after": "batch"})
+        return replace(self, file=self.file.model_copy(update={"rollout": rollout}))
 
     @property
     def path(self) -> str:

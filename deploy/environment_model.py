@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from deploy.bake import Limits
-from deploy.toml_model import TomlModel
+from deploy.batches import CONFIRM, at_least, at_most
+from deploy.toml_model import Mistakes, TomlModel
 
 # Variables that are not the application's to set, as patterns, and why. The agent refuses its own once more.
 RESERVED = (
@@ -48,6 +49,21 @@ def _batch(value: Any) -> Any:
     raise ValueError('expected a number of hosts such as 2, or a share such as "25%"')
 
 
+def _amount(value: Any) -> Any:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    if isinstance(value, str) and (m := re.fullmatch(r"(\d+)%", value)) and int(m[1]) <= 100:
+        return value
+    raise ValueError('expected a number of hosts such as 2, or a share such as "75%"')
+
+
+def _pause(value: Any) -> Any:
+    if value == CONFIRM or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 86400):
+        return value
+    raise ValueError(f'expected seconds from 0 to 86400, or "{CONFIRM}"')
+
+
+Amount = Annotated[int | str, BeforeValidator(_amount)]
 Address = Annotated[str, BeforeValidator(_address)]
 Ip = Annotated[str, BeforeValidator(_ip)]
 Variable = Annotated[
@@ -154,7 +170,10 @@ class RolloutEntry(TomlModel):
 
     canary: int = Field(1, ge=0)
     batch: Annotated[int | str, BeforeValidator(_batch)] = 1
-    floor: int = Field(1, ge=0)
+    floor: Amount = 1
+    max_unavailable: Amount | None = None
+    pause: Annotated[float | str, BeforeValidator(_pause)] = 0
+    pause_after: Literal["batch", "canary"] = "batch"
     drain_timeout: float = Field(30, gt=0, le=3600, description="seconds")
     keep: int = Field(5, ge=2, le=100, description="generations kept for a rollback")
     lease: float = Field(30, ge=5, le=600, description="seconds a deployer may be silent before another may take over")
@@ -166,6 +185,14 @@ class ProberEntry(TomlModel):
 
     clients: int = Field(2, ge=0, le=256)
     rate: float = Field(20, gt=0, le=10000, description="requests a second, all clients together")
+
+
+def _unavailable(amount: int | str | None, total: int) -> str:
+    if isinstance(amount, int) and amount > total:
+        return f"expected at most {total}, the number of web hosts"
+    if isinstance(amount, str) and amount != "0%" and at_most(amount, total) == 0:
+        return f"expected a share that is at least one of {total} web hosts; 0 says that none may be out of service"
+    return ""
 
 
 class EnvironmentFile(TomlModel):
@@ -218,6 +245,23 @@ class EnvironmentFile(TomlModel):
             raise ValueError('expected a host with roles = ["lb"]')
         if self.transport == "local" and self.artifact != "tree":
             raise ValueError('artifact: expected "tree" where transport = "local"')
+        return self
+
+    @model_validator(mode="after")
+    def _rollout_fits(self) -> EnvironmentFile:
+        total, wanted = sum("web" in host.roles for host in self.hosts.values()), self.rollout
+        found = {
+            "canary": f"expected at most {total}, the number of web hosts" if wanted.canary > total else "",
+            "floor": f"expected at most {total}, the number of web hosts"
+            if at_least(wanted.floor, total) > total
+            else "",
+            "max_unavailable": _unavailable(wanted.max_unavailable, total),
+            "pause_after": "expected a canary to pause after, but rollout.canary is 0"
+            if wanted.pause_after == "canary" and not wanted.canary
+            else "",
+        }
+        if any(found.values()):
+            raise Mistakes({("rollout", key): text for key, text in found.items() if text})
         return self
 
     @model_validator(mode="after")

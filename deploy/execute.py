@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.agents import AgentError
+from deploy.asking import Ask
 from deploy.baking import Watch
 from deploy.errors import SlipwayError
 from deploy.hosts import Hosts
@@ -64,6 +65,7 @@ class Executor:
     switched: set[str] = field(default_factory=set)
     touched: set[Kind] = field(default_factory=set)
     halt: threading.Event = field(default_factory=threading.Event)
+    ask: Ask | None = None  # who says whether to go on after a pause
     watch: Watch = field(init=False)
 
     def run(self) -> None:
@@ -218,13 +220,36 @@ class Executor:
 
     def _bake(self, step: Step) -> str:
         with self._in_ledger(step):
-            verdict = self.watch.bake(step, lambda: self.halt.is_set() or self.lease.lost.is_set())
+            verdict = self.watch.bake(step, self._stopped)
             if verdict.worse:
                 first, *others = verdict.reasons
                 raise SlipwayError(
                     first, problems=tuple(others), hint=f"fab logs:{self.hosts.environment.name} shows why"
                 )
         return verdict.said
+
+    def _pause(self, step: Step) -> str:
+        """Wait for a while, or for a person; the lease is renewed meanwhile, and the prober goes on."""
+        with self._in_ledger(step):
+            if step.seconds:
+                until = time.monotonic() + step.seconds
+                while not self._stopped() and (left := until - time.monotonic()) > 0:
+                    self.halt.wait(min(left, 0.5))
+                return "the time is over" if not self._stopped() else "stopped"
+            where = self.hosts.environment
+            look = (
+                f"{', '.join(step.hosts)} {'serves' if len(step.hosts) == 1 else 'serve'} {self.plan.target.version}:",
+                f"  {where.url}",
+                f"  fab status:{where.name}, fab logs:{where.name}",
+            )
+            with self.reporter.silent():
+                yes = self.ask is not None and self.ask(look, self._stopped)
+            if not (yes or self._stopped()):
+                raise SlipwayError(f"{step.host}: nobody said yes to going on")
+        return "yes" if yes else "stopped"
+
+    def _stopped(self) -> bool:
+        return self.halt.is_set() or self.lease.lost.is_set()
 
     def _prune(self, step: Step) -> str:
         answer = self._agent(step, "prune", in_ledger=True, keep=self.hosts.environment.file.rollout.keep)

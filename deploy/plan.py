@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from deploy.batches import Policy, batches
+from deploy.batches import CONFIRM, Policy, batches
 from deploy.facts import Host
 from deploy.generations import running_generation
 
@@ -27,6 +27,7 @@ class Kind(StrEnum):
     READY = "ready"
     RESTORE = "restore"
     BAKE = "bake"
+    PAUSE = "pause"
     PRUNE = "prune"
 
 
@@ -41,6 +42,7 @@ MEANING = {
     Kind.READY: "the load balancer's own health check finds the host up",
     Kind.RESTORE: "the load balancer sends requests again",
     Kind.BAKE: "the new servers' failed requests, response times and restarts are compared with the old ones'",
+    Kind.PAUSE: "time for a person to look; a no goes back as a failure does",
     Kind.PRUNE: "remove generations and releases that no rollback can need",
 }
 
@@ -53,8 +55,9 @@ class Step:
     host: str
     why: str
     check: str = ""  # of a trial: live or ready
-    also: tuple[str, ...] = ()  # of a bake: the other hosts that it is about
+    also: tuple[str, ...] = ()  # of a bake or a pause: the other hosts that it is about
     against: tuple[str, ...] = ()  # of a bake: the hosts that still serve the old generation
+    seconds: float = 0  # of a pause; 0: until somebody says to go on
     form: str = "tree"  # of a stage: what the release comes as, and how much is sent
     files: int = 0
     bytes: int = 0
@@ -235,18 +238,30 @@ def _turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]
     for title, (batch, drain) in zip(titles, turns, strict=True):
         groups.append(Group(title, tuple(_turn(h, target, drain=drain) for h in batch)))
         changed |= {h.name for h in batch}
-        groups += _bake(title, batch, [h.name for h in hosts if h.in_service and h.name not in changed], target, policy)
+        old = [h.name for h in hosts if h.in_service and h.name not in changed]
+        anew = [h.name for h in batch if not h.runs_only(target.generation)]
+        groups += _bake(title, anew, old, policy)
+        groups += _pause(title, anew, policy) if title != titles[-1] else []
     return groups
 
 
-def _bake(title: str, batch: Sequence[Host], old: Sequence[str], target: Target, policy: Policy) -> list[Group]:
-    """Compare a batch that now runs something else with what still serves as before."""
-    first, *others = [h.name for h in batch if not h.runs_only(target.generation)] or [""]
-    if not (first and policy.bake):
+def _bake(title: str, changed: Sequence[str], old: Sequence[str], policy: Policy) -> list[Group]:
+    """Compare hosts that now run something else with those that still serve as before."""
+    if not (changed and policy.bake):
         return []
     why = f"{policy.bake:g} s against {', '.join(old) if old else 'what served before'}"
-    step = Step(Kind.BAKE, first, why, also=tuple(others), against=tuple(old))
+    step = Step(Kind.BAKE, changed[0], why, also=tuple(changed[1:]), against=tuple(old))
     return [Group(f"bake after {title}", ((step,),))]
+
+
+def _pause(title: str, changed: Sequence[str], policy: Policy) -> list[Group]:
+    """Leave a person time to look at what changed."""
+    if not (changed and policy.pause) or (policy.pause_after == "canary" and title != "canary"):
+        return []
+    seconds = 0.0 if policy.pause == CONFIRM else float(policy.pause)
+    why = f"{seconds:g} s" if seconds else "asks whether to go on"
+    step = Step(Kind.PAUSE, changed[0], why, also=tuple(changed[1:]), seconds=seconds)
+    return [Group(f"pause after {title}", ((step,),))]
 
 
 def _turn(host: Host, target: Target, *, drain: bool) -> Lane:

@@ -6,6 +6,8 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any, Protocol
 
@@ -61,6 +63,9 @@ class Reporter(Protocol):
     def failed(self, step: Step, seconds: float, error: SlipwayError) -> None:
         """Say that a step failed."""
 
+    def silent(self) -> AbstractContextManager[None]:
+        """Leave the terminal to somebody else meanwhile."""
+
     def outcome(self, outcome: Outcome) -> None:
         """Say how it ended."""
 
@@ -104,6 +109,10 @@ class PlainReporter:
         self._print(line(step, seconds, f"FAILED: {error.message}"))
         for text in str(getattr(error, "detail", "")).splitlines()[-12:]:
             self._print(f"             | {text}")
+
+    def silent(self) -> AbstractContextManager[None]:
+        """Have nothing to do for it: lines come when steps end."""
+        return nullcontext()
 
     def outcome(self, outcome: Outcome) -> None:
         """Print how it ended, where, and what to type next."""
@@ -165,6 +174,15 @@ class RichReporter(PlainReporter):
         for text in str(getattr(error, "detail", "")).splitlines()[-12:]:
             self._print(f"             | {text}", "red")
 
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Take the running steps off the terminal meanwhile."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
+
     def close(self) -> None:
         """Take the running steps off the terminal."""
         self._live.stop()
@@ -201,6 +219,10 @@ class JsonReporter:
         """Give the step with the reason."""
         detail = str(getattr(error, "detail", ""))
         self._emit("failed", step=asdict(step), seconds=round(seconds, 3), error=error.message, detail=detail)
+
+    def silent(self) -> AbstractContextManager[None]:
+        """Have nothing to do for it: a question goes elsewhere."""
+        return nullcontext()
 
     def outcome(self, outcome: Outcome) -> None:
         """Give the outcome."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from deploy import history, signatures
 from deploy import variables as vars_
 from deploy.artifacts import ReleaseTree, find_release
-from deploy.deciding import Rollout, from_hosts, look, policy_of, refuse, target_of
+from deploy.deciding import Rollout, from_hosts, look, policy_back, policy_of, refuse, target_of
 from deploy.environment import ROOT
 from deploy.errors import Exit, SlipwayError
 from deploy.execute import Payload
@@ -161,7 +161,7 @@ def _decided(
 ) -> Rollout:
     """Plan it, as any other rollout."""
     environment = hosts.environment
-    plan = plan_rollout(observed, target, policy_of(environment))
+    plan = plan_rollout(observed, target, (policy_back if task == "abort" else policy_of)(environment))
     manifest = payload.manifest
     problems = [*plan.problems]
     if payload.supply is not None:

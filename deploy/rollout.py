@@ -16,6 +16,7 @@ from typing import Any
 from deploy import lease as leases
 from deploy import report_page, resuming
 from deploy.artifacts import ReleaseTree
+from deploy.asking import Ask
 from deploy.contract import Contract
 from deploy.deciding import (
     MakePlan,
@@ -54,6 +55,7 @@ def deploy(
     release: ReleaseTree,
     reporter: Reporter,
     announced: SavedPlan | None = None,
+    ask: Ask | None = None,
 ) -> Outcome:
     """Bring an environment to a release and its wanted variables; with a saved plan, by just that plan.
 
@@ -66,7 +68,7 @@ def deploy(
             decided = decide(hosts, release)
             if announced:
                 announced.require(environment.name, decided.plan)
-            return _carry_out(hosts, contract, decided, lease, identifier, reporter)
+            return _carry_out(hosts, contract, decided, lease, identifier, reporter, ask)
 
 
 def rollback(environment: Environment, contract: Contract, to: int | None, reporter: Reporter) -> Outcome:
@@ -108,7 +110,14 @@ def unfinished(environment: Environment, contract: Contract, task: str) -> tuple
         return found, _taking_up(task)(hosts, found.past).plan
 
 
-def take_up(environment: Environment, contract: Contract, task: str, rollout: str, reporter: Reporter) -> Outcome:
+def take_up(
+    environment: Environment,
+    contract: Contract,
+    task: str,
+    rollout: str,
+    reporter: Reporter,
+    ask: Ask | None = None,
+) -> Outcome:
     """Go on with a rollout that began and never ended (`resume`), or take it back (`abort`)."""
     with connect(environment, contract.name) as hosts:
         hosts.require_bootstrap()
@@ -120,7 +129,7 @@ def take_up(environment: Environment, contract: Contract, task: str, rollout: st
             decided = _taking_up(task)(hosts, found.past)
             if task == "abort":
                 _stop_newcomers(hosts, decided, found.past, reporter)
-            outcome = _carry_out(hosts, contract, decided, lease, identifier, reporter)
+            outcome = _carry_out(hosts, contract, decided, lease, identifier, reporter, ask)
             if outcome.exit is Exit.NOTHING_TO_DO:
                 outcome.exit, outcome.message = Exit.OK, outcome.message.replace("to do", "was left to do")
             unwritten = resuming.close(hosts, found.past, by(), outcome.exit, f"{task} {identifier}")
@@ -146,16 +155,23 @@ def preview(environment: Environment, contract: Contract, release: ReleaseTree) 
 
 
 def _carry_out(
-    hosts: Hosts, contract: Contract, rollout: Rollout, lease: Lease, identifier: str, reporter: Reporter
+    hosts: Hosts,
+    contract: Contract,
+    rollout: Rollout,
+    lease: Lease,
+    identifier: str,
+    reporter: Reporter,
+    ask: Ask | None = None,
 ) -> Outcome:
     plan, begun = rollout.plan, time.monotonic()
     outcome, done = _outcome(hosts, plan), rollout.done or _serving(hosts, plan)
     if plan.is_empty:
         outcome.exit, outcome.message = Exit.NOTHING_TO_DO, f"nothing to do: {done}"
         return outcome
+    _require_somebody(hosts.environment, plan, ask)
     reporter.plan(hosts.environment.name, plan)
     recorder = Recorder(reporter)
-    executor = Executor(hosts, plan, rollout.payload, lease, recorder, identifier, by())
+    executor = Executor(hosts, plan, rollout.payload, lease, recorder, identifier, by(), ask=ask)
     with (
         probing(hosts, contract, rollout.before, outcome),
         _journal(hosts, executor, rollout, outcome),
@@ -170,6 +186,19 @@ def _carry_out(
     outcome.message = outcome.message.replace("done:", f"done in {outcome.seconds:.1f} s:")
     _keep_report(identifier, plan, recorder, outcome)
     return outcome
+
+
+def _require_somebody(environment: Environment, plan: Plan, ask: Ask | None) -> None:
+    """Refuse to begin what nobody could go on with.
+
+    Raises: PreflightFailed.
+    """
+    if ask is None and any(step.kind is Kind.PAUSE and not step.seconds for step in plan.steps):
+        raise PreflightFailed(
+            f"{environment.name}: it pauses for somebody to say whether to go on, and there is no terminal to ask on; "
+            "nothing was touched",
+            hint="--yes says yes beforehand",
+        )
 
 
 def _keep_report(identifier: str, plan: Plan, recorder: Recorder, outcome: Outcome) -> None:

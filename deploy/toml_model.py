@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -33,6 +33,14 @@ class TomlModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class Mistakes(ValueError):
+    """What is wrong further down, found by looking at several keys: path of a key to what was expected there."""
+
+    def __init__(self, found: Mapping[tuple[str, ...], str]) -> None:
+        super().__init__("; ".join(f"{'.'.join(path)}: {text}" for path, text in found.items()))
+        self.found = dict(found)
+
+
 def read(model: type[Model], document: Document, *path: str) -> tuple[Model | None, list[str]]:
     """Answer the model of the table at `path`, or None and every mistake as `file:line: key: expected ..., got ...`."""
     table = document.get(*path)
@@ -45,6 +53,7 @@ def read(model: type[Model], document: Document, *path: str) -> tuple[Model | No
         return model.model_validate_json(json.dumps(table, default=str)), []
     except ValidationError as error:
         details = error.errors(include_url=False)
+        details = [each for detail in details for each in _each(detail, table)]
         return None, [_problem(model, document, path, detail) for detail in _in_order(details, document, path)]
 
 
@@ -59,6 +68,20 @@ def shown(value: Any) -> str:
     """Show a TOML value as it would be written, shortened."""
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _each(detail: ErrorDetails, table: Mapping[str, Any]) -> Iterator[ErrorDetails]:
+    """Tell mistakes that were found together one by one, each where it is."""
+    error = detail.get("ctx", {}).get("error")
+    if not isinstance(error, Mistakes):
+        yield detail
+        return
+    for place, text in error.found.items():
+        value: Any = table
+        for key in (*detail["loc"], *place):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        changed: Any = {**detail, "loc": (*detail["loc"], *place), "input": value, "ctx": {"error": text}}
+        yield changed
 
 
 def _in_order(details: list[ErrorDetails], document: Document, path: tuple[str, ...]) -> list[ErrorDetails]:

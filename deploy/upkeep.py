@@ -47,8 +47,12 @@ def plan_drain(hosts: Sequence[Host], target: Target, policy: Policy, names: Col
     """Take servers out of service, unless too few would be left."""
     chosen = [host for host in hosts if host.name in names and not _is_out(host)]
     left = sum(host.in_service for host in hosts if host.name not in names)
-    if any(host.in_service for host in chosen) and left < max(1, policy.floor):
-        return Plan(target, problems=(f"{left} would be left in service, and rollout.floor is {policy.floor}",))
+    leaving = sum(host.in_service for host in chosen)
+    if leaving and (left < 1 or leaving > policy.may_leave(len(hosts), left + leaving)):
+        limits = f"rollout.floor is {policy.floor}"
+        if policy.max_unavailable is not None:
+            limits += f", rollout.max_unavailable {policy.max_unavailable}"
+        return Plan(target, problems=(f"{left} would be left in service of {len(hosts)}, and {limits}",))
     lanes = tuple((Step(Kind.DRAIN, host.name, "let requests in flight finish"),) for host in chosen)
     return Plan(target, (Group("drain", lanes),) if lanes else ())
 

@@ -6,7 +6,7 @@ from typing import Any
 
 VERSION_HELP = "a version in dist/; by default the one of this checkout"
 JSON_HELP = "machine-readable output"
-YES_HELP = "don't ask, where the environment file says confirm = true"
+YES_HELP = 'don\'t ask, where the environment file says confirm = true or pause = "confirm"'
 
 
 def plan(c: Any, environment: str, version: str = "", out: str = "", json: bool = False) -> None:
@@ -35,18 +35,28 @@ def plan(c: Any, environment: str, version: str = "", out: str = "", json: bool 
     common.leave(Exit.NOTHING_TO_DO if decided.is_empty else Exit.OK)
 
 
-def deploy(c: Any, environment: str, version: str = "", plan: str = "", yes: bool = False, json: bool = False) -> None:
+def deploy(
+    c: Any,
+    environment: str,
+    version: str = "",
+    plan: str = "",
+    pause: bool = False,
+    yes: bool = False,
+    json: bool = False,
+) -> None:
     """Roll a release and the wanted variables out to ENV, without losing a request."""
     from pathlib import Path
 
-    from deploy import rollout, saved_plan
+    from deploy import asking, rollout, saved_plan
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
+    settings = settings.pausing() if pause else settings
     announced = saved_plan.read(Path(plan)) if plan else None
     release = _release(version or (announced.version if announced else ""))
     common.confirm(settings, f"roll out {release.version}", yes=yes)
-    common.report(lambda reporter: rollout.deploy(settings, contract, release, reporter, announced), as_json=json)
+    ask = asking.whom(yes=yes)
+    common.report(lambda reporter: rollout.deploy(settings, contract, release, reporter, announced, ask), as_json=json)
 
 
 def rollback(c: Any, environment: str, to: str = "", yes: bool = False, json: bool = False) -> None:
@@ -76,7 +86,7 @@ def abort(c: Any, environment: str, yes: bool = False, json: bool = False) -> No
 
 def _take_up(task: str, environment: str, *, yes: bool, json: bool) -> None:
     """Say what was found and what will be done, then do it."""
-    from deploy import rollout
+    from deploy import asking, rollout
     from deploy.report import plan_as_text
     from deploy.resuming import NothingUnfinished
     from deploy.tasks import common
@@ -95,8 +105,8 @@ def _take_up(task: str, environment: str, *, yes: bool, json: bool) -> None:
         common.say(f"found {found.text}")
         common.say(f"{environment}: all of it is done already" if plan.is_empty else plan_as_text(environment, plan))
     common.confirm(settings, f"{task} this rollout", yes=yes)
-    name = found.past.rollout
-    common.report(lambda reporter: rollout.take_up(settings, contract, task, name, reporter), as_json=json)
+    name, ask = found.past.rollout, asking.whom(yes=yes)
+    common.report(lambda reporter: rollout.take_up(settings, contract, task, name, reporter, ask), as_json=json)
 
 
 plan.help = {  # type: ignore[attr-defined]
@@ -107,6 +117,7 @@ plan.help = {  # type: ignore[attr-defined]
 deploy.help = {  # type: ignore[attr-defined]
     "version": VERSION_HELP,
     "plan": "do what this file says, or nothing when what it rests on has moved",
+    "pause": "ask after each batch whether to go on, whatever the environment file says",
     "yes": YES_HELP,
     "json": JSON_HELP + ", a line for each event",
 }

@@ -140,3 +140,32 @@ def test_no_text_at_all_makes_a_traceback(tmp_path_factory: pytest.TempPathFacto
     (directory / "fuzz.toml").write_text(text, encoding="utf-8")
     with pytest.raises(SlipwayError):
         read("fuzz", directory)
+
+
+def test_what_does_not_fit_the_number_of_hosts_is_told_where_it_stands(tmp_path: Path) -> None:
+    wrong = {"canary = 1 ": "canary = 3 ", "floor = 1 ": 'floor = 3\nmax_unavailable = "40%"\npause = "ask" #'}
+    text = LOCAL
+    for old, new in wrong.items():
+        text = text.replace(old, new)
+    with pytest.raises(EnvironmentFileError) as caught:
+        read("sample", write(tmp_path, text))
+    lines = text.splitlines()
+    where = {
+        key: f"deploy/environments/sample.toml:{next(n for n, line in enumerate(lines, 1) if line.startswith(key))}"
+        for key in ("pause", "canary", "floor", "max_unavailable")
+    }
+    (problem,) = caught.value.problems
+    assert problem == f'{where["pause"]}: rollout.pause: expected seconds from 0 to 86400, or "confirm", got "ask"'
+    with pytest.raises(EnvironmentFileError) as caught:
+        read("sample", write(tmp_path, text.replace('pause = "ask"', 'pause = "confirm"')))
+    canary, floor, unavailable = caught.value.problems
+    assert canary == f"{where['canary']}: rollout.canary: expected at most 2, the number of web hosts, got 3"
+    assert floor == f"{where['floor']}: rollout.floor: expected at most 2, the number of web hosts, got 3"
+    expected = "expected a share that is at least one of 2 web hosts; 0 says that none may be out of service"
+    assert unavailable == f'{where["max_unavailable"]}: rollout.max_unavailable: {expected}, got "40%"'
+
+
+def test_a_rollout_may_be_told_to_pause(tmp_path: Path) -> None:
+    environment = read("sample", write(tmp_path, LOCAL))
+    assert environment.file.rollout.pause == 0
+    assert environment.pausing().file.rollout.pause == "confirm"

@@ -255,8 +255,11 @@ policies = st.builds(
     Policy,
     canary=st.integers(0, 3),
     batch=st.sampled_from([1, 2, 3, "25%", "50%", "100%"]),
-    floor=st.integers(0, 4),
+    floor=st.sampled_from([0, 1, 2, 4, "50%", "100%"]),
+    max_unavailable=st.sampled_from([None, 0, 1, 2, "34%", "100%"]),
     bake=st.sampled_from([0, 5]),
+    pause=st.sampled_from([0, 9.5, "confirm"]),
+    pause_after=st.sampled_from(["batch", "canary"]),
 )
 
 

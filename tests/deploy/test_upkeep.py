@@ -63,7 +63,7 @@ def test_a_restart_is_of_one_generation() -> None:
 def test_what_is_drained_leaves_the_floor_in_service() -> None:
     assert lanes(plan_drain(HOSTS, TARGET, Policy(floor=1), ["web1", "web3"])) == [["drain web1", "drain web3"]]
     refused = plan_drain(HOSTS, TARGET, Policy(floor=2), ["web1", "web3"])
-    assert refused.problems == ("1 would be left in service, and rollout.floor is 2",)
+    assert refused.problems == ("1 would be left in service of 3, and rollout.floor is 2",)
     assert plan_drain(HOSTS[:1], TARGET, Policy(floor=0), ["web1"]).problems, "nobody drains the last one"
 
 
