@@ -38,6 +38,13 @@ class Past:
             return "killed" if self.overtaken else "no end: still at work, or killed"
         return next((e.name.lower().replace("_", " ") for e in Exit if e == self.exit), f"exit {self.exit}")
 
+    @property
+    def summary(self) -> str:
+        """Say in a few words what was done, by whom, and how it ended."""
+        what = f"{self.task} of {self.version}" if self.version else self.task
+        took = f" in {self.seconds:.1f} s" if self.seconds is not None else ""
+        return f"{what} by {self.by}: {self.outcome}{took}"
+
 
 def rollouts(ledgers: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[Past]:
     """Put the ledgers of all hosts together, newest first."""

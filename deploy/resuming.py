@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from deploy import history, signatures
 from deploy import variables as vars_
+from deploy.agents import Agent
 from deploy.artifacts import ReleaseTree, find_release
 from deploy.deciding import Rollout, from_hosts, look, policy_back, policy_of, refuse, target_of
 from deploy.environment import ROOT
@@ -38,23 +39,35 @@ class Found:
     text: str
 
 
-def find(hosts: Hosts) -> Found | None:
-    """Look for a rollout without an end in the ledgers of all hosts that answer.
+def recent(hosts: Hosts) -> list[Past]:
+    """Read the last rollouts, newest first, in the ledgers of all hosts that answer.
 
     Raises: AgentGone when none does.
     """
-    there = {name: agent for name, agent in hosts.agents.items() if name not in hosts.away}
     ledgers, errors = hosts.attempt(
-        lambda host, agent: agent.call("ledger", tail=LOOK_BACK, kind="rollout")["entries"], there
+        lambda host, agent: agent.call("ledger", tail=LOOK_BACK, kind="rollout")["entries"], _there(hosts)
     )
     if errors and not ledgers:
         raise hosts.together(errors)
-    past = history.unfinished(history.rollouts(ledgers))
+    return history.rollouts(ledgers)
+
+
+def _there(hosts: Hosts) -> dict[str, Agent]:
+    return {name: agent for name, agent in hosts.agents.items() if name not in hosts.away}
+
+
+def find(hosts: Hosts, lately: Sequence[Past] | None = None) -> Found | None:
+    """Look for a rollout without an end among the last ones.
+
+    Raises: AgentGone when no host answers.
+    """
+    past = history.unfinished(recent(hosts) if lately is None else lately)
     if past is None:
         return None
+    there = _there(hosts)
     steps, _ = hosts.attempt(
         lambda host, agent: agent.call("ledger", tail=LOOK_BACK, rollout=past.rollout)["entries"],
-        {name: there[name] for name in ledgers},
+        {name: there[name] for name in past.hosts if name in there},
     )
     last = history.last_step(entry for entries in steps.values() for entry in entries)
     return Found(past, history.describe(past, last))

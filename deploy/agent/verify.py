@@ -13,6 +13,7 @@ from deploy.agent import generations, manifest, releases, signature, store
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
+from deploy.agent.supervisors import proc, supervisor_of
 
 CHUNK = 1 << 20
 Inode = tuple[int, int]
@@ -71,7 +72,28 @@ def verify(layout: Layout, version: str | None, repair: bool) -> dict[str, Any]:
     claimed = generations.claimed(layout)
     if version is None:
         _check_store(layout, digests)
-    return {"releases": [_verify(layout, name, claimed.get(name, set()), repair, digests) for name in chosen]}
+    checked = [_verify(layout, name, claimed.get(name, set()), repair, digests) for name in chosen]
+    return {"releases": checked, "processes": _processes(layout)}
+
+
+def _processes(layout: Layout) -> list[dict[str, Any]]:
+    """Say of each living process which generation it is of, and what is wrong with that."""
+    known = {generation.number: generation for generation in generations.load_all(layout)}
+    current = generations.current(layout)
+    found = []
+    for running in supervisor_of(layout).running():
+        if running.process == "trial":
+            continue
+        generation, program, problem = known.get(running.generation), proc.program(running.pid), ""
+        if generation is None:
+            problem = f"generation {running.generation} is not on this host"
+        elif running.generation != current:
+            problem = f"generation {running.generation} runs, and {current or 'none'} is current"
+        elif releases.image_of(layout, generation.version) is None:  # the program of an image is in its container
+            expected = f"{layout.release(generation.version)}/bin/python"
+            problem = "" if program in (expected, "") else f"runs {program}, not {expected}"
+        found.append({"generation": running.generation, "pid": running.pid, "program": program, "problem": problem})
+    return found
 
 
 def _verify(layout: Layout, version: str, claimed: set[str], repair: bool, digests: Digests) -> dict[str, Any]:

@@ -9,6 +9,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
     """Show what ENV runs: each host's generation, version, health and place at the load balancer."""
     from dataclasses import asdict
 
+    from deploy.drift import drift
     from deploy.hosts import connect
     from deploy.tasks import common
 
@@ -16,8 +17,10 @@ def status(c: Any, environment: str, json: bool = False) -> None:
     with connect(settings, contract.name) as hosts:
         hosts.require_bootstrap()
         observed, error = hosts.look()  # without the load balancer the hosts are worth a look all the same
-        left = _unfinished(hosts, observed)
+        lately = _lately(hosts)
+        left = _unfinished(hosts, observed, lately)
         closed = error is None and hosts.balancer.is_closed()
+    differs = drift(observed, _wanted(settings))
     problem = f"{error.message} -> {error.hint}" if error else ""
     if json:
         listed = [
@@ -28,7 +31,8 @@ def status(c: Any, environment: str, json: bool = False) -> None:
             }
             for h in observed
         ]
-        said = {"url": settings.url, "problem": problem, "closed": closed, "unfinished": left}
+        said = {"url": settings.url, "problem": problem, "closed": closed, "unfinished": left, "drift": differs}
+        said |= {"last": asdict(lately[0]) if lately else None}
         common.say_json({"environment": environment, **said, "hosts": listed})
         return
     rows = [["host", "generation", "version", "since", "health", "balancer", "sessions"]]
@@ -51,25 +55,47 @@ def status(c: Any, environment: str, json: bool = False) -> None:
         common.say(f"a rollout is under way: {who}")
     for text in filter(None, [*(h.problem for h in observed), problem]):
         common.say(text)
+    if lately:
+        common.say(f"last: {lately[0].summary}, {common.ago(lately[0].begun)}")
+    for text in differs:
+        common.say(f"drift: {text}")
     if closed:
         common.say(f"users get the maintenance page -> fab maintenance:{environment} off")
     if left:
         common.say(f"unfinished: {left} -> fab resume:{environment} goes on, fab abort:{environment} goes back")
     elif not problem:
-        common.say(_verdict(environment, settings.url, observed))
+        common.say(_verdict(environment, settings.url, observed, differs))
 
 
-def _unfinished(hosts: Any, observed: list[Any]) -> str:
-    """Say which rollout was killed; one whose deployer lives is under way."""
+def _wanted(settings: Any) -> str | None:
+    """Give the digest of the wanted variables; None where they can't be put together, as without the secrets."""
+    from deploy import variables
+    from deploy.errors import SlipwayError
+
+    try:
+        return str(variables.wanted(settings).digest)
+    except SlipwayError:
+        return None
+
+
+def _lately(hosts: Any) -> list[Any]:
+    """Read the last rollouts; none when no host answers, which is said already."""
     from deploy import resuming
     from deploy.errors import SlipwayError
 
+    try:
+        return resuming.recent(hosts)
+    except SlipwayError:
+        return []
+
+
+def _unfinished(hosts: Any, observed: list[Any], lately: list[Any]) -> str:
+    """Say which rollout was killed; one whose deployer lives is under way."""
+    from deploy import resuming
+
     if any(h.deployer for h in observed):
         return ""
-    try:
-        found = resuming.find(hosts)
-    except SlipwayError:  # no host answers: that is said already
-        return ""
+    found = resuming.find(hosts, lately)
     return found.text if found else ""
 
 
@@ -111,7 +137,7 @@ def releases(c: Any, environment: str, json: bool = False) -> None:
     )
 
 
-def _verdict(environment: str, url: str, observed: list[Any]) -> str:
+def _verdict(environment: str, url: str, observed: list[Any], differs: list[str]) -> str:
     running = {h.current for h in observed}
     out = [h.name for h in observed if not h.in_service]
     drained = [h.name for h in observed if h.serving and h.server and h.server.admin != "ready"]
@@ -122,4 +148,4 @@ def _verdict(environment: str, url: str, observed: list[Any]) -> str:
     if out or len(running) > 1:
         why = f"not in service: {', '.join(out)}" if out else "hosts run different generations"
         return f"{why} -> fab deploy:{environment} puts it right"
-    return f"all in service at {url}"
+    return f"all in service at {url}" + (f" -> fab deploy:{environment} mends the drift" if differs else "")

@@ -1,23 +1,60 @@
-"""Whether the bytes on the hosts are the ones that were built."""
+"""Whether the bytes on the hosts, and what runs there, are what was built."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-def verify(c: Any, environment: str, json: bool = False) -> None:
-    """Read every byte of every release of ENV, compare it with its manifest, and say who signed that."""
+def verify(c: Any, environment: str, rebuild: bool = False, json: bool = False) -> None:
+    """Prove which bytes ENV runs: every file against its manifest, signatures, processes; --rebuild: its commit too."""
+    from dataclasses import asdict
 
     from deploy.errors import Exit, SlipwayError
     from deploy.hosts import connect
     from deploy.tasks import common
-    from deploy.wording import count
 
     settings, contract = common.open_environment(environment)
     with connect(settings, contract.name) as hosts:
         hosts.require_bootstrap()
         answers = hosts.each(lambda name, agent: _answer(agent))
+        built = _rebuilt(hosts) if rebuild else []
     found = {name: answer["releases"] for name, answer in answers.items()}
+    processes = {name: answer["processes"] for name, answer in answers.items()}
+    if json:
+        more = {"rebuilt": [asdict(each) for each in built]} if rebuild else {}
+        common.say_json({"environment": environment, "hosts": found, "processes": processes, **more})
+    else:
+        for line in _lines(found, processes, built):
+            common.say(line)
+    problems = _problems(found, processes, built)
+    if problems:
+        raise SlipwayError(
+            f"{environment}: not what was built, or can't be proven",
+            problems=tuple(problems[:20]),
+            hint=f"fab deploy:{environment} repairs the release it deploys, and ends what should not run",
+            exit_code=Exit.MIXED,
+        )
+
+
+def _lines(found: dict[str, Any], processes: dict[str, Any], built: list[Any]) -> list[str]:
+    """Say what was read, what runs, and what was built again."""
+    lines = []
+    for name, checked in found.items():
+        for release in checked:
+            state = f"{len(release['problems'])} wrong" if release["problems"] else "as built"
+            lines.append(
+                f"{name}  {release['version']}  {release['digest'][:12]}  {release['files']:,} files  {state}, "
+                f"{_signed(release['signature'])}"
+            )
+        runs = sorted({p["generation"] for p in processes[name] if not p["problem"]})
+        lines += [f"{name}  runs generation {', '.join(map(str, runs))}, out of its release"] if runs else []
+    for each in built:
+        state = each.problem or f"a build of commit {each.commit[:12]} gives the same bytes"
+        lines.append(f"{each.version}  {state}, {each.seconds:.1f} s")
+    return lines
+
+
+def _problems(found: dict[str, Any], processes: dict[str, Any], built: list[Any]) -> list[str]:
     problems = [
         f"{name}: {release['version']}: {p['path']}: expected {p['expected']}, got {p['got']}"
         for name, checked in found.items()
@@ -30,23 +67,27 @@ def verify(c: Any, environment: str, json: bool = False) -> None:
         for release in checked
         if release["signature"]["state"] == "bad"
     ]
-    if json:
-        common.say_json({"environment": environment, "hosts": found})
-    else:
-        for name, checked in found.items():
-            for release in checked:
-                state = f"{len(release['problems'])} wrong" if release["problems"] else "as built"
-                common.say(
-                    f"{name}  {release['version']}  {release['digest'][:12]}  {release['files']:,} files  {state}, "
-                    f"{_signed(release['signature'])}"
-                )
-    if problems:
-        raise SlipwayError(
-            f"{environment}: {count(len(problems), 'file')} not as in the manifest",
-            problems=tuple(problems[:20]),
-            hint=f"fab deploy:{environment} repairs the release it deploys",
-            exit_code=Exit.MIXED,
-        )
+    problems += [
+        f"{name}: process {p['pid']}: {p['problem']}" for name, them in processes.items() for p in them if p["problem"]
+    ]
+    for each in built:
+        problems += [f"{each.version}: {each.problem}"] if each.problem else []
+        problems += [f"{each.version}: {difference}" for difference in each.differences]
+    return problems
+
+
+def _rebuilt(hosts: Any) -> list[Any]:
+    """Build what runs once more, each version once."""
+    from deploy.artifacts.supply.rebuild import rebuild
+    from deploy.tasks import common
+
+    texts: dict[str, str] = {}
+    for name, status in hosts.each(lambda name, agent: agent.call("status", releases=False)).items():
+        current = next((g for g in status["generations"] if g["number"] == status["current"]), None)
+        if current and current["digest"] not in texts:
+            answer = hosts.agents[name].call("manifest", version=current["version"])
+            texts[current["digest"]] = answer["manifest"]
+    return [rebuild(common.ROOT, text) for text in texts.values()]
 
 
 def _answer(agent: Any) -> dict[str, Any]:
@@ -73,3 +114,9 @@ def _signed(signature: dict[str, Any]) -> str:
     return {"unsigned": "not signed", "unchecked": "signed by somebody unknown here"}.get(
         signature["state"], "its signature is not good"
     )
+
+
+verify.help = {  # type: ignore[attr-defined]
+    "rebuild": "build the commit of what runs once more, and compare",
+    "json": "machine-readable output",
+}

@@ -73,3 +73,23 @@ def test_a_file_that_was_deleted_comes_back(site: Site, base: ReleaseTree) -> No
     in_release.unlink()
     site.deploy(base)
     assert in_release.is_file()
+
+
+def test_a_process_that_runs_something_else_is_found(site: Site, base: ReleaseTree) -> None:
+    """And a release of a checkout that has no git can't be proven by its commit."""
+    site.ensure(base)
+    proven = json.loads(site.fab("verify:local", "--json").out)
+    for host, processes in proven["processes"].items():
+        (process,) = processes
+        assert process["program"] == f"{site.root(host)}/releases/{base.version}/bin/python"
+        assert process["problem"] == ""
+    current = site.root("web1") / "current"
+    number = int(current.readlink().name)
+    current.unlink()  # by somebody's hand
+    try:
+        said = site.fab("verify:local", expect=30).err
+        assert f"generation {number} runs, and none is current" in said
+    finally:
+        current.symlink_to(f"generations/{number}")
+    assert "can't be built here" in site.fab("verify:local", "--rebuild", expect=30).err
+    site.fab("verify:local")

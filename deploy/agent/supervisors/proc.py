@@ -33,6 +33,14 @@ def start_time(pid: int) -> int | None:
     return int(fields[19]) if fields and fields[0] not in "ZX" else None
 
 
+def program(pid: int) -> str:
+    """Tell which program a process was started as; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0].decode("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def leads_session(pid: int) -> bool:
     """Tell whether a process lives and leads a session of its own, as all that the agent starts do."""
     fields = stat_fields(pid)
