@@ -153,6 +153,7 @@ def target_of(manifest: Mapping[str, Any], digest: str, env_digest: str, generat
         migrations=tuple(m["revision"] for m in migrations) if manifest["contract"]["commands"].get("migrate") else (),
         contract_migrations=frozenset(m["revision"] for m in migrations if m["kind"] == "contract"),
         seed="seed" in manifest["contract"]["commands"],
+        processes=frozenset(manifest["contract"].get("processes", {})),
     )
 
 

@@ -52,9 +52,10 @@ def _host(environment: Environment, contract: Contract, host: Host, build: str, 
     problems = [*host_problems([host], needs), *signatures.host_problems(environment, [host])]
     if environment.remote:
         problems += server_problems(environment, [host], build, balanced=balanced)
-    serves = f"serves generation {host.current}" if host.serving else "serves nothing"
-    if host.current is not None and not host.serving:
-        problems.append(f"generation {host.current} does not answer ready -> fab logs:{environment.name} says why")
+    serves = f"{'serves' if host.web else 'works on'} generation {host.current}" if host.working else "serves nothing"
+    if host.current is not None and not host.working:
+        what = " and ".join(name for name in host.runs if not host.up(name))
+        problems.append(f"the {what} of generation {host.current} is not ready -> fab logs:{environment.name} says why")
     room = human(host.disk_free) if host.disk_free is not None else "?"
     fine = f"agent {host.agent}, Python {contract.python}, {room} free, clock {host.skew:+.1f} s, {serves}"
     return _finding(host.name, fine, problems)

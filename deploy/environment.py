@@ -41,6 +41,11 @@ class Environment:
         """The hosts that serve the application, in the file's order."""
         return self.having("web")
 
+    @property
+    def app(self) -> dict[str, HostEntry]:
+        """The hosts that run the application: those that serve it, and then its workers."""
+        return {**self.web, **self.having("worker")}
+
     def having(self, role: str) -> dict[str, HostEntry]:
         """Give the hosts of a role, in the file's order."""
         return {name: host for name, host in self.file.hosts.items() if role in host.roles}
@@ -96,7 +101,7 @@ def _checked(document: Document) -> EnvironmentFile:
 
 def _listening(host: HostEntry) -> HostEntry:
     """Fill in where a server's application listens, when its entry leaves that open."""
-    if host.listen or not host.roles & {"web", "worker"}:
+    if host.listen or "web" not in host.roles:
         return host
     address = f"[{host.address}]" if ":" in host.address else host.address
     return host.model_copy(update={"listen": f"{address}:{PORT}"})

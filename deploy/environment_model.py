@@ -70,6 +70,7 @@ Variable = Annotated[
     str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v)
 ]
 Role = Literal["web", "worker", "db", "lb"]
+PROCESS_ROLES = ("web", "worker")  # those that are also names of processes
 
 
 def reserved(name: str) -> str:
@@ -94,7 +95,12 @@ class HostEntry(TomlModel):
 
     roles: frozenset[Role] = Field(min_length=1)
     address: Ip = ""  # of the server itself; the hosts of `local` have none
-    listen: Address = ""  # of the application on it
+    listen: Address = ""  # of the application on it, where that serves
+
+    @property
+    def processes(self) -> tuple[str, ...]:
+        """What of a generation it is there for."""
+        return tuple(role for role in PROCESS_ROLES if role in self.roles)
 
 
 class SshEntry(TomlModel):
@@ -233,9 +239,11 @@ class EnvironmentFile(TomlModel):
         for name, host in self.hosts.items():
             if self.transport == "ssh" and not host.address:
                 raise ValueError(f'hosts.{name}: expected address = "IP", where ssh finds it')
+            if host.listen and "worker" in host.roles and "web" not in host.roles:
+                raise ValueError(f"hosts.{name}.listen: expected only where roles has web; a worker listens nowhere")
             if self.transport == "local" and host.address:
                 raise ValueError(f'hosts.{name}.address: expected only with transport = "ssh"')
-            if self.transport == "local" and not host.listen:
+            if self.transport == "local" and not host.listen and "web" in host.roles:
                 raise ValueError(f'hosts.{name}: expected listen = "ADDRESS:PORT"')
         if self.transport == "local" and self.directory is None:
             raise ValueError('expected directory = "var/NAME": where the environment lives')

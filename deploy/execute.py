@@ -14,6 +14,7 @@ from deploy.agents import AgentError
 from deploy.asking import Ask
 from deploy.baking import Watch
 from deploy.errors import SlipwayError
+from deploy.facts import WEB
 from deploy.hosts import Hosts
 from deploy.lease import Lease, LeaseLost
 from deploy.plan import Group, Kind, Lane, Plan, Step
@@ -181,7 +182,7 @@ class Executor:
                 in_ledger=True,
                 generation=self.plan.target.generation,
                 deadline=self._health["deadline"],
-                listen=self.hosts.environment.hosts[step.host].listen,
+                **self._place(step.host),
             )
         except AgentError:  # it says that all is as before; one that is gone says nothing
             self.switched.discard(step.host)
@@ -193,8 +194,7 @@ class Executor:
         self.switched.add(step.host)
         with self._in_ledger(step):
             self._agent(step, "stop", generation=self.plan.target.generation, timeout=None)
-            listen, deadline = self.hosts.environment.hosts[step.host].listen, self._health["deadline"]
-            seconds = self._agent(step, "start", listen=listen, deadline=deadline)["seconds"]
+            seconds = self._agent(step, "start", deadline=self._health["deadline"], **self._place(step.host))["seconds"]
         return f"ready in {seconds['start'] + seconds['ready']:.1f} s"
 
     def _ready(self, step: Step) -> str:
@@ -270,14 +270,25 @@ class Executor:
             slept = time.monotonic() - asked > self.hosts.environment.file.rollout.lease / 2
         self.hosts.balancer.set_state(host, state)
 
+    def _place(self, host: str) -> dict[str, Any]:
+        """Say what of the release a host runs, and where: a release may have no process for a role."""
+        entry, known = self.hosts.environment.hosts[host], {WEB, *self._contract.get("processes", {})}
+        return {"listen": entry.listen or None, "processes": [name for name in entry.processes if name in known]}
+
+    @property
+    def _contract(self) -> Mapping[str, Any]:
+        contract: Mapping[str, Any] = self.payload.manifest["contract"]
+        return contract
+
     @property
     def _health(self) -> Mapping[str, Any]:
-        health: Mapping[str, Any] = self.payload.manifest["contract"]["health"]
+        health: Mapping[str, Any] = self._contract["health"]
         return health
 
     def _agent(self, step: Step, verb: str, *, in_ledger: bool = False, **request: Any) -> dict[str, Any]:
         allowed = float(request.get("deadline") or request.get("timeout") or 0)
-        stop = self.payload.manifest["contract"]["server"]["graceful_timeout"]
+        beside = [process["stop_seconds"] for process in self._contract.get("processes", {}).values()]
+        stop = max([self._contract["server"]["graceful_timeout"], *beside])
         arguments = {**request, "token": self.lease.tokens[step.host]}
         if in_ledger:
             arguments["ledger"] = self._entry(step)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+WEB = "web"  # what serves requests, and the role of hosts that do; other processes have their roles' names too
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,17 @@ class Generation:
 
 @dataclass(frozen=True)
 class Process:
-    """The processes of one generation on a host; `ready` is the answer of their private socket, None when not asked."""
+    """Processes of one generation on a host.
+
+    `ready` is the answer of their private socket, None when not asked; of a worker, whether it said so.
+    """
 
     generation: int
     pid: int
     ready: bool | None = None
     since: float | None = None
     workers: int = 0
+    name: str = WEB  # or that of a process of the contract
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,11 @@ class Lack:
 
 @dataclass(frozen=True)
 class Host:
-    """One web host: what its agent answered, and what the load balancer says of it."""
+    """One host of the app: what its agent answered, and what the load balancer says of it."""
 
     name: str
-    listen: str  # the address it shall have
+    listen: str  # the address it shall have; none without a web server
+    runs: tuple[str, ...] = (WEB,)  # what of a generation it is there for: its roles
     releases: tuple[Release, ...] = ()
     generations: tuple[Generation, ...] = ()
     current: int | None = None
@@ -110,14 +117,39 @@ class Host:
         return release is not None and release.complete and release.digest == digest
 
     @property
+    def web(self) -> bool:
+        """Whether it is there for users' requests."""
+        return WEB in self.runs
+
+    def up(self, name: str) -> bool:
+        """Whether a process of the current generation is ready."""
+        return any(p.name == name and p.generation == self.current and p.ready for p in self.processes)
+
+    @property
     def serving(self) -> bool:
-        """Whether the current generation's processes answer ready."""
-        return any(p.generation == self.current and p.ready for p in self.processes)
+        """Whether the current generation's web server answers ready."""
+        return self.up(WEB)
+
+    @property
+    def working(self) -> bool:
+        """Whether all that it is there for is ready, of the current generation."""
+        return self.current is not None and all(self.up(name) for name in self.runs)
+
+    @property
+    def on_duty(self) -> bool:
+        """Whether it does what it is there for: users' requests reach it, its worker takes jobs."""
+        return self.working and (self.in_service or not self.web)
+
+    def without(self, names: Collection[str]) -> Host:
+        """Answer the same host, there for less: a release may lack what a role asks for."""
+        return replace(self, runs=tuple(name for name in self.runs if name not in names))
 
     @property
     def in_service(self) -> bool:
         """Whether users' requests reach this host now."""
-        return self.serving and (self.server is None or (self.server.admin == "ready" and self.server.up))
+        if not (self.web and self.serving):
+            return False
+        return self.server is None or (self.server.admin == "ready" and self.server.up)
 
     @property
     def moves(self) -> bool:
@@ -131,16 +163,19 @@ class Host:
         return self.in_service and not self.moves and found_at in ("", self.listen)
 
     def runs_only(self, number: int) -> bool:
-        """Whether generation `number`, and nothing else, runs and answers, where it shall."""
-        alone = all(p.generation == number for p in self.processes)
-        return self.current == number and self.serving and alone and not self.moves
+        """Whether generation `number`, and nothing else, runs and is ready, where it shall."""
+        alone = all(p.generation == number and p.name in self.runs for p in self.processes)
+        return self.current == number and self.working and alone and not self.moves
 
 
-def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: Server | None) -> Host:
+def host_from_status(
+    name: str, listen: str, status: Mapping[str, Any], server: Server | None, runs: tuple[str, ...] = (WEB,)
+) -> Host:
     """Turn the agent's `status` answer (docs/reference/agent.md) into facts."""
     return Host(
         name=name,
         listen=listen,
+        runs=runs,
         releases=tuple(
             Release(
                 r["version"],
@@ -166,7 +201,7 @@ def host_from_status(name: str, listen: str, status: Mapping[str, Any], server: 
         ),
         current=status["current"],
         processes=tuple(
-            Process(p["generation"], p["pid"], p["ready"], p.get("since"), p.get("workers", 0))
+            Process(p["generation"], p["pid"], p["ready"], p.get("since"), p.get("workers", 0), p.get("process", WEB))
             for p in status["processes"]
         ),
         server=server,

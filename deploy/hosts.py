@@ -34,14 +34,14 @@ class HostsGone(AgentGone):
 
 
 class Hosts:
-    """Connections to the web hosts and the load balancers of an environment."""
+    """Connections to the hosts of the application and the load balancers of an environment."""
 
     def __init__(self, environment: Environment, name: str) -> None:
         self.environment = environment
         self.name = name
         self.tokens: dict[str, int] = {}  # this deployer's number of the lease on each host, while it holds it
         self.away: dict[str, SlipwayError] = {}  # hosts that could not be reached for the lease, and why
-        self.agents = {host: self.agent(host) for host in environment.web}
+        self.agents = {host: self.agent(host) for host in environment.app}
         # Of their own even where a load balancer is a web host too: a look at it must not wait for a switch.
         balancers = environment.having("lb") if environment.remote else {}
         self.balancers = {host: self.agent(host) for host in balancers}
@@ -173,12 +173,12 @@ class Hosts:
     def _host(
         self, name: str, status: Mapping[str, Any] | None, error: SlipwayError | None, server: Server | None
     ) -> Host:
-        listen = self.environment.hosts[name].listen
+        entry = self.environment.hosts[name]
         if status is not None:
-            return host_from_status(name, listen, status, server)
+            return host_from_status(name, entry.listen, status, server, entry.processes)
         assert error
         hint = f" -> {error.hint}" if self.environment.remote and error.hint else ""
-        return Host(name, listen, server=server, problem=f"{error.message}{hint}")
+        return Host(name, entry.listen, entry.processes, server=server, problem=f"{error.message}{hint}")
 
     def require_bootstrap(self) -> None:
         """Refuse an environment that was never set up, where that can be seen from here; else begin all sessions."""

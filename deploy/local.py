@@ -1,6 +1,6 @@
 """The embedded environment: what Salt and systemd do on real servers, done with directories and processes.
 
-Under the environment's directory: one directory a web host (its agent's root), `lb/` (HAProxy), `db/`, `secrets/`.
+Under the environment's directory: one directory a host (its agent's root), `lb/` (HAProxy), `db/`, `secrets/`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def destroy(environment: Environment, contract: Contract, say: Say) -> bool:
     _claim(environment)
     with connect(environment, contract.name) as hosts, _alone(hosts, "destroy"):
         haproxy.stop(hosts.balancer)  # first: gunicorn waits 2 s for each idle connection of its
-        there = [*(h for h in environment.web if (hosts.root(h) / "releasectl").is_file()), *_left_over(environment)]
+        there = [*(h for h in environment.app if (hosts.root(h) / "releasectl").is_file()), *_left_over(environment)]
         with ThreadPoolExecutor(len(there) or 1) as pool:
             for host, done in zip(there, pool.map(lambda h: _stop(hosts, h), there), strict=True):
                 say(f"{host:<9} {done}")
@@ -161,7 +161,7 @@ def _taken(listen: str) -> str | None:
 
 
 def _make_directories(environment: Environment, say: Say) -> None:
-    for name in (*environment.web, "lb/run", "db"):
+    for name in (*environment.app, "lb/run", "db"):
         path = environment.directory / name
         if not path.is_dir():
             path.mkdir(parents=True)
@@ -221,7 +221,7 @@ def _require_signatures(environment: Environment, hosts: Hosts, say: Say) -> Non
 def _left_over(environment: Environment) -> list[str]:
     """Find hosts that were taken out of the environment file and still have something to stop."""
     agents = environment.directory.glob("*/releasectl")
-    return sorted(path.parent.name for path in agents if path.parent.name not in environment.web)
+    return sorted(path.parent.name for path in agents if path.parent.name not in environment.app)
 
 
 def _stop(hosts: Hosts, host: str) -> str:
@@ -241,5 +241,6 @@ def _start_generations(hosts: Hosts, say: Say) -> None:
         status = agent.call("status")
         current = status["current"]
         if current is not None and not any(p["generation"] == current for p in status["processes"]):
-            agent.request("start", {"listen": hosts.environment.hosts[host].listen}, silence=STOP_TIMEOUT)
+            listen = hosts.environment.hosts[host].listen or None
+            agent.request("start", {"listen": listen, "processes": None}, silence=STOP_TIMEOUT)
             say(f"{host:<9} generation {current} started")

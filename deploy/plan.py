@@ -9,8 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+<<<<<<< Updated upstream
 from deploy.batches import CONFIRM, Policy, batches
 from deploy.facts import Host
+=======
+from deploy.batches import Policy, batches
+from deploy.facts import WEB, Host
+>>>>>>> Stashed changes
 from deploy.generations import running_generation
 
 
@@ -90,6 +95,7 @@ class Target:
     migrations: tuple[str, ...] = ()  # revisions that the release knows, oldest first
     contract_migrations: frozenset[str] = frozenset()
     seed: bool = False  # the application has reference data to load
+    processes: frozenset[str] = frozenset()  # what the release has beside the web server
     signature: str | None = None  # sha256 of the release's signature, when it has one
 
     @property
@@ -123,6 +129,7 @@ def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
     problems = _problems(hosts, target)
     if problems:
         return Plan(target, problems=problems)
+    hosts = [host.without({*host.runs} - {WEB, *target.processes}) for host in hosts]
     stage = _stage(hosts, target)
     pending = pending_migrations(hosts, target)
     turns = _turns(hosts, target, policy)
@@ -213,7 +220,7 @@ def _proven(host: Host, target: Target) -> bool:
 
 
 def _database(hosts: Sequence[Host], target: Target, pending: tuple[str, ...]) -> Group | None:
-    first = hosts[0].name
+    first = next((h.name for h in hosts if h.web), hosts[0].name)
     lane: list[Step] = []
     if pending:
         lane.append(Step(Kind.MIGRATE, first, f"revision{'s' * (len(pending) != 1)} {', '.join(pending)}"))
@@ -224,7 +231,27 @@ def _database(hosts: Sequence[Host], target: Target, pending: tuple[str, ...]) -
 
 
 def _turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]:
-    """Take each host that is not at the target in turn, in batches that leave the floor in service."""
+    """Take each host that is not at the target in turn: those with users first, then those with jobs only."""
+    web, others = [h for h in hosts if h.web], [h for h in hosts if not h.web]
+    return [*_web_turns(web, target, policy), *_worker_turns(others, target, policy)]
+
+
+def _worker_turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]:
+    """Old and new worker overlap, so nobody is missed meanwhile: no floor, no drain."""
+    todo = [h for h in hosts if not h.runs_only(target.generation)]
+    turns = batches(todo, hosts, replace(policy, floor=0)) if any(h.working for h in hosts) else [(todo, False)]
+    titles = (
+        [f"workers, batch {i} of {len(turns)}" for i in range(1, len(turns) + 1)] if len(turns) > 1 else ["workers"]
+    )
+    return [
+        Group(title, tuple((Step(Kind.SWITCH, h.name, _why(h, target)),) for h in batch))
+        for title, (batch, _) in zip(titles, turns, strict=False)
+        if batch
+    ]
+
+
+def _web_turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]:
+    """Batches leave the floor in service."""
     todo = [h for h in hosts if not (h.runs_only(target.generation) and h.in_place)]
     if not any(h.in_service for h in hosts):
         return [Group("start", tuple(_turn(h, target, drain=False) for h in todo))] if todo else []
@@ -254,6 +281,7 @@ def _bake(title: str, changed: Sequence[str], old: Sequence[str], policy: Policy
     return [Group(f"bake after {title}", ((step,),))]
 
 
+<<<<<<< Updated upstream
 def _pause(title: str, changed: Sequence[str], policy: Policy) -> list[Group]:
     """Leave a person time to look at what changed."""
     if not (changed and policy.pause) or (policy.pause_after == "canary" and title != "canary"):
@@ -265,16 +293,33 @@ def _pause(title: str, changed: Sequence[str], policy: Policy) -> list[Group]:
 
 
 def _turn(host: Host, target: Target, *, drain: bool) -> Lane:
+=======
+def _why(host: Host, target: Target) -> str:
+    """Say in a few words what a switch changes."""
+>>>>>>> Stashed changes
     running = host.generation(host.current)
-    why = f"{running.version} -> {target.version}" if running and host.serving else f"start {target.version}"
-    if running and host.serving and running.version == target.version:
+    up = [name for name in host.runs if host.up(name)]
+    if not (running and (up or not host.runs)):
+        why = f"start {target.version}"
+    elif running.version != target.version:
+        why = f"{running.version} -> {target.version}"
+    else:
         why = "the same release"
         if running.number != target.generation:
             why += ", new variables"
         elif any(p.generation != target.generation for p in host.processes):
             why += "; an older generation still runs"
-    if host.moves:
-        why = f"{why}; moves from {host.listening} to {host.listen}"
+        elif lacking := [name for name in host.runs if name not in up]:
+            why += f"; its {' and its '.join(lacking)} is not ready"
+        elif over := sorted({p.name for p in host.processes} - {*host.runs}):
+            why += f"; its {' and its '.join(over)} is not wanted any more"
+    if not host.moves:
+        return why
+    return f"{why}; moves from {host.listening} to {host.listen}" if host.web else f"{why}; closes {host.listening}"
+
+
+def _turn(host: Host, target: Target, *, drain: bool) -> Lane:
+    why = _why(host, target)
     if host.runs_only(target.generation):
         steps = [Step(Kind.READY, host.name, "runs the generation already")]
         if host.server and host.server.admin != "ready":

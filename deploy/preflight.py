@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.environment import Environment
+from deploy.environment_model import PROCESS_ROLES
 from deploy.errors import SlipwayError
-from deploy.facts import Host
+from deploy.facts import WEB, Host
 from deploy.variables import Variables, for_migrate
 
 CHECK_TIMEOUT = 30.0  # seconds
@@ -63,7 +64,7 @@ def server_problems(environment: Environment, hosts: Sequence[Host], agent: str,
                 f"{host.name}: its clock is {abs(host.skew):.1f} s {'ahead of' if host.skew > 0 else 'behind'} ours, "
                 f"expected at most {SKEW:.0f} s -> timedatectl, over there and here"
             )
-        if balanced and host.server is None:
+        if balanced and host.web and host.server is None:
             problems.append(f"{host.name}: the load balancer knows no such server {mend}")
     return problems
 
@@ -80,10 +81,18 @@ def form_problems(environment: Environment, host: Host) -> list[str]:
 
 def release_problems(environment: Environment, manifest: Mapping[str, Any]) -> list[str]:
     """List what the environment file has against this release."""
+    problems = []
     if environment.file.dirty == "refused" and manifest["dirty"]:
         why = f'{environment.path} says dirty = "refused" -> commit, then make release'
-        return [f"release {manifest['version']} has changes that nobody committed, and {why}"]
-    return []
+        problems.append(f"release {manifest['version']} has changes that nobody committed, and {why}")
+    for role in PROCESS_ROLES:
+        hosts = ", ".join(environment.having(role))
+        if role != WEB and hosts and role not in manifest["contract"].get("processes", {}):
+            problems.append(
+                f"{hosts}: the role {role} needs a process that release {manifest['version']} has not "
+                f"-> [tool.slipway.processes.{role}] in pyproject.toml"
+            )
+    return problems
 
 
 def variable_problems(tree: Path, manifest: Mapping[str, Any], variables: Variables) -> list[str]:

@@ -32,6 +32,7 @@ from deploy.deciding import (
 from deploy.environment import ROOT, Environment
 from deploy.errors import Exit, SlipwayError
 from deploy.execute import Executor
+from deploy.facts import Host
 from deploy.history import Past
 from deploy.hosts import Hosts, connect
 from deploy.lease import Lease, LeaseLost
@@ -348,7 +349,7 @@ def _outcome(hosts: Hosts, plan: Plan) -> Outcome:
 
 def _serving(hosts: Hosts, plan: Plan) -> str:
     target = plan.target
-    who = f"generation {target.generation} on {', '.join(hosts.environment.web)}"
+    who = f"generation {target.generation} on {', '.join(hosts.environment.app)}"
     return f"{target.version} ({target.digest[:12]}) serves as {who}; {hosts.environment.url}"
 
 
@@ -357,10 +358,13 @@ def _running(hosts: Hosts) -> str:
         observed = hosts.observe()
     except SlipwayError as error:
         return f"what runs can't be seen ({error.message})"
-    serving = [
-        f"{h.name} serves generation {h.current}" if h.in_service else f"{h.name} does not serve" for h in observed
-    ]
-    return ", ".join(serving)
+    return ", ".join(_does(host) for host in observed)
+
+
+def _does(host: Host) -> str:
+    if not host.web:
+        return f"{host.name} works on generation {host.current}" if host.on_duty else f"{host.name} does not work"
+    return f"{host.name} serves generation {host.current}" if host.in_service else f"{host.name} does not serve"
 
 
 def new_identifier() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from deploy.batches import Policy, batches
 from deploy.facts import Host
@@ -17,13 +18,17 @@ def plan_restart(hosts: Sequence[Host], target: Target, policy: Policy, only: Co
     if problems:
         return Plan(target, problems=tuple(problems))
     todo = [host for host in hosts if not only or host.name in only]
+    workers = [host for host in todo if not host.web]
+    todo = [host for host in todo if host.web]
     idle = tuple(_restart(host, drain=False) for host in todo if not host.in_service)
-    turns = batches([host for host in todo if host.in_service], hosts, policy)
+    turns = batches([host for host in todo if host.in_service], [host for host in hosts if host.web], policy)
     groups = [Group("without users", idle)] if idle else []
     groups += [
         Group(f"batch {number} of {len(turns)}", tuple(_restart(host, drain=drain) for host in batch))
         for number, (batch, drain) in enumerate(turns, 1)
     ]
+    for batch, _ in batches(workers, [host for host in hosts if not host.web], replace(policy, floor=0)):
+        groups.append(Group("workers", tuple(_restart(host, drain=False) for host in batch)))
     return Plan(target, tuple(groups))
 
 

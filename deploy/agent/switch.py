@@ -168,7 +168,9 @@ def rollback(
     return activate(layout, to, deadline, listen, processes, say)
 
 
-def start(layout: Layout, deadline: float, listen: str | None, processes: Sequence[str], say: Say) -> dict[str, Any]:
+def start(
+    layout: Layout, deadline: float, listen: str | None, processes: Sequence[str] | None, say: Say
+) -> dict[str, Any]:
     """Start what `current` names, as after a reboot.
 
     Raises: AgentError nothing-current, and those of `activate`.
@@ -176,7 +178,8 @@ def start(layout: Layout, deadline: float, listen: str | None, processes: Sequen
     number = generations.current(layout)
     if number is None:
         raise AgentError("nothing-current", "no generation was ever activated here", hint="deploy first")
-    return activate(layout, number, deadline, listen, processes, say)
+    wanted = generations.processes(layout, number) if processes is None else processes
+    return activate(layout, number, deadline, listen if WEB in wanted else None, wanted, say)
 
 
 def stop(layout: Layout, number: int | None, timeout: float | None, say: Say) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def _rollback(agent: Agent, to: int | None, deadline: float, listen: str | None,
     return switch.rollback(agent.layout, to, deadline, listen, processes, agent.say)
 
 
-def _start(agent: Agent, deadline: float, listen: str | None, processes: list[str]) -> Result:
+def _start(agent: Agent, deadline: float, listen: str | None, processes: list[str] | None) -> Result:
     from deploy.agent import switch
 
     return switch.start(agent.layout, deadline, listen, processes, agent.say)
@@ -223,6 +223,7 @@ GENERATION_OR_ALL = Argument("generation", a.integer(1).or_null(), None)
 DEADLINE = Argument("deadline", a.SECONDS, 30)
 LISTEN = Argument("listen", a.TEXT.or_null(), None)  # needed where web is one of the processes
 PROCESSES = Argument("processes", a.PROCESSES, ["web"])
+OR_AS_BEFORE = Argument("processes", a.PROCESSES.or_null(), None)  # what was activated
 TIMEOUT = Argument("timeout", a.SECONDS.or_null(), None)
 
 PAYLOADS = ("receive", "install", "load")  # the verbs that may have `length` bytes behind their request
@@ -286,7 +287,9 @@ VERBS = {
             "rollback", "activate an earlier generation", _rollback,
             (Argument("to", a.integer(1).or_null(), None), DEADLINE, LISTEN, PROCESSES), writes=True,
         ),
-        Verb("start", "start what is current, as after a reboot", _start, (DEADLINE, LISTEN, PROCESSES), writes=True),
+        Verb(
+            "start", "start what is current, as after a reboot", _start, (DEADLINE, LISTEN, OR_AS_BEFORE), writes=True
+        ),
         Verb("stop", "stop a generation, or everything", _stop, (GENERATION_OR_ALL, TIMEOUT), writes=True),
         Verb("prune", "remove what nobody will go back to", _prune, (Argument("keep", a.integer(1)),), writes=True),
         Verb(

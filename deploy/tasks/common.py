@@ -94,12 +94,15 @@ def only(hosts: Hosts, host: str) -> None:
         hosts.agents = {host: hosts.agents[host]}
 
 
-def hosts_named(settings: Environment, text: str) -> list[str]:
-    """Read names of web hosts, separated by commas.
+def hosts_named(settings: Environment, text: str, *, web: bool = False) -> list[str]:
+    """Read names of hosts of the application, or of `web` hosts only, separated by commas.
 
     Raises: SlipwayError with the nearest name of one that is none.
     """
-    names, known = [name.strip() for name in text.split(",") if name.strip()], list(settings.web)
+    names, known = (
+        [name.strip() for name in text.split(",") if name.strip()],
+        list(settings.web if web else settings.app),
+    )
     for name in names:
         if name not in known:
             raise SlipwayError(f'unknown host "{name}"{nearest(name, known)}', hint=f"hosts: {', '.join(known)}")

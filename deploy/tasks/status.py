@@ -27,6 +27,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
             {
                 **asdict(h),
                 "serving": h.serving,
+                "working": h.working,
                 "generations": [common.without_digest(asdict(g)) for g in h.generations],
             }
             for h in observed
@@ -45,7 +46,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
                 str(host.current or "-"),
                 running.version if running else "-",
                 common.ago(process.since) if process else "-",
-                "unknown" if host.problem else "ready" if host.serving else "not ready" if process else "not running",
+                _health(host),
                 f"{host.server.admin}, {'up' if host.server.up else 'down'}" if host.server else "-",
                 str(host.server.sessions) if host.server else "-",
             ]
@@ -137,9 +138,25 @@ def releases(c: Any, environment: str, json: bool = False) -> None:
     )
 
 
+<<<<<<< Updated upstream
 def _verdict(environment: str, url: str, observed: list[Any], differs: list[str]) -> str:
+=======
+def _health(host: Any) -> str:
+    """Say how what a host is there for is doing."""
+    if host.problem:
+        return "unknown"
+    if host.working:
+        return "ready"
+    if not any(p.generation == host.current for p in host.processes):
+        return "not running"
+    lacking = [name for name in host.runs if not host.up(name)]
+    return f"{' and '.join(lacking)} not ready" if len(host.runs) > 1 else "not ready"
+
+
+def _verdict(environment: str, url: str, observed: list[Any]) -> str:
+>>>>>>> Stashed changes
     running = {h.current for h in observed}
-    out = [h.name for h in observed if not h.in_service]
+    out = [h.name for h in observed if not h.on_duty]
     drained = [h.name for h in observed if h.serving and h.server and h.server.admin != "ready"]
     if running == {None}:
         return f"nothing is deployed yet -> fab deploy:{environment}"

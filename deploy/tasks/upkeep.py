@@ -33,7 +33,7 @@ def drain(c: Any, environment: str, host: str = "", yes: bool = False, json: boo
     from deploy.upkeep import plan_drain
 
     settings, contract = common.open_environment(environment)
-    names = common.hosts_named(settings, host)
+    names = common.hosts_named(settings, host, web=True)
     if not names:
         raise SlipwayError("expected --host, such as --host web2", hint=f"hosts: {', '.join(settings.web)}")
     common.confirm(settings, f"take {', '.join(names)} out of service", yes=yes)
@@ -53,7 +53,7 @@ def restore(c: Any, environment: str, host: str = "", json: bool = False) -> Non
     from deploy.upkeep import plan_restore
 
     settings, contract = common.open_environment(environment)
-    names = common.hosts_named(settings, host)
+    names = common.hosts_named(settings, host, web=True)
 
     def plan(hosts: Any, target: Any, policy: Any) -> Any:
         return plan_restore(hosts, target, policy, names)

@@ -117,9 +117,24 @@ def test_servers_have_addresses_and_listen_on_them(tmp_path: Path) -> None:
     assert list(environment.having("lb")) == ["lb1"]
 
 
+def test_a_worker_runs_the_application_and_listens_nowhere(tmp_path: Path) -> None:
+    """On servers, and in directories; hosts that serve come first."""
+    jobs = '[hosts.jobs1]\nroles = ["worker"]\n'
+    servers = read(
+        "sample", write(tmp_path, SERVERS.replace("[hosts.lb1]", f'{jobs}address = "10.0.0.41"\n[hosts.lb1]'))
+    )
+    local = read("sample", write(tmp_path, LOCAL.replace("[hosts.web1]", f"{jobs}[hosts.web1]")))
+    for environment in (servers, local):
+        assert next(iter(environment.app)) == "web1"
+        assert "jobs1" in environment.app
+        assert "jobs1" not in environment.web
+        assert (environment.hosts["jobs1"].listen, environment.hosts["jobs1"].processes) == ("", ("worker",))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
+        ('["db"]', '["worker"]\nlisten = "10.0.0.31:8000"', "hosts.db1.listen: expected only where roles has web"),
         ('address = "10.0.0.21"\n', "", "hosts.web1: expected address"),
         ('"10.0.0.21"', '"web1.example"', "expected an IP address"),
         ('roles = ["lb"]', 'roles = ["db"]', 'roles = ["lb"]'),

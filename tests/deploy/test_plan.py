@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,14 @@ def serving(name: str, generation: Generation = OLD, release: Release = R1, **ch
         server=Server(name, "ready", up=True),
     )
     return replace(host, **changes)  # type: ignore[arg-type]
+
+
+def worker(name: str, generation: Generation = OLD, release: Release = R1, **changes: object) -> Host:
+    """Make a host that takes jobs, and no requests."""
+    processes = (Process(generation.number, 1, ready=True, name="worker"),)
+    return serving(
+        name, generation, release, **{"runs": ("worker",), "server": None, "processes": processes, **changes}
+    )
 
 
 def kinds(plan: Plan) -> list[tuple[str, str]]:
@@ -221,6 +230,89 @@ def test_only_what_changes_is_compared_and_only_with_what_serves_as_before() -> 
     assert not bakes(plan_rollout([EMPTY], TARGET, Policy(bake=5))), "nothing to compare with"
 
 
+WITH_WORKERS = replace(TARGET, processes=frozenset({"worker"}))
+
+
+def test_workers_take_part_in_everything_but_the_load_balancer_and_switch_after_the_web_hosts() -> None:
+    plan = plan_rollout([worker("jobs1"), serving("web1"), serving("web2")], WITH_WORKERS, Policy())
+    assert [k for k, h in kinds(plan) if h == "jobs1"] == ["stage", "trial", "switch", "prune"]
+    assert [s.host for s in plan.steps if s.kind is Kind.SWITCH] == ["web1", "web2", "jobs1"]
+    assert [g.title for g in plan.groups][-2:] == ["workers", "finish"]
+
+
+def test_workers_change_in_batches_and_leave_no_host_drained() -> None:
+    hosts = [serving("web1"), *(worker(f"jobs{i}") for i in range(4))]
+    plan = plan_rollout(hosts, WITH_WORKERS, Policy(canary=1, batch=2, floor=1))
+    groups = [g for g in plan.groups if g.title.startswith("workers")]
+    assert [(g.title, len(g.lanes)) for g in groups] == [
+        ("workers, batch 1 of 3", 1),
+        ("workers, batch 2 of 3", 2),
+        ("workers, batch 3 of 3", 1),
+    ]
+
+
+def test_the_same_again_is_nothing_for_workers_too() -> None:
+    done = replace(NEW, activated=1.0)
+    assert plan_rollout([serving("web1", done, R2), worker("jobs1", done, R2)], WITH_WORKERS, Policy()).is_empty
+
+
+def test_a_migration_runs_on_a_web_host_whoever_comes_first() -> None:
+    target = replace(WITH_WORKERS, migrations=("0001", "0002"))
+    plan = plan_rollout([worker("jobs1"), serving("web1")], target, Policy())
+    assert ("migrate", "web1") in kinds(plan)
+
+
+def test_what_only_workers_say_tells_nothing_of_the_database() -> None:
+    done = replace(NEW, activated=1.0, migrated=True)
+    down = serving("web1", done, R2, processes=())
+    plan = plan_rollout([down, worker("jobs1", done, R2)], WITH_WORKERS, Policy())
+    assert [k for k, h in kinds(plan) if h == "web1"] == ["migrate", "switch", "ready", "prune"]
+    assert ("switch", "jobs1") not in kinds(plan)
+
+
+@pytest.mark.parametrize(
+    ("processes", "why"),
+    [
+        ((Process(2, 1, ready=True), Process(2, 2, ready=False, name="worker")), "its worker is not ready"),
+        ((Process(2, 1, ready=True),), "its worker is not ready"),
+        ((Process(2, 1, ready=True), Process(2, 2, ready=True, name="worker")), ""),
+        (
+            (
+                Process(2, 1, ready=True),
+                Process(2, 2, ready=True, name="worker"),
+                Process(1, 3, ready=True, name="worker"),
+            ),
+            "an older generation still runs",
+        ),
+    ],
+    ids=["not ready", "gone", "fine", "older one left over"],
+)
+def test_a_host_with_both_roles_is_done_when_both_are(processes: tuple[Process, ...], why: str) -> None:
+    done = replace(NEW, activated=1.0)
+    both = serving("web1", done, R2, runs=("web", "worker"), processes=processes)
+    plan = plan_rollout([both, serving("web2", done, R2)], WITH_WORKERS, Policy())
+    assert plan.is_empty == (not why)
+    assert all(why in step.why for step in plan.steps if step.kind is Kind.SWITCH)
+
+
+def test_a_role_that_was_taken_away_is_switched_off() -> None:
+    done = replace(NEW, activated=1.0)
+    both = (Process(2, 1, ready=True), Process(2, 2, ready=True, name="worker"))
+    plan = plan_rollout([serving("web1", done, R2, processes=both)], WITH_WORKERS, Policy())
+    assert "its worker is not wanted any more" in next(s.why for s in plan.steps if s.kind is Kind.SWITCH)
+    jobs = worker("jobs1", done, R2, processes=both, listening="10.0.0.1:8000")
+    plan = plan_rollout([serving("web1", done, R2), jobs], WITH_WORKERS, Policy())
+    assert "closes 10.0.0.1:8000" in next(s.why for s in plan.steps if s.kind is Kind.SWITCH)
+
+
+def test_a_release_without_workers_leaves_their_hosts_with_nothing_to_run() -> None:
+    """As when going back to a release from before there were any."""
+    plan = plan_rollout([serving("web1"), worker("jobs1")], TARGET, Policy())
+    after = apply([serving("web1"), worker("jobs1")], plan, Policy())
+    assert [p.name for h in after for p in h.processes] == ["web"]
+    assert plan_rollout(after, TARGET, Policy()).is_empty
+
+
 # Any inventory at all.
 
 generations = st.sampled_from([OLD, replace(NEW, activated=1.0), NEW])
@@ -234,7 +326,9 @@ def hosts_of_any_state(draw: st.DrawFn) -> list[Host]:
         known = tuple(sorted(draw(st.sets(generations, max_size=2)), key=lambda g: (g.number, g.activated or 0)))
         known = tuple({g.number: g for g in known}.values())
         current = draw(st.sampled_from([None, *(g.number for g in known if g.activated)]))
-        alive = draw(st.sets(st.sampled_from([g.number for g in known]))) if known else set()
+        runs = draw(st.sampled_from([("web",), ("web", "worker"), ("worker",)])) if i else ("web",)
+        each = [(g.number, name) for g in known for name in ("web", "worker")]
+        alive = draw(st.sets(st.sampled_from(each))) if each else set()
         hosts.append(
             Host(
                 name=f"web{i}",
@@ -244,8 +338,11 @@ def hosts_of_any_state(draw: st.DrawFn) -> list[Host]:
                 ),
                 generations=known,
                 current=current,
-                processes=tuple(Process(n, 1, ready=draw(st.booleans())) for n in sorted(alive)),
-                server=Server(f"web{i}", draw(st.sampled_from(["ready", "drain", "maint"])), up=draw(st.booleans())),
+                processes=tuple(Process(n, 1, ready=draw(st.booleans()), name=name) for n, name in sorted(alive)),
+                server=Server(f"web{i}", draw(st.sampled_from(["ready", "drain", "maint"])), up=draw(st.booleans()))
+                if "web" in runs
+                else None,
+                runs=runs,
             )
         )
     return hosts
@@ -263,16 +360,41 @@ policies = st.builds(
 )
 
 
+targets = st.sampled_from([TARGET, WITH_WORKERS])
+
+
+@given(hosts_of_any_state(), policies, targets)
+def test_any_plan_carried_out_leaves_nothing_to_do(hosts: list[Host], policy: Policy, target: Target) -> None:
+    plan = plan_rollout(hosts, target, policy)
+    assert_converged(apply(hosts, plan, policy), target, policy)
+
+
+@given(hosts_of_any_state(), policies, targets, st.integers(0, 40))
+def test_any_plan_stopped_half_way_is_finished_by_the_next(
+    hosts: list[Host], policy: Policy, target: Target, steps: int
+) -> None:
+    half = apply(hosts, plan_rollout(hosts, target, policy), policy, stop_after=steps)
+    assert_converged(apply(half, plan_rollout(half, target, policy), policy), target, policy)
+
+
+def assert_converged(hosts: list[Host], target: Target, policy: Policy) -> None:
+    """Each host runs the target, all of it that it is there for and nothing else, and nothing is left to do."""
+    for host in hosts:
+        wanted = {name for name in host.runs if name == "web" or name in target.processes}
+        assert host.current == target.generation
+        assert {(p.generation, p.name, p.ready) for p in host.processes} == {(2, name, True) for name in wanted}
+        assert host.in_service or not host.web
+    assert plan_rollout(hosts, target, policy).is_empty
+
+
 @given(hosts_of_any_state(), policies)
-def test_any_plan_carried_out_leaves_nothing_to_do(hosts: list[Host], policy: Policy) -> None:
-    plan = plan_rollout(hosts, TARGET, policy)
-    after = apply(hosts, plan, policy)
-    assert all(h.runs_only(2) and h.in_service for h in after)
-    assert plan_rollout(after, TARGET, policy).is_empty
-
-
-@given(hosts_of_any_state(), policies, st.integers(0, 40))
-def test_any_plan_stopped_half_way_is_finished_by_the_next(hosts: list[Host], policy: Policy, steps: int) -> None:
-    half = apply(hosts, plan_rollout(hosts, TARGET, policy), policy, stop_after=steps)
-    after = apply(half, plan_rollout(half, TARGET, policy), policy)
-    assert all(h.runs_only(2) and h.in_service for h in after)
+def test_hosts_without_users_change_after_those_with_users(hosts: list[Host], policy: Policy) -> None:
+    groups = [
+        {step.host for lane in group.lanes for step in lane}
+        for group in plan_rollout(hosts, WITH_WORKERS, policy).groups
+        if any(step.kind is Kind.SWITCH for lane in group.lanes for step in lane)
+    ]
+    web = {host.name for host in hosts if host.web}
+    kinds = ["web" if group <= web else "worker" if not group & web else "mixed" for group in groups]
+    assert kinds == sorted(kinds), kinds
+    assert "mixed" not in kinds

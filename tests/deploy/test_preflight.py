@@ -79,6 +79,7 @@ def test_what_is_wrong_with_a_server_says_what_to_type(tmp_path: Path, changes: 
 
 
 FORMS = {"rpm": ["rpm"], "repository": ["rpm", "dnf"], "image": ["a Docker engine that answers at unix:///x"]}
+WITH_WORKER = {"processes": {"worker": {"command": ["-m", "app"], "stop_seconds": 60}}}
 NEEDS = {
     "files need nothing": ('artifact = "tree"', Lack(), ""),
     "an rpm needs rpm": ('artifact = "rpm"', Lack("rpm"), 'artifact = "rpm" needs rpm, which it has not'),
@@ -115,9 +116,16 @@ def test_changes_that_nobody_committed_stay_out_where_the_environment_says_so(
     tmp_path: Path, rule: str, dirty: bool, refused: int
 ) -> None:
     environment = written(tmp_path, f'dirty = "{rule}"\n{SERVERS}')
-    problems = release_problems(environment, {"version": "1.0", "dirty": dirty})
+    problems = release_problems(environment, {"version": "1.0", "dirty": dirty, "contract": WITH_WORKER})
     assert len(problems) == refused
     assert all("release 1.0 has changes that nobody committed" in problem for problem in problems)
+
+
+def test_hosts_for_workers_need_a_release_with_one(tmp_path: Path) -> None:
+    manifest = {"version": "1.0", "dirty": False, "contract": {}}
+    (problem,) = release_problems(written(tmp_path), manifest)
+    assert problem.startswith("web2: the role worker needs a process that release 1.0 has not")
+    assert release_problems(written(tmp_path), {**manifest, "contract": WITH_WORKER}) == []
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from deploy.batches import Policy
-from deploy.facts import Generation, Host, Process, Release, Server
+from deploy.facts import WEB, Generation, Host, Process, Release, Server
 from deploy.plan import Kind, Plan, Step, Target
 
 
@@ -36,7 +36,6 @@ def apply(hosts: Sequence[Host], plan: Plan, policy: Policy, stop_after: int | N
 
 def _do(step: Step, host: Host, target: Target) -> Host:
     generation, release = host.generation(target.generation), host.release(target.version)
-    assert host.server is not None
     if step.kind is Kind.STAGE:
         kept = tuple(r for r in host.releases if r.version != target.version)
         made = generation or Generation(target.generation, target.version, target.digest, target.env_digest)
@@ -47,20 +46,24 @@ def _do(step: Step, host: Host, target: Target) -> Host:
     assert (release and release.complete) or step.kind in (Kind.READY, Kind.RESTORE, Kind.PRUNE), (
         f"{step}: release not whole"
     )
-    if step.kind is Kind.DRAIN:
-        return replace(host, server=replace(host.server, admin="drain"))
     if step.kind is Kind.SWITCH:
         others = tuple(g for g in host.generations if g.number != target.generation)
+        wanted = [name for name in host.runs if name in (WEB, *target.processes)]
         return replace(
             host,
             current=target.generation,
             generations=(*others, replace(generation, activated=generation.activated or 1.0)),
-            processes=(Process(target.generation, 2, ready=True),),
-            server=replace(host.server, up=True),
+            processes=tuple(Process(target.generation, 2, ready=True, name=name) for name in wanted),
+            server=replace(host.server, up=True) if host.server else None,
+            listening=host.listen or None,
         )
+    if step.kind not in (Kind.DRAIN, Kind.READY, Kind.RESTORE):
+        return host
+    assert host.web, f"{step}: the load balancer knows no such server"
+    assert host.server
+    if step.kind is Kind.DRAIN:
+        return replace(host, server=replace(host.server, admin="drain"))
     if step.kind is Kind.READY:
         assert host.serving, f"{step}: it does not serve"
         return replace(host, server=replace(host.server, up=True))
-    if step.kind is Kind.RESTORE:
-        return replace(host, server=Server(host.name, "ready", up=host.server.up))
-    return host
+    return replace(host, server=Server(host.name, "ready", up=host.server.up))

@@ -1,4 +1,4 @@
-"""Commands: check --env-file FILE, migrate, seed, revision."""
+"""Commands: check --env-file FILE, migrate, seed, revision, worker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from kiosk import database, settings
+from kiosk import database, settings, worker
 
 
 def main(words: list[str]) -> int:
@@ -22,6 +22,8 @@ def main(words: list[str]) -> int:
     if words in (["migrate"], ["seed"]):
         getattr(database, words[0])()
         return 0
+    if words == ["worker"]:
+        return worker.main()
     sys.stderr.write("No such command\n")
     return 2
 

@@ -24,6 +24,10 @@ def migrate() -> None:
     """Bring the schema to what this release knows."""
     with connected("rwc") as database:
         database.execute("CREATE TABLE IF NOT EXISTS goods (name TEXT PRIMARY KEY)")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS jobs "
+            "(name TEXT PRIMARY KEY, go INTEGER NOT NULL, taken INTEGER, done INTEGER NOT NULL DEFAULT 0)"
+        )
         database.execute("CREATE TABLE IF NOT EXISTS revision (name TEXT PRIMARY KEY)")
         database.execute("INSERT OR IGNORE INTO revision VALUES ('0001')")
 
