@@ -48,6 +48,16 @@ def _restart(host: Host, *, drain: bool) -> Lane:
     )
 
 
+def plan_migrate(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
+    """Bring the database to what the running release knows: for one that was restored, or made anew."""
+    runs = [host for host in hosts if host.current == target.generation]
+    if not target.migrations or not runs:
+        why = "has no migrations" if runs else "runs nowhere"
+        return Plan(target, problems=(f"{target.version} {why}: there is nothing to bring the database to",))
+    step = Step(Kind.MIGRATE, runs[0].name, f"to revision {target.migrations[-1]}, with the release that runs")
+    return Plan(target, (Group("database", ((step,),)),))
+
+
 def plan_drain(hosts: Sequence[Host], target: Target, policy: Policy, names: Collection[str]) -> Plan:
     """Take servers out of service, unless too few would be left."""
     chosen = [host for host in hosts if host.name in names and not _is_out(host)]

@@ -39,6 +39,7 @@ GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Act on it": (
         run.run,
         run.shell,
+        upkeep.migrate,
         upkeep.restart,
         upkeep.drain,
         upkeep.restore,

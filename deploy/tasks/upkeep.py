@@ -25,6 +25,18 @@ def restart(c: Any, environment: str, host: str = "", yes: bool = False, json: b
     common.report(lambda r: rollout.upkeep(settings, contract, "restart", plan, r), as_json=json)
 
 
+def migrate(c: Any, environment: str, yes: bool = False, json: bool = False) -> None:
+    """Bring the database of ENV to what the running release knows: one that was restored, or made anew."""
+    from deploy import rollout
+    from deploy.tasks import common
+    from deploy.upkeep import plan_migrate
+
+    settings, contract = common.open_environment(environment)
+    common.confirm(settings, "migrate its database", yes=yes)
+    done = "the database has what the running release knows"
+    common.report(lambda r: rollout.upkeep(settings, contract, "migrate", plan_migrate, r, done), as_json=json)
+
+
 def drain(c: Any, environment: str, host: str = "", yes: bool = False, json: bool = False) -> None:
     """Take servers of ENV out of service: the load balancer sends them no new requests, those in flight finish."""
     from deploy import rollout
@@ -89,6 +101,7 @@ def prune(c: Any, environment: str, keep: int = 0, json: bool = False) -> None:
 
 
 restart.help = {"host": HOSTS_HELP, "yes": YES_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
+migrate.help = {"yes": YES_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
 drain.help = {"host": "which hosts, as web1 or web1,web2", "yes": YES_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
 restore.help = {"host": HOSTS_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
 prune.help = {  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from deploy.batches import Policy
 from deploy.facts import Generation, Host, Process, Server
 from deploy.plan import Plan, Target
-from deploy.upkeep import plan_drain, plan_restart, plan_restore
+from deploy.upkeep import plan_drain, plan_migrate, plan_restart, plan_restore
 
 NOW = Generation(3, "3.0", "d3", "e3", activated=1.0)
 TARGET = Target(3, "3.0", "d3", "e3")
@@ -86,3 +86,14 @@ def test_what_does_not_serve_what_all_serve_stays_out() -> None:
         "web2 does not serve generation 3",
         "web3 does not serve generation 3",
     )
+
+
+def test_the_database_is_migrated_once_by_a_host_that_runs_the_release() -> None:
+    target = replace(TARGET, migrations=("0001", "0002"))
+    plan = plan_migrate([host("web1", current=2), *HOSTS[1:]], target, Policy())
+    assert lanes(plan) == [["migrate web2"]]
+    assert "to revision 0002" in plan.steps[0].why
+
+
+def test_a_release_without_migrations_migrates_nothing() -> None:
+    assert "has no migrations" in plan_migrate(HOSTS, TARGET, Policy()).problems[0]

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import urllib.error
 import urllib.request
+from contextlib import closing
 
 import pytest
 
@@ -42,6 +44,17 @@ def test_a_restart_makes_new_processes_and_loses_no_request(site: Site, base: Re
     assert all(not set(before[name]) & set(after[name]) for name in before)
     assert probed[0].failed == 0, probed[0]
     assert site.versions() == {base.version}
+
+
+def test_a_database_that_was_made_anew_is_migrated(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+    (database,) = (site.directory / "db").glob("*.sqlite3")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DROP TABLE revision")
+    done = json.loads(site.fab("migrate:local", "--json").out.splitlines()[-1])
+    assert done["exit"] == 0
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT count(*) FROM revision").fetchone()[0] > 0
 
 
 def test_a_locked_environment_is_nobodys_until_it_is_unlocked(site: Site, base: ReleaseTree) -> None:
