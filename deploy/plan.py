@@ -9,13 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-<<<<<<< Updated upstream
 from deploy.batches import CONFIRM, Policy, batches
-from deploy.facts import Host
-=======
-from deploy.batches import Policy, batches
 from deploy.facts import WEB, Host
->>>>>>> Stashed changes
 from deploy.generations import running_generation
 
 
@@ -281,7 +276,6 @@ def _bake(title: str, changed: Sequence[str], old: Sequence[str], policy: Policy
     return [Group(f"bake after {title}", ((step,),))]
 
 
-<<<<<<< Updated upstream
 def _pause(title: str, changed: Sequence[str], policy: Policy) -> list[Group]:
     """Leave a person time to look at what changed."""
     if not (changed and policy.pause) or (policy.pause_after == "canary" and title != "canary"):
@@ -292,11 +286,8 @@ def _pause(title: str, changed: Sequence[str], policy: Policy) -> list[Group]:
     return [Group(f"pause after {title}", ((step,),))]
 
 
-def _turn(host: Host, target: Target, *, drain: bool) -> Lane:
-=======
 def _why(host: Host, target: Target) -> str:
     """Say in a few words what a switch changes."""
->>>>>>> Stashed changes
     running = host.generation(host.current)
     up = [name for name in host.runs if host.up(name)]
     if not (running and (up or not host.runs)):

@@ -138,9 +138,6 @@ def releases(c: Any, environment: str, json: bool = False) -> None:
     )
 
 
-<<<<<<< Updated upstream
-def _verdict(environment: str, url: str, observed: list[Any], differs: list[str]) -> str:
-=======
 def _health(host: Any) -> str:
     """Say how what a host is there for is doing."""
     if host.problem:
@@ -153,8 +150,7 @@ def _health(host: Any) -> str:
     return f"{' and '.join(lacking)} not ready" if len(host.runs) > 1 else "not ready"
 
 
-def _verdict(environment: str, url: str, observed: list[Any]) -> str:
->>>>>>> Stashed changes
+def _verdict(environment: str, url: str, observed: list[Any], differs: list[str]) -> str:
     running = {h.current for h in observed}
     out = [h.name for h in observed if not h.on_duty]
     drained = [h.name for h in observed if h.serving and h.server and h.server.admin != "ready"]
