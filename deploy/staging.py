@@ -5,6 +5,7 @@ What a host has already is put right in the form in which it came there.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -104,7 +105,9 @@ class Supply:
 
     @cached_property
     def _package(self) -> Package:
-        return find_rpm(self.release)
+        package = find_rpm(self.release)
+        self._refuse_dirty(package.path, ".dirty." in package.path.name, "make rpm")
+        return package
 
     def _image(self) -> Form:
         return Image(self.release, self._archive, self._layers)
@@ -112,12 +115,21 @@ class Supply:
     @cached_property
     def _archive(self) -> Archive:
         archive = find_image(self.release)
+        self._refuse_dirty(archive.path, bool(archive.label("slipway.dirty")), "make image")
         if self.environment.file.signatures == "required" and image_signature(archive) is None:
             raise StagingError(
                 f'{archive.path}: is not signed, and {self.environment.path} says signatures = "required"',
                 hint="make sign",
             )
         return archive
+
+    def _refuse_dirty(self, path: Path, dirty: bool, make: str) -> None:
+        if dirty and self.environment.file.dirty == "refused":
+            raise StagingError(
+                f"{path}: has changes of packaging/ that nobody committed, and {self.environment.path} says "
+                'dirty = "refused"',
+                hint=f"commit, then make release and {make}",
+            )
 
     @cached_property
     def _layers(self) -> sync.Archives[int]:
@@ -282,10 +294,15 @@ def find_rpm(release: ReleaseTree) -> Package:
     from deploy.artifacts.rpm import version
 
     name, arch = release.manifest.data["name"], release.manifest.data["platform"].partition("-")[2]
-    file = f"{name}-release-{release.version}-{version.of(release.version)}-1.{arch}.rpm"
-    path = release.path.parent / file
-    if not path.is_file():
-        raise StagingError(f"no rpm of {release.version} in {path.parent}/ (expected {file})", hint="make rpm")
+    stem = f"{name}-release-{release.version}-{version.of(release.version)}"
+    # `make rpm` leaves one; its release field is longer when templates were changed that nobody committed.
+    found = sorted(release.path.parent.glob(f"{glob.escape(stem)}-1*.{arch}.rpm"))
+    path = next((path for path in found if "-" not in path.name.removeprefix(f"{stem}-")), None)
+    if path is None:
+        expected = f"{stem}-1.{arch}.rpm"
+        raise StagingError(
+            f"no rpm of {release.version} in {release.path.parent}/ (expected {expected})", hint="make rpm"
+        )
     data = path.read_bytes()
     if release.digest.encode() not in data:  # it is in the description, and a header is not compressed
         raise StagingError(f"{path}: is not of the release in {release.path}", hint="make rpm")

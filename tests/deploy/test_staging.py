@@ -70,3 +70,16 @@ def test_an_rpm_of_another_build_is_refused(release: ReleaseTree, tmp_path: Path
         supply(release, "rpm", tmp_path).lack(NOBODY, Host("web1", ""))
     path.write_bytes(release.digest.encode())
     assert supply(release, "rpm", tmp_path).lack(NOBODY, Host("web1", "")) == Lack("rpm", 1, 64, 64)
+
+
+def test_an_rpm_of_uncommitted_templates_is_refused_where_nothing_uncommitted_may_go(
+    release: ReleaseTree, tmp_path: Path
+) -> None:
+    path = tmp_path / "sample-release-1.0-1.0-1.dirty.1234abcd.x86_64.rpm"
+    path.write_bytes(release.digest.encode())
+    host = Host("web1", "")
+    assert supply(release, "rpm", tmp_path).lack(NOBODY, host).bytes == 64
+    (tmp_path / "one.toml").write_text('dirty = "refused"' + TEXT.format(artifact="rpm", source="operator"))
+    with pytest.raises(StagingError, match="changes of packaging/ that nobody committed") as caught:
+        Supply(environments.read("one", tmp_path), release).lack(NOBODY, host)
+    assert caught.value.hint == "commit, then make release and make rpm"

@@ -10,15 +10,16 @@ from deploy.artifacts.manifest import NO_COMMIT, Manifest
 from deploy.contract import Contract, Project
 
 _OCI = "org.opencontainers.image"
+DIRTY = "slipway.dirty"  # the state of entrypoint and health check, where it is no commit's
 _NANO = 10**9  # Docker counts in nanoseconds
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _SOURCE = ("source", "source code", "repository", "homepage")  # well-known labels of [project.urls], the best first
 
 
-def reference(manifest: Mapping[str, Any]) -> str:
+def reference(manifest: Mapping[str, Any], mark: str = "") -> str:
     """Name the image and its tag; a tag can't have the `+` of a version."""
-    return f"{manifest['name']}:{manifest['version'].replace('+', '-')}"
+    return f"{manifest['name']}:{manifest['version'].replace('+', '-')}{f'-{mark}' if mark else ''}"
 
 
 def created(manifest: Mapping[str, Any]) -> str:
@@ -26,7 +27,7 @@ def created(manifest: Mapping[str, Any]) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(manifest["source_date_epoch"]))
 
 
-def labels(project: Project, manifest: Manifest, base: Base) -> dict[str, str]:
+def labels(project: Project, manifest: Manifest, base: Base, mark: str = "") -> dict[str, str]:
     """Answer the OCI's labels; those that `[project]` says nothing about are left out."""
     data = manifest.data
     urls = {name.lower(): url for name, url in project.urls.items()}
@@ -41,11 +42,12 @@ def labels(project: Project, manifest: Manifest, base: Base) -> dict[str, str]:
         f"{_OCI}.base.name": base.name,
         f"{_OCI}.base.digest": base.digest,
         "slipway.release.digest": manifest.digest,
+        DIRTY: mark,
     }
     return {name: value for name, value in said.items() if value}
 
 
-def settings(contract: Contract, manifest: Manifest, base: Base) -> dict[str, Any]:
+def settings(contract: Contract, manifest: Manifest, base: Base, mark: str = "") -> dict[str, Any]:
     """Answer how a container of the image runs, as the engine's configuration has it."""
     data, health = manifest.data, contract.health
     state = f"/var/lib/{data['name']}"
@@ -73,11 +75,13 @@ def settings(contract: Contract, manifest: Manifest, base: Base) -> dict[str, An
             "StartPeriod": health.deadline * _NANO,
             "Retries": 3,
         },
-        "Labels": {**(base.config.get("Labels") or {}), **labels(contract.project, manifest, base)},
+        "Labels": {**(base.config.get("Labels") or {}), **labels(contract.project, manifest, base, mark)},
     }
 
 
-def config(contract: Contract, manifest: Manifest, base: Base, diff_ids: tuple[str, str]) -> dict[str, Any]:
+def config(
+    contract: Contract, manifest: Manifest, base: Base, diff_ids: tuple[str, str], mark: str = ""
+) -> dict[str, Any]:
     """Answer the whole configuration of the image: its sha256 is the image's id."""
     when = created(manifest.data)
     release = f"release {manifest.data['version']} of {contract.name}"
@@ -92,7 +96,7 @@ def config(contract: Contract, manifest: Manifest, base: Base, diff_ids: tuple[s
         "architecture": _ARCHITECTURES.get(machine, machine),
         "os": operating_system,
         "created": when,
-        "config": settings(contract, manifest, base),
+        "config": settings(contract, manifest, base, mark),
         "rootfs": {"type": "layers", "diff_ids": [*(f"sha256:{layer.sha256}" for layer in base.layers), *diff_ids]},
         "history": history,
     }

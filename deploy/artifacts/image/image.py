@@ -16,7 +16,7 @@ from deploy.artifacts.image.layers import split
 from deploy.artifacts.output import writing
 from deploy.artifacts.release import ReleaseTree, build_release
 from deploy.artifacts.source import opened
-from deploy.artifacts.source.beside import beside
+from deploy.artifacts.source.beside import IMAGE, beside
 from deploy.contract import Contract
 
 ID = ".id"  # beside the archive, in the place of `.tar`: the id alone, for whoever vouches for the image
@@ -49,29 +49,29 @@ def build_image(
     release = release or build_release(source, ref, out)
     path = out.resolve() / f"{release.path.name}.image.tar"
     top = sorted(path for path in release.path.iterdir() if path.is_file())  # the manifest names all that lies deeper
-    reference = config.reference(release.manifest.data)
     with opened(source, ref) as state, beside(state, ref) as own, writing(out):
-        files = own.templates / "image"
+        files, mark = own.templates / "image", own.mark(*IMAGE)
+        reference = config.reference(release.manifest.data, mark)
         made_by = sorted(path for path in files.iterdir() if path.suffix in (".in", ".py"))
-        wanted = key(code_of(*top), base.digest, base.name, code_of(*_MADE_BY, *made_by), repr(contract))
+        wanted = key(code_of(*top), base.digest, base.name, code_of(*_MADE_BY, *made_by), repr(contract), mark)
         built = archive.made_of(path) != wanted
         if built:
-            _write(path, reference, contract, release, base, files, wanted)
+            _write(path, mark, contract, release, base, files, wanted)
     identity, layers = archive.read(path)
     write(path.parent, path.with_suffix(ID).name, f"{identity}\n".encode())
     return Image(path, reference, release.version, identity, tuple(layers), built, time.monotonic() - started)
 
 
 def _write(
-    path: Path, reference: str, contract: Contract, release: ReleaseTree, base: Base, files: Path, made_of: str
+    path: Path, mark: str, contract: Contract, release: ReleaseTree, base: Base, files: Path, made_of: str
 ) -> None:
     parts = split(release.path, files)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         ours = [archive.write_layer(part, Path(scratch, str(index))) for index, part in enumerate(parts)]
         ids = (f"sha256:{ours[0].sha256}", f"sha256:{ours[1].sha256}")
-        settings = config.config(contract, release.manifest, base, ids)
+        settings = config.config(contract, release.manifest, base, ids, mark)
         aside = Path(scratch, "image.tar")
-        archive.write(aside, reference, settings, (*base.layers, *ours), made_of)
+        archive.write(aside, config.reference(release.manifest.data, mark), settings, (*base.layers, *ours), made_of)
         aside.chmod(0o644)  # whatever the umask
         aside.rename(path)
 

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import glob
 import hashlib
 import os
 import re
@@ -27,7 +28,7 @@ from deploy.artifacts.release import ReleaseTree
 from deploy.artifacts.rpm import needs, tools
 from deploy.artifacts.rpm import version as versions
 from deploy.artifacts.source import opened
-from deploy.artifacts.source.beside import OURS, Beside, beside
+from deploy.artifacts.source.beside import HOST, OURS, RELEASE, Beside, beside
 from deploy.contract import Contract
 
 # docs/decisions/0009-rpms-side-by-side.md has the measurements. The number of threads is part of the header, so it is
@@ -94,7 +95,7 @@ def build_rpms(
 
 def release_recipe(contract: Contract, tree: ReleaseTree, own: Beside = OURS) -> Recipe:
     """Describe the package of one version: the release tree, with the modes that the agent would give it."""
-    words = _words(contract, tree)
+    words = _words(contract, tree, own.mark(*RELEASE))
     base = f"/opt/{contract.name}/releases/{tree.version}"
     payload = {}
     for entry in tree.manifest.data["files"]:
@@ -141,7 +142,7 @@ def host_recipe(contract: Contract, tree: ReleaseTree, own: Beside = OURS) -> Re
     """Describe what versions share, and the package that brings it together with this one."""
     rendered = units.render(contract, own.templates)
     payload = {place: Payload(0o644, data=text.encode()) for place, text in rendered.items()}
-    words = _words(contract, tree)
+    words = _words(contract, tree, own.mark(*HOST))
     use = units.fill("rpm/use-release.in", words, own.templates)
     programs = {"releasectl": agent.build(own.agent), "use-release": use.encode()}
     payload |= {f"/usr/lib/{contract.name}/{name}": Payload(0o755, data=data) for name, data in programs.items()}
@@ -153,13 +154,14 @@ def host_recipe(contract: Contract, tree: ReleaseTree, own: Beside = OURS) -> Re
     return Recipe(units.fill("rpm/host.spec.in", words, own.templates), payload, words["epoch"], "noarch")
 
 
-def _words(contract: Contract, tree: ReleaseTree) -> dict[str, Any]:
+def _words(contract: Contract, tree: ReleaseTree, mark: str) -> dict[str, Any]:
     """Answer what the specs may say; `%` begins a macro there."""
     license_ = contract.project.license
     words = {
         **units.words_of(contract),
         "version": tree.version,
         "rpm_version": versions.of(tree.version),
+        "rpm_release": f"1.{mark}" if mark else "1",
         "license": license_ if isinstance(license_, str) else NO_LICENSE,
         "packager": _packager(contract.project.authors),
         "python": contract.python,
@@ -189,7 +191,19 @@ def make(recipe: Recipe, out: Path, cache: Cache) -> list[Package]:
             build(recipe, scratch)
         entry = cache.entry("rpm", key)
         assert entry is not None
-    return [_put(path, out) for path in sorted(entry.glob("*.rpm"))]
+    made = [_put(path, out) for path in sorted(entry.glob("*.rpm"))]
+    for package in made:
+        _remove_siblings(package.path)
+    return made
+
+
+def _remove_siblings(path: Path) -> None:
+    """Leave one package of a name and version: another has templates, or an agent, that are there no more."""
+    start, _, end = path.name.rpartition("-")
+    arch = ".".join(end.rsplit(".", 2)[-2:])
+    for other in path.parent.glob(f"{glob.escape(start)}-1*.{arch}"):
+        if other != path and "-" not in other.name.removeprefix(f"{start}-"):
+            other.unlink()
 
 
 def _whole(entry: Path) -> bool:

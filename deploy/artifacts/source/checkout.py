@@ -122,12 +122,20 @@ def _changes(source: Source) -> list[str]:
     """List the selected files that differ from the commit: changed, deleted, or new and not ignored."""
     if source.git is None:
         return []
+    names = uncommitted(source)
+    return [f"{source.prefix}{name}" for name in names if source.selection.holds(name)]
+
+
+def uncommitted(source: Source, *below: str) -> list[str]:
+    """List files, relative to pyproject.toml, that differ from the commit: changed, deleted, or new and not ignored."""
+    if source.git is None:
+        return []
     changed = source.git.names(
-        "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=all"
-    )
+        "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=all",
+        *(("--", *below) if below else ()),
+    )  # fmt: skip
     names = [entry[3:] for entry in changed]  # relative to the repository, not to us
-    inside = [name for name in names if name.startswith(source.prefix)]
-    return [name for name in inside if source.selection.holds(name.removeprefix(source.prefix))]
+    return [name.removeprefix(source.prefix) for name in names if name.startswith(source.prefix)]
 
 
 def _snapshot(source: Source, changed: list[str], scratch: Path) -> Source:

@@ -16,7 +16,7 @@ from deploy.artifacts.files import digest
 from deploy.artifacts.release import ReleaseTree, build_release
 from deploy.artifacts.source import opened
 from deploy.artifacts.source import version as versions
-from deploy.artifacts.source.beside import beside
+from deploy.artifacts.source.beside import ALL, beside
 from deploy.artifacts.supply import provenance
 from deploy.artifacts.supply.builders import BUILDERS, Job
 from deploy.errors import SlipwayError
@@ -66,7 +66,7 @@ def build(
         signed = str(_sign_release(release, key, source)) if key else None
         more, left_out = _make(Job(source, ref, out, cache, contract, release, own), without)
     made = [wheel_path, *more]
-    made.append(provenance.build(contract, version, release, made, out))
+    made.append(provenance.build(contract, version, release, made, out, own.mark(*ALL)))
     made.append(_sums(made, out / SUMS))
     if key:
         made += [signing.sign(path, key) for path in made if path.name == SUMS or path.name.endswith(VOUCHED)]

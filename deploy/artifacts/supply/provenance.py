@@ -24,20 +24,27 @@ _TOOLS = ("installer", "packaging", "pip", "setuptools", "setuptools-scm", "whee
 _SOURCES = ("source", "source code", "repository", "code")  # names of [project.urls]
 
 
-def build(contract: Contract, version: Version, release: ReleaseTree, artifacts: Iterable[Path], out: Path) -> Path:
+def build(
+    contract: Contract, version: Version, release: ReleaseTree, artifacts: Iterable[Path], out: Path, beside: str = ""
+) -> Path:
     """Write the statement about artifacts of one version."""
     target = out / f"{release.path.name}{SUFFIX}"
-    target.write_text(json.dumps(compose(contract, version, release, artifacts), indent=1) + "\n", encoding="utf-8")
+    target.write_text(
+        json.dumps(compose(contract, version, release, artifacts, beside), indent=1) + "\n", encoding="utf-8"
+    )
     target.chmod(0o644)
     return target
 
 
-def compose(contract: Contract, version: Version, release: ReleaseTree, artifacts: Iterable[Path]) -> dict[str, Any]:
-    """Say what was made, from what, how and by whom."""
+def compose(
+    contract: Contract, version: Version, release: ReleaseTree, artifacts: Iterable[Path], beside: str = ""
+) -> dict[str, Any]:
+    """Say what was made, from what, how and by whom; `beside` names uncommitted templates and agent."""
     bill = json.loads((release.path / sbom.FILE).read_text(encoding="utf-8"))
     subjects = {path.name: digest(path) for path in artifacts}
     subjects[f"{release.path.name}/{manifest.FILE}"] = release.digest
-    state = {"commit": version.commit, "tree": version.tree, "dirty": version.dirty}
+    state = {"commit": version.commit, "tree": version.tree, "dirty": version.dirty or bool(beside)}
+    state |= {"beside": beside} if beside else {}
     return {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in sorted(subjects.items())],

@@ -12,7 +12,7 @@ import pytest
 from jinja2 import Template
 
 from deploy import contract
-from deploy.artifacts import ReleaseTree, image
+from deploy.artifacts import ReleaseTree, build_release, image
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.image import Image, archive, engine, trial
 from deploy.artifacts.image import __main__ as program
@@ -20,7 +20,10 @@ from deploy.artifacts.image import base as bases
 from deploy.artifacts.image import config as configs
 from deploy.artifacts.image.base import Base, BaseError, Layer
 from deploy.artifacts.image.layers import Entry
+from deploy.artifacts.source.beside import OURS, SLIPWAY
+from deploy.image_stream import Archive
 from tests.support import releases
+from tests.support.sample import Sample
 
 ROOT = releases.ROOT
 CONTRACT = contract.read(ROOT)
@@ -70,6 +73,30 @@ def test_what_is_there_is_not_built_again(base: Base, release: ReleaseTree, tmp_
     other = dataclasses.replace(base, digest="sha256:" + "0" * 64)
     third = image.build_image(ROOT, None, tmp_path, other, CONTRACT, release)
     assert third.built, "another base makes another image"
+
+
+def test_an_entrypoint_that_nobody_committed_shows_in_tag_and_label(
+    sample: Sample, cache: Cache, base: Base, tmp_path: Path
+) -> None:
+    """The release is the same, and the image is not."""
+    for path in OURS.templates.rglob("*.*"):
+        if path.suffix in (".in", ".py"):
+            sample.write(path.relative_to(SLIPWAY).as_posix(), path.read_text())
+    sample.commit()
+    sample.git("tag", "v1.0")
+    given = contract.read(sample.root)
+    tree = build_release(sample.root, None, tmp_path, cache)
+    clean = image.build_image(sample.root, None, tmp_path, base, given, tree)
+    assert (clean.reference, Archive(clean.path).label("slipway.dirty")) == ("sample-shop:1.0", "")
+    sample.edit("packaging/image/healthcheck.py", '"""', '"""By hand. ')
+    dirty = image.build_image(
+        sample.root, None, tmp_path, base, given, build_release(sample.root, None, tmp_path, cache)
+    )
+    assert (dirty.version, dirty.built) == ("1.0", True)
+    mark = Archive(dirty.path).label("slipway.dirty")
+    assert re.fullmatch(r"dirty\.[0-9a-f]{8}", mark)
+    assert dirty.reference == f"sample-shop:1.0-{mark}"
+    assert Archive(dirty.path).label("slipway.release.digest") == tree.digest
 
 
 def test_a_changed_line_costs_the_apps_layer_and_no_other(made: Image, base: Base, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from deploy.artifacts.cache import Cache
 from deploy.artifacts.files import digest
 from deploy.artifacts.rpm import needs, tools
 from deploy.artifacts.rpm.tools import RpmError
+from deploy.artifacts.source.beside import OURS, SLIPWAY
 from tests.support import rpms
 from tests.support import sample as samples
 from tests.support.repository import ROOT
@@ -219,3 +221,30 @@ def test_what_rpmbuild_complains_of_is_heard(tmp_path: Path) -> None:
     with pytest.raises(RpmError) as caught:
         tools.run(["rpmbuild", "-bb", "bad.spec"], tmp_path)
     assert "Version" in caught.value.report()
+
+
+def test_uncommitted_templates_show_in_the_release_field(shop: Sample, cache: Cache, tmp_path: Path) -> None:
+    """And dist/ keeps one package of a version."""
+    for path in (*OURS.templates.rglob("*.in"), *OURS.agent.rglob("*.py")):
+        shop.write(path.relative_to(SLIPWAY).as_posix(), path.read_text())
+    tag = f"v{VERSION}"
+    shop.commit()
+    shop.git("tag", "--force", tag)
+    try:
+        rpm.build_rpms(shop.root, None, tmp_path, cache)
+        clean = {path.name for path in tmp_path.glob("*.rpm")}
+        shop.edit("packaging/systemd/app.service.in", "[Unit]", "# by hand\n[Unit]")
+        tree, _, _ = rpm.build_rpms(shop.root, None, tmp_path, cache)
+        assert tree.version == VERSION
+        names = {path.name for path in tmp_path.glob("*.rpm")}
+        release = {name for name in clean if "-release-" in name}
+        assert names & clean == release
+        assert len(names) == len(clean) == 3
+        for name in names - release:
+            assert re.search(r"-1\.4\.0~rc1-1\.dirty\.[0-9a-f]{8}\.noarch\.rpm$", name), name
+        shop.git("checkout", "--quiet", ".")
+        rpm.build_rpms(shop.root, None, tmp_path, cache)
+        assert {path.name for path in tmp_path.glob("*.rpm")} == clean
+    finally:
+        shop.git("reset", "--quiet", "--hard", "HEAD~1")
+        shop.git("tag", "--force", tag)
