@@ -12,6 +12,7 @@ from typing import Any
 import deploy.artifacts.agent as zipapp
 from deploy import signatures
 from deploy import variables as vars_
+from deploy.announcing import announced
 from deploy.artifacts import ReleaseTree
 from deploy.batches import Policy
 from deploy.environment import Environment
@@ -84,6 +85,7 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     if any(step.kind is Kind.MIGRATE for step in plan.steps):
         problems += migrate_problems(hosts.environment, release.path, manifest, wanted)
     refuse(hosts.environment, problems)
+    plan = announced(hosts, observed, plan, policy_of(hosts.environment), wanted)
     payload = Payload(manifest, release.manifest.text, wanted, supply, release.signature)
     return Rollout(tuple(observed), plan, payload)
 
@@ -118,6 +120,7 @@ def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
     plan = plan_rollout(observed, target, policy_back(hosts.environment))
     unsigned = signatures.problem(hosts.environment, chosen.version, payload.manifest_text, payload.signature)
     refuse(hosts.environment, [*plan.problems, *([f"generation {chosen.number}: {unsigned}"] if unsigned else [])])
+    plan = announced(hosts, observed, plan, policy_back(hosts.environment))
     return Rollout(tuple(observed), plan, payload, "rollback")
 
 
@@ -151,6 +154,7 @@ def target_of(manifest: Mapping[str, Any], digest: str, env_digest: str, generat
         digest=digest,
         env_digest=env_digest,
         migrations=tuple(m["revision"] for m in migrations) if manifest["contract"]["commands"].get("migrate") else (),
+        described={m["revision"]: f"{m['revision']} ({m['kind']}: {m['summary']})" for m in migrations},
         contract_migrations=frozenset(m["revision"] for m in migrations if m["kind"] == "contract"),
         seed="seed" in manifest["contract"]["commands"],
         processes=frozenset(manifest["contract"].get("processes", {})),

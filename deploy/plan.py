@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from deploy.batches import CONFIRM, Policy, batches
+from deploy.changes import Change
 from deploy.facts import WEB, Host
 from deploy.generations import running_generation
 
@@ -89,6 +90,7 @@ class Target:
     env_digest: str
     migrations: tuple[str, ...] = ()  # revisions that the release knows, oldest first
     contract_migrations: frozenset[str] = frozenset()
+    described: Mapping[str, str] = field(default_factory=dict, compare=False)  # migrations for a person: kind, summary
     seed: bool = False  # the application has reference data to load
     processes: frozenset[str] = frozenset()  # what the release has beside the web server
     signature: str | None = None  # sha256 of the release's signature, when it has one
@@ -106,7 +108,8 @@ class Plan:
     target: Target
     groups: tuple[Group, ...] = ()
     problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    changes: tuple[Change, ...] = ()  # of variables
+    overview: tuple[tuple[str, str], ...] = ()  # in a few lines, a word and what it is about
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -218,7 +221,7 @@ def _database(hosts: Sequence[Host], target: Target, pending: tuple[str, ...]) -
     first = next((h.name for h in hosts if h.web), hosts[0].name)
     lane: list[Step] = []
     if pending:
-        lane.append(Step(Kind.MIGRATE, first, f"revision{'s' * (len(pending) != 1)} {', '.join(pending)}"))
+        lane.append(Step(Kind.MIGRATE, first, ", ".join(target.described.get(r, r) for r in pending)))
     ran = any(h.current is not None for h in hosts)
     if target.seed and not any(h.serving for h in hosts):
         lane.append(Step(Kind.SEED, first, "nothing is ready: is it there?" if ran else "the environment is empty"))

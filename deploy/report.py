@@ -12,11 +12,10 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, Any, Protocol
 
 from deploy.errors import Exit, SlipwayError
+from deploy.overview import PIECES
 from deploy.plan import Plan, Step
 from deploy.prober import Summary
 from deploy.wording import count, human
-
-PIECES = {"tree": "file", "rpm": "rpm", "image": "layer"}  # what a release is sent in
 
 
 @dataclass
@@ -297,6 +296,8 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "digest": target.digest,
         "generation": target.generation,
         "problems": list(plan.problems),
+        "variables": [asdict(change) for change in plan.changes],
+        "overview": [list(row) for row in plan.overview],
         "groups": [{"title": g.title, "lanes": [[asdict(s) for s in lane] for lane in g.lanes]} for g in plan.groups],
     }
 
@@ -304,6 +305,8 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
 def plan_as_text(environment: str, plan: Plan) -> str:
     """Write a plan for a person: what, where, in what order, why, and how much is sent."""
     rows = [heading(environment, plan)]
+    rows += [f"  {word:<10}  {text}" for word, text in plan.overview]
+    rows += ["", "step by step:"] if plan.overview else []
     for group in plan.groups:
         side_by_side = ", side by side" if len(group.lanes) > 1 else ""
         rows.append(f"{group.title}{side_by_side}:")

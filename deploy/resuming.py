@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from deploy import history, signatures
 from deploy import variables as vars_
 from deploy.agents import Agent
+from deploy.announcing import announced
 from deploy.artifacts import ReleaseTree, find_release
 from deploy.deciding import Rollout, from_hosts, look, policy_back, policy_of, refuse, target_of
 from deploy.environment import ROOT
@@ -174,7 +175,8 @@ def _decided(
 ) -> Rollout:
     """Plan it, as any other rollout."""
     environment = hosts.environment
-    plan = plan_rollout(observed, target, (policy_back if task == "abort" else policy_of)(environment))
+    policy = (policy_back if task == "abort" else policy_of)(environment)
+    plan = plan_rollout(observed, target, policy)
     manifest = payload.manifest
     problems = [*plan.problems]
     if payload.supply is not None:
@@ -182,6 +184,7 @@ def _decided(
     if unsigned := signatures.problem(environment, target.version, payload.manifest_text, payload.signature):
         problems.append(f"generation {target.generation}: {unsigned}")
     refuse(environment, problems)
+    plan = announced(hosts, observed, plan, policy, payload.variables)
     return Rollout(tuple(observed), plan, payload, task, back_to=past.before)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -249,6 +250,22 @@ def _write(
     files.write_file(aside / "meta.json", json.dumps(meta, sort_keys=True, indent=1).encode() + b"\n", 0o600)
     files.fsync_directory(aside / "credentials")
     files.fsync_directory(aside)
+
+
+def compare(layout: Layout, number: int, salt: str) -> dict[str, Any]:
+    """Give what a generation runs with: plain variables, and of each secret only whether it is the same as another.
+
+    Raises: AgentError no-generation, bad-generation.
+    """
+    generation = load(layout, number)
+    folder = layout.generation(number) / "credentials"
+    return {
+        "variables": dict(generation.variables),
+        "secrets": {
+            name: hmac.new(salt.encode(), (folder / name).read_bytes(), hashlib.sha256).hexdigest()
+            for name in generation.secrets
+        },
+    }
 
 
 def quote(value: str) -> str:

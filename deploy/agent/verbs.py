@@ -124,6 +124,12 @@ def _prepare(
     return {"created": generations.prepare(agent.layout, generation, version, digest, variables, secrets)}
 
 
+def _variables(agent: Agent, generation: int, salt: str) -> Result:
+    from deploy.agent import generations
+
+    return generations.compare(agent.layout, generation, salt)
+
+
 def _trial(agent: Agent, generation: int, check: str, deadline: float) -> Result:
     from deploy.agent import switch
 
@@ -269,6 +275,10 @@ VERBS = {
             "prepare", "make a generation of a release and variables", _prepare,
             (GENERATION, Argument("version", a.VERSION), Argument("digest", a.SHA256), Argument("variables", a.TABLE),
              Argument("secrets", a.TABLE, {})), writes=True,
+        ),
+        Verb(
+            "variables", "what a generation runs with, its secrets as marks to compare", _variables,
+            (GENERATION, Argument("salt", a.TEXT)),
         ),
         Verb(
             "trial", "boot a generation on a private socket, ask it, stop it", _trial,

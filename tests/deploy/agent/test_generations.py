@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import shlex
 from typing import Any
 
@@ -48,6 +49,18 @@ def test_a_generation_is_a_release_and_its_environment(staged: Layout) -> None:
     [listed] = call(staged, "status")["generations"]
     assert "variables" not in listed
     assert listed["env_digest"] == generations.env_digest(VARIABLES, SECRETS)
+
+
+def test_what_it_runs_with_can_be_compared_and_no_secret_is_told(staged: Layout) -> None:
+    prepare(staged)
+    found = call(staged, "variables", generation=1, salt="s1")
+    assert found["variables"] == VARIABLES
+    mark = hmac.new(b"s1", SECRETS["SECRET_KEY"].encode(), "sha256").hexdigest()
+    assert found["secrets"] == {"SECRET_KEY": mark}
+    assert call(staged, "variables", generation=1, salt="s2")["secrets"] != found["secrets"]
+    with pytest.raises(AgentFailure) as caught:
+        call(staged, "variables", generation=7, salt="s1")
+    assert caught.value.code == "no-generation"
 
 
 def test_the_same_again_is_nothing(staged: Layout) -> None:

@@ -1,0 +1,66 @@
+"""What a plan means, in a few lines: read as a newcomer would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deploy.batches import CONFIRM, Policy
+from deploy.changes import Change
+from deploy.facts import Host, Lack
+from deploy.overview import named, overview
+from deploy.plan import Plan, plan_rollout
+from tests.deploy.test_plan import EMPTY, TARGET, serving
+
+SENT = Lack(files=18, bytes=12345)
+
+
+def told(hosts: list[Host], policy: Policy, *changes: Change, **target: object) -> list[str]:
+    """Write the overview as `fab plan` does."""
+    plan = plan_rollout(hosts, replace(TARGET, **target), policy)  # type: ignore[arg-type]
+    return [f"{word}: {text}" if word else text for word, text in overview(hosts, plan, policy, changes)]
+
+
+def test_a_new_release_is_told_in_ten_lines() -> None:
+    hosts = [serving(name, lack=SENT) for name in ("web1", "web2", "web3")]
+    policy = Policy(batch="50%", floor=1, max_unavailable=2, bake=10, pause=CONFIRM, pause_after="canary")
+    migrations = {"migrations": ("0001", "0002"), "described": {"0002": "0002 (expand: Add quarters.)"}}
+    assert told(hosts, policy, Change("LOG_LEVEL", "INFO", "DEBUG"), Change("KEY", "***", "***"), **migrations) == [
+        "instead of: 1.0, generation 1 on web1, web2, web3",
+        "sends: 18 files, 12.3 kB to each of web1, web2, web3",
+        "variables: LOG_LEVEL: INFO -> DEBUG",
+        "KEY changes (***)",
+        "database: migrates: 0002 (expand: Add quarters.); once, on web1",
+        "restarts: web1, web2, web3: new processes start beside the old ones, which answer what they have and leave",
+        "order: web1 (canary) -> web2 -> web3",
+        "canary = 1, batch = 50%; at least 1 of 3 in service, at most 2 out",
+        "after each, 10 s of comparison with servers that are still old; a worse release goes back",
+        "after the canary, asks whether to go on",
+    ]
+
+
+def test_what_is_not_done_is_told_too() -> None:
+    hosts = [serving("web1"), serving("web2", lack=SENT)]
+    lines = told(hosts, Policy(canary=0, floor=2))
+    assert "sends: 18 files, 12.3 kB to web2" in lines
+    assert "variables: none changes" in lines
+    assert "database: no migration" in lines
+    assert "order: web1 (undrained) -> web2 (undrained)" in lines
+    assert lines[-1].endswith("at least 2 of 2 in service: too few to drain, so both generations overlap on the socket")
+
+
+def test_the_first_release_has_nothing_before_it() -> None:
+    lines = told([EMPTY, replace(EMPTY, name="web2")], Policy(), seed=True)
+    assert lines[0] == "instead of: nothing on web1, web2"
+    assert "variables: all are new: nothing was here" in lines
+    assert "database: migrates: 0001; seeds: the environment is empty; once, on web1" in lines
+    assert "starts: web1, web2" in lines
+    assert lines[-1] == "order: all at once: nothing is in service yet"
+
+
+def test_an_empty_plan_means_nothing() -> None:
+    assert overview([], Plan(TARGET), Policy(), ()) == ()
+
+
+def test_of_many_hosts_a_few_are_named() -> None:
+    assert named([f"web{i}" for i in range(1, 7)]) == "web1, web2, web3, web4, web5, web6"
+    assert named([f"web{i}" for i in range(1, 31)]) == "web1, web2, web3, web4, web5 and 25 more"
