@@ -97,7 +97,7 @@ def _turn(group: Group) -> str:
 
 
 def _why(hosts: Sequence[Host], turns: Sequence[Group], policy: Policy) -> str:
-    total = len(hosts)
+    total = sum(host.web for host in hosts)
     limits = [f"batch = {policy.batch}"] + ([f"canary = {policy.canary}"] if policy.canary and len(turns) > 1 else [])
     text = f"{', '.join(reversed(limits))}; at least {at_least(policy.floor, total)} of {total} in service"
     if policy.max_unavailable is not None:

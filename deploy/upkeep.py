@@ -62,12 +62,12 @@ def plan_drain(hosts: Sequence[Host], target: Target, policy: Policy, names: Col
     """Take servers out of service, unless too few would be left."""
     chosen = [host for host in hosts if host.name in names and not _is_out(host)]
     left = sum(host.in_service for host in hosts if host.name not in names)
-    leaving = sum(host.in_service for host in chosen)
-    if leaving and (left < 1 or leaving > policy.may_leave(len(hosts), left + leaving)):
+    leaving, total = sum(host.in_service for host in chosen), sum(host.web for host in hosts)
+    if leaving and (left < 1 or leaving > policy.may_leave(total, left + leaving)):
         limits = f"rollout.floor is {policy.floor}"
         if policy.max_unavailable is not None:
             limits += f", rollout.max_unavailable {policy.max_unavailable}"
-        return Plan(target, problems=(f"{left} would be left in service of {len(hosts)}, and {limits}",))
+        return Plan(target, problems=(f"{left} would be left in service of {total}, and {limits}",))
     lanes = tuple((Step(Kind.DRAIN, host.name, "let requests in flight finish"),) for host in chosen)
     return Plan(target, (Group("drain", lanes),) if lanes else ())
 

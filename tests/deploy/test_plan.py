@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deploy.batches import Policy
 from deploy.facts import Generation, Host, Process, Release, Server
-from deploy.plan import Kind, Plan, Target, pending_migrations, plan_rollout
+from deploy.plan import Kind, Plan, Target, new_migrations, pending_migrations, plan_rollout
 from tests.deploy.world import apply
 
 OLD = Generation(1, "1.0", "d1", "e1", activated=10.0, migrated=True)
@@ -398,3 +398,31 @@ def test_hosts_without_users_change_after_those_with_users(hosts: list[Host], po
     kinds = ["web" if group <= web else "worker" if not group & web else "mixed" for group in groups]
     assert kinds == sorted(kinds), kinds
     assert "mixed" not in kinds
+
+
+@given(hosts_of_any_state(), policies, st.sets(st.sampled_from(["0001", "0002", "0003"])))
+def test_no_plan_runs_a_contract_migration_while_something_that_needs_the_old_shape_may_run(
+    hosts: list[Host], policy: Policy, contract: set[str]
+) -> None:
+    target = replace(TARGET, migrations=("0001", "0002", "0003"), contract_migrations=frozenset(contract))
+    plan = plan_rollout(hosts, target, policy)
+    running = running_generation(hosts)
+    migrates = any(step.kind is Kind.MIGRATE for step in plan.steps)
+    if migrates and running is not None:
+        assert not contract & set(new_migrations(hosts, target))
+    if plan.problems:
+        assert plan.is_empty
+
+
+@given(hosts_of_any_state(), policies)
+def test_every_batch_that_changes_is_looked_at_before_the_next(hosts: list[Host], policy: Policy) -> None:
+    """Whoever is compared changed before, and whoever it is compared with changes later."""
+    changed: set[str] = set()
+    for group in plan_rollout(hosts, TARGET, policy).groups:
+        for step in (step for lane in group.lanes for step in lane):
+            if step.kind is Kind.SWITCH:
+                assert step.host not in changed, "once each"
+                changed.add(step.host)
+            elif step.kind in (Kind.BAKE, Kind.PAUSE):
+                assert set(step.hosts) <= changed
+                assert not set(step.against) & changed
