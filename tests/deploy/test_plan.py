@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from deploy.batches import Policy
 from deploy.facts import Generation, Host, Process, Release, Server
+from deploy.generations import running_generation
 from deploy.plan import Kind, Plan, Target, new_migrations, pending_migrations, plan_rollout
 from tests.deploy.world import apply
 
