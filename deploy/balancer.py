@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 import os
 import socket
@@ -23,7 +24,7 @@ from typing import Protocol
 from deploy.agents import Agent, AgentError
 from deploy.bake import Counters
 from deploy.errors import SlipwayError
-from deploy.facts import Server
+from deploy.facts import Hold, Server
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +39,8 @@ UNUSABLE = ("no-balancer", "no-state-file")  # codes of the agent: HAProxy is no
 class Send(Protocol):
     """Says runtime commands to one HAProxy and gives their answers."""
 
-    def __call__(self, *commands: str, change: bool = False) -> list[str]:
-        """Send them. With `change`, what servers are now outlives a reload."""
+    def __call__(self, *commands: str, change: bool = False, hold: Mapping[str, str] | None = None) -> list[str]:
+        """Send them. With `change`, what servers are now outlives a reload; `hold` says why they are taken out."""
 
 
 class BalancerError(SlipwayError):
@@ -49,7 +50,7 @@ class BalancerError(SlipwayError):
 def unix_sender(path: Path, timeout: float = 5.0) -> Send:
     """Speak to HAProxy through a local socket, one connection a command, as its command line interface expects.
 
-    Whoever reloads it saves the state of its servers first (deploy/haproxy.py).
+    For who sets the load balancer itself up: nothing is fenced, and nobody is told why a server is out.
     """
 
     def send(command: str) -> str:
@@ -65,9 +66,9 @@ def unix_sender(path: Path, timeout: float = 5.0) -> Send:
             os.close(directory)
         return answer.decode()
 
-    def send_or_explain(*commands: str, change: bool = False) -> list[str]:
+    def send_or_explain(*commands: str, change: bool = False, hold: Mapping[str, str] | None = None) -> list[str]:
         try:
-            return [send(command) for command in commands]
+            return ["{}" if command == "show holds" else send(command) for command in commands]
         except OSError as error:
             raise BalancerError(f"load balancer: no answer on {path}: {error.strerror or error}") from error
 
@@ -80,10 +81,10 @@ def agent_sender(agent: Agent, tokens: Mapping[str, int]) -> Send:
     Changes carry this deployer's number of the lease, so that one that was overtaken changes nothing.
     """
 
-    def send(*commands: str, change: bool = False) -> list[str]:
-        token = {"token": tokens.get(agent.host)} if change else {}
+    def send(*commands: str, change: bool = False, hold: Mapping[str, str] | None = None) -> list[str]:
+        more = {"token": tokens.get(agent.host), "hold": hold} if change else {}
         try:
-            answers: list[str] = agent.call("balancer", commands=list(commands), save=change, **token)["answers"]
+            answers: list[str] = agent.call("balancer", commands=list(commands), save=change, **more)["answers"]
         except AgentError as error:
             if error.code in UNUSABLE:
                 raise BalancerError(error.message, hint=error.hint) from error
@@ -108,10 +109,10 @@ class Balancer:
         return {name: reduce(together, [servers[name] for servers in looked]) for name in common}
 
     def _servers(self, send: Send) -> dict[str, Server]:
-        stat, listed = send("show stat -1 4 -1", f"show servers state {self.backend}")
+        stat, listed, held = send("show stat -1 4 -1", f"show servers state {self.backend}", "show holds")
         counters = {row["svname"]: row for row in _table(stat, "# ") if row["pxname"] == self.backend}
         states = _table(listed.split("\n", 1)[-1], "# ", delimiter=" ")
-        found = {}
+        holds, found = json.loads(held), {}
         for state in states:
             name, admin, host = state["srv_name"], int(state["srv_admin_state"]), state["srv_addr"]
             row = counters.get(name, {})
@@ -123,6 +124,7 @@ class Balancer:
                 sessions=int(row.get("scur") or 0) + int(row.get("qcur") or 0),
                 check=row.get("check_status", "").lstrip("* "),
                 address=f"[{host}]:{state['srv_port']}" if ":" in host else f"{host}:{state['srv_port']}",
+                hold=Hold(**holds[name]) if name in holds else None,
             )
         return found
 
@@ -157,10 +159,10 @@ class Balancer:
             )
         return servers[name]
 
-    def set_state(self, name: str, state: str) -> None:
-        """Set a server's administrative state: ready, drain or maint."""
+    def set_state(self, name: str, state: str, hold: Mapping[str, str] | None = None) -> None:
+        """Set a server's administrative state: ready, drain or maint; with `hold`, say why it is taken out."""
         for send in self._sends:
-            (answer,) = send(f"set server {self.backend}/{name} state {state}", change=True)
+            (answer,) = send(f"set server {self.backend}/{name} state {state}", change=True, hold=hold)
             if answer.strip():
                 raise BalancerError(f"load balancer: could not set {name} to {state}: {answer.strip()}")
 
@@ -235,6 +237,7 @@ def together(one: Server, other: Server) -> Server:
         sessions=one.sessions + other.sessions,
         check=one.check if one.check == other.check else f"{one.check}, {other.check}",
         address=one.address if one.address == other.address else f"{one.address}, {other.address}",
+        hold=max(one.hold, other.hold, key=lambda hold: hold is not None and (hold.why == "fenced") + 1),
     )
 
 

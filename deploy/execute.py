@@ -63,6 +63,7 @@ class Executor:
     reporter: Reporter
     rollout: str
     by: str
+    keep_out: bool = False  # a person takes servers out: they stay out when this deployer vanishes
     switched: set[str] = field(default_factory=set)
     touched: set[Kind] = field(default_factory=set)
     halt: threading.Event = field(default_factory=threading.Event)
@@ -165,10 +166,11 @@ class Executor:
     def _drain(self, step: Step) -> str:
         timeout = self.hosts.environment.file.rollout.drain_timeout
         with self._in_ledger(step):
-            self._set_state(step.host, "drain")
+            hold = {"why": "person" if self.keep_out else "rollout", "by": self.by, "rollout": self.rollout}
+            self.hosts.balancer.set_state(step.host, "drain", hold)
             if self.hosts.balancer.wait_until(step.host, lambda s: s.sessions == 0, timeout):
                 # Closes its idle connections too; gunicorn would wait 2 s for a last request on each (measured).
-                self._set_state(step.host, "maint")
+                self.hosts.balancer.set_state(step.host, "maint")
                 return "idle"
             left = self.hosts.balancer.server(step.host).sessions
         return f"{left} still in flight after {timeout:.0f} s; the old generation finishes them"
@@ -203,7 +205,7 @@ class Executor:
             if server.address != listen:
                 self.hosts.balancer.set_address(step.host, listen)
             if server.admin == "maint":
-                self._set_state(step.host, "drain")  # checked again, and still without users
+                self.hosts.balancer.set_state(step.host, "drain")  # checked again, and still without users
             found = self.hosts.balancer.wait_until(step.host, lambda s: s.up and s.proven, self._health["deadline"])
             if found is None:
                 check = self.hosts.balancer.server(step.host).check
@@ -214,7 +216,7 @@ class Executor:
 
     def _restore(self, step: Step) -> str:
         with self._in_ledger(step):
-            self._set_state(step.host, "ready")
+            self.hosts.balancer.set_state(step.host, "ready")
             self.hosts.balancer.wait_until(step.host, lambda s: s.up and s.admin == "ready", GRACE)
         return "in service"
 
@@ -257,18 +259,6 @@ class Executor:
         return f"{count(len(gone), 'release')} removed, {human(answer['bytes'])} freed" if gone else "nothing to remove"
 
     # How steps reach hosts and ledger.
-
-    def _set_state(self, host: str, state: str) -> None:
-        """Set a server's state at the load balancer, unless another deployer has taken over meanwhile.
-
-        HAProxy knows no fencing numbers. On a server its agent does; here the host's agent is asked right before.
-        """
-        slept = not self.hosts.environment.remote
-        while slept:  # an answer that lay there while this process was held up may be no longer true
-            asked = time.monotonic()
-            self.hosts.agents[host].call("ledger", tail=1, token=self.lease.tokens[host])
-            slept = time.monotonic() - asked > self.hosts.environment.file.rollout.lease / 2
-        self.hosts.balancer.set_state(host, state)
 
     def _place(self, host: str) -> dict[str, Any]:
         """Say what of the release a host runs, and where: a release may have no process for a role."""

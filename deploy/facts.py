@@ -55,6 +55,16 @@ class Process:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """Why the load balancer keeps a server out of service, as its agent wrote it down (deploy/agent/holds.py)."""
+
+    why: str  # rollout, person, fenced, left
+    by: str = ""
+    rollout: str = ""
+    since: float = 0.0
+
+
+@dataclass(frozen=True)
 class Server:
     """A host as the load balancer sees it."""
 
@@ -65,6 +75,7 @@ class Server:
     sessions: int = 0
     check: str = ""  # the last check's outcome: L7OK, L4CON, ...
     address: str = ""  # where the balancer sends requests
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +161,11 @@ class Host:
         if not (self.web and self.serving):
             return False
         return self.server is None or (self.server.admin == "ready" and self.server.up)
+
+    @property
+    def fenced(self) -> bool:
+        """Whether it could not be reached once, and gets no request until it runs what all run."""
+        return bool(self.server and self.server.hold and self.server.hold.why == "fenced")
 
     @property
     def moves(self) -> bool:

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from deploy.environment import Environment
 from deploy.errors import SlipwayError
 
 TEMPLATES = Path(__file__).parent.parent / "salt" / "haproxy" / "files"
+SERVER_NAME = 3  # column of that format
 EMPTY_STATE = "1\n"  # the version of the format, and no server (management guide, "show servers state")
 CONFIG = "haproxy.cfg"
 SWITCH = "run/maintenance"  # from HAProxy's directory: the list that closes the site while `on` is in it
@@ -60,11 +61,11 @@ def render(environment: Environment, contract: Contract) -> str:
     return filled(hashlib.sha256(filled("").encode()).hexdigest()[:16])
 
 
-def ensure(directory: Path, text: str, balancer: Balancer) -> str:
+def ensure(directory: Path, text: str, balancer: Balancer, fenced: Collection[str] = ()) -> str:
     """See that HAProxy runs with this configuration; say what was done: started, reloaded, or nothing.
 
     What was drained before a reload stays drained, and servers keep the address they have: a rollout moves them one by
-    one. A fresh start begins with all servers ready, at the addresses of the configuration.
+    one. A fresh start begins with all servers ready but those that are `fenced`, at the addresses of the configuration.
 
     Raises: HaproxyError, and what ran before goes on.
     """
@@ -77,7 +78,8 @@ def ensure(directory: Path, text: str, balancer: Balancer) -> str:
     _write(directory / candidate, text)
     shutil.copytree(TEMPLATES / PAGES, directory / PAGES, dirs_exist_ok=True)
     (directory / SWITCH).touch()
-    _write(directory / "run" / "server-state", balancer.save_state() if running else EMPTY_STATE)
+    states = directory / "run" / "server-state"
+    _write(states, balancer.save_state() if running else only(states, fenced))
     run(directory, "-c", "-f", candidate)
     takeover = ["-x", "run/admin.sock", "-sf", str(balancer.pid())] if running else []
     run(directory, "-D", "-f", candidate, "-p", "run/haproxy.pid", *takeover)
@@ -87,6 +89,14 @@ def ensure(directory: Path, text: str, balancer: Balancer) -> str:
     )
     (directory / candidate).rename(directory / CONFIG)
     return "reloaded" if running else "started"
+
+
+def only(states: Path, servers: Collection[str]) -> str:
+    """Give what a file says of some servers."""
+    if not servers or not states.is_file():
+        return EMPTY_STATE
+    head, rows = (lines := states.read_text().splitlines(keepends=True))[:2], lines[2:]  # version, names of columns
+    return "".join([*head, *(row for row in rows if any(row.split(" ")[SERVER_NAME:][:1] == [s] for s in servers))])
 
 
 def stop(balancer: Balancer) -> None:

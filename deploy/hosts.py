@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from deploy import haproxy, ssh, ssh_failures
 from deploy.agents import Agent, AgentGone
-from deploy.balancer import SWITCH, Balancer, BalancerError, Send, agent_sender, unix_sender
+from deploy.balancer import SWITCH, Balancer, BalancerError, Send, agent_sender
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.facts import Host, Server, host_from_status
@@ -23,6 +23,7 @@ from deploy.staging import Supply
 T = TypeVar("T")
 
 PARALLEL = 32  # hosts spoken to at once
+LOCAL_BALANCER = "lb"  # the directory of the embedded environment that stands for a load balancer
 
 
 class NotBootstrapped(SlipwayError):
@@ -43,15 +44,13 @@ class Hosts:
         self.away: dict[str, SlipwayError] = {}  # hosts that could not be reached for the lease, and why
         self.agents = {host: self.agent(host) for host in environment.app}
         # Of their own even where a load balancer is a web host too: a look at it must not wait for a switch.
-        balancers = environment.having("lb") if environment.remote else {}
+        balancers = list(environment.having("lb")) if environment.remote else [LOCAL_BALANCER]
         self.balancers = {host: self.agent(host) for host in balancers}
         switch = SWITCH if environment.remote else haproxy.SWITCH
         self.balancer = Balancer(name, *self._senders(), switch=switch)
 
     def _senders(self) -> list[Send]:
-        if self.environment.remote:
-            return [agent_sender(agent, self.tokens) for agent in self.balancers.values()]
-        return [unix_sender(self.environment.directory / "lb" / "run" / "admin.sock")]
+        return [agent_sender(agent, self.tokens) for agent in self.balancers.values()]
 
     def agent(self, host: str) -> Agent:
         """Give a session with a host's agent, which opens when it is used."""
@@ -70,7 +69,8 @@ class Hosts:
             return ssh.agent(self.environment, host, self.name)
         root = self.root(host)
         # -I: neither the operator's PYTHON* variables nor packages reach the agent: it needs the standard library only.
-        return [sys.executable, "-I", str(root / "releasectl"), "--root", str(root), "session"]
+        name = ["--name", self.name] if host == LOCAL_BALANCER else []  # of the backend that it may speak about
+        return [sys.executable, "-I", str(root / "releasectl"), "--root", str(root), *name, "session"]
 
     def shell(self, host: str) -> list[str]:
         """Say how to open the application's own prompt on a host."""
@@ -186,7 +186,7 @@ class Hosts:
             ssh.require_files(self.environment)
             self.begin(self.agents)
             return
-        missing = [host for host in self.agents if not (self.root(host) / "releasectl").is_file()]
+        missing = [host for host in self.leased if not (self.root(host) / "releasectl").is_file()]
         if missing:
             raise self._not_set_up(missing)
 

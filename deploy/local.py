@@ -17,11 +17,14 @@ from pathlib import Path
 import deploy.artifacts.agent as zipapp
 from deploy import haproxy, secrets_made, signatures
 from deploy import lease as leases
+from deploy.agent import holds, restoring
+from deploy.agent.layout import Layout
 from deploy.agents import Agent, AgentError, AgentGone
+from deploy.balancer import Balancer, unix_sender
 from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
-from deploy.hosts import Hosts, connect
+from deploy.hosts import LOCAL_BALANCER, Hosts, connect
 
 MARKER = "slipway-environment"  # the file that says whose directory this is
 STOP_TIMEOUT = 60.0  # seconds a generation gets to finish its requests before the environment is removed
@@ -49,7 +52,8 @@ def bootstrap(environment: Environment, contract: Contract, say: Say) -> bool:
         _install_agents(hosts, said)
         _require_signatures(environment, hosts, said)
         _start_generations(hosts, said)
-        if done := haproxy.ensure(environment.directory / "lb", haproxy.render(environment, contract), hosts.balancer):
+        text, held = haproxy.render(environment, contract), _fenced(environment)
+        if done := haproxy.ensure(environment.directory / "lb", text, _balancer(hosts), held):
             said(f"balancer  HAProxy {done}: {environment.url}")
         for host in _left_over(environment):  # the load balancer does not know it any more
             said(f"{host:<9} is no longer in {environment.path}: {_stop(hosts, host)}")
@@ -62,7 +66,8 @@ def destroy(environment: Environment, contract: Contract, say: Say) -> bool:
         return False
     _claim(environment)
     with connect(environment, contract.name) as hosts, _alone(hosts, "destroy"):
-        haproxy.stop(hosts.balancer)  # first: gunicorn waits 2 s for each idle connection of its
+        restoring.stop(Layout.under(environment.directory / LOCAL_BALANCER))
+        haproxy.stop(_balancer(hosts))  # first: gunicorn waits 2 s for each idle connection of its
         there = [*(h for h in environment.app if (hosts.root(h) / "releasectl").is_file()), *_left_over(environment)]
         with ThreadPoolExecutor(len(there) or 1) as pool:
             for host, done in zip(there, pool.map(lambda h: _stop(hosts, h), there), strict=True):
@@ -78,18 +83,25 @@ def _alone(hosts: Hosts, what: str) -> Iterator[None]:
 
     Raises: LeaseHeld.
     """
-    there = {host: agent for host, agent in hosts.agents.items() if (hosts.root(host) / "releasectl").is_file()}
+    there = copy.copy(hosts)
+    there.agents, there.balancers = (
+        {host: agent for host, agent in agents.items() if (hosts.root(host) / "releasectl").is_file()}
+        for agents in (hosts.agents, hosts.balancers)
+    )
     with ExitStack() as stack:
         with suppress(AgentError, AgentGone):  # an agent that can't answer must not be what forbids to mend it
-            stack.enter_context(leases.hold(replace_agents(hosts, there), what))
+            stack.enter_context(leases.hold(there, what))
         yield
 
 
-def replace_agents(hosts: Hosts, agents: dict[str, Agent]) -> Hosts:
-    """Give the same hosts with fewer agents."""
-    fewer = copy.copy(hosts)
-    fewer.agents = agents
-    return fewer
+def _balancer(hosts: Hosts) -> Balancer:
+    """Speak to HAProxy itself, whose agent may not be there yet."""
+    socket = hosts.environment.directory / LOCAL_BALANCER / "run" / "admin.sock"
+    return Balancer(hosts.name, unix_sender(socket), switch=haproxy.SWITCH)
+
+
+def _fenced(environment: Environment) -> list[str]:
+    return holds.fenced(holds.read(Layout.under(environment.directory / LOCAL_BALANCER)))
 
 
 def _remove(directory: Path) -> None:
@@ -134,7 +146,7 @@ def _claim(environment: Environment) -> None:
 
 
 def _check_addresses(environment: Environment, hosts: Hosts) -> None:
-    wanted = {} if hosts.balancer.answers() else {"balancer": environment.file.balancer.listen}
+    wanted = {} if _balancer(hosts).answers() else {"balancer": environment.file.balancer.listen}
     for host, entry in environment.web.items():
         status = hosts.agents[host].call("status") if (hosts.root(host) / "releasectl").is_file() else {}
         if status.get("listening") != entry.listen:
@@ -169,7 +181,7 @@ def _make_directories(environment: Environment, say: Say) -> None:
 
 
 def _install_agents(hosts: Hosts, say: Say) -> None:
-    for host, agent in hosts.agents.items():
+    for host, agent in hosts.leased.items():
         if zipapp.write(hosts.root(host) / "releasectl"):
             agent.close()  # a session that was open runs the old one
             say(f"agent     {host}: releasectl installed")
@@ -221,7 +233,7 @@ def _require_signatures(environment: Environment, hosts: Hosts, say: Say) -> Non
 def _left_over(environment: Environment) -> list[str]:
     """Find hosts that were taken out of the environment file and still have something to stop."""
     agents = environment.directory.glob("*/releasectl")
-    return sorted(path.parent.name for path in agents if path.parent.name not in environment.app)
+    return sorted({path.parent.name for path in agents} - {*environment.app, LOCAL_BALANCER})
 
 
 def _stop(hosts: Hosts, host: str) -> str:

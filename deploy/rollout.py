@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -172,7 +172,8 @@ def _carry_out(
     _require_somebody(hosts.environment, plan, ask)
     reporter.plan(hosts.environment.name, plan)
     recorder = Recorder(reporter)
-    executor = Executor(hosts, plan, rollout.payload, lease, recorder, identifier, by(), ask=ask)
+    keep_out = rollout.task == "drain"
+    executor = Executor(hosts, plan, rollout.payload, lease, recorder, identifier, by(), keep_out=keep_out, ask=ask)
     with (
         probing(hosts, contract, rollout.before, outcome),
         _journal(hosts, executor, rollout, outcome),
@@ -183,6 +184,8 @@ def _carry_out(
             outcome.message = f"done: {done}"
         except SlipwayError as error:
             _recover(hosts, rollout, executor, error, outcome)
+            if outcome.exit is Exit.MIXED:
+                _leave_out(hosts, executor)
         outcome.seconds, outcome.phases = round(time.monotonic() - begun, 3), recorder.seconds
     outcome.message = outcome.message.replace("done:", f"done in {outcome.seconds:.1f} s:")
     _keep_report(identifier, plan, recorder, outcome)
@@ -239,6 +242,15 @@ def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayE
     outcome.exit = Exit.FAILED_ROLLED_BACK if executor.switched else Exit.FAILED_UNCHANGED
     done = "rolled back" if executor.switched else "nothing changed"
     outcome.message = f"{failed}; {done}: {_running(hosts)}"
+
+
+def _leave_out(hosts: Hosts, executor: Executor) -> None:
+    """Let servers that are out stay out, though they would come back by themselves: a person has to look first."""
+    hold = {"why": "left", "by": executor.by, "rollout": executor.rollout}
+    with suppress(SlipwayError):  # a load balancer that is gone has nobody in service either
+        for name, server in hosts.balancer.servers().items():
+            if server.admin != "ready" and server.hold and server.hold.rollout == executor.rollout:
+                hosts.balancer.set_state(name, server.admin, hold)
 
 
 def _what_failed(error: SlipwayError) -> str:

@@ -6,12 +6,14 @@ HAProxy's runtime socket has no rights to give, and whoever may call the agent m
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from deploy.agent import files, health, lease
+from deploy.agent import files, health, holds, lease
 from deploy.agent.errors import AgentError, BadRequest
 from deploy.agent.layout import Layout
 
@@ -22,10 +24,11 @@ ALLOWED = (
     "show servers state [{name}]",
     "set server {name}/SERVER state ready|drain|maint",
     "set server {name}/SERVER addr ADDRESS port PORT",
+    "show holds",
     "show|clear acl SWITCH",
     "add acl SWITCH on",
 )
-_SHOW = r"show (?:info|stat(?: -?\d{{1,9}} \d{{1,9}} -?\d{{1,9}})?|servers state(?: {name})?)"
+_SHOW = r"show (?:info|holds|stat(?: -?\d{{1,9}} \d{{1,9}} -?\d{{1,9}})?|servers state(?: {name})?)"
 _SET = r"set server {name}/[\w.-]+ (?:state (?:ready|drain|maint)|addr [0-9A-Fa-f.:]{{2,45}} port \d{{1,5}})"
 _SWITCH = r"-m str -f (\S+)"  # the list that, with `on` in it, closes the site (salt/haproxy/files/haproxy.cfg.jinja)
 _STATE_FILE = r"^\s*server-state-file\s+(\S+)"
@@ -48,18 +51,43 @@ def changes(command: str, name: str, switch: str | None = None) -> bool:
     )  # fmt: skip
 
 
-def balancer(layout: Layout, commands: Sequence[str], save: bool, token: int | None) -> list[str]:
-    """Send commands and give their answers; with `save`, let the states that servers have now outlive a reload.
+def balancer(layout: Layout, commands: Sequence[str], saves: bool, token: int | None, hold: Any = None) -> list[str]:
+    """Send commands and give their answers; with `saves`, let the states that servers have now outlive a reload.
 
-    Raises: BadRequest forbidden-command; AgentError fenced, no-balancer, no-state-file.
+    `hold` says why servers are taken out of service. `show holds` is answered here: HAProxy knows no reasons.
+
+    Raises: BadRequest forbidden-command, bad-argument; AgentError fenced, no-balancer, no-state-file.
     """
-    switch = _named(layout.balancer_config, _SWITCH)
+    why, switch = holds.checked(hold), _named(layout.balancer_config, _SWITCH)
     changing = [command for command in commands if changes(command, layout.name or "", switch)]
-    with _not_overtaken(layout, token) if changing or save else contextlib.nullcontext():
-        answers = [_send(layout.balancer, command) for command in commands]
-        if save:
-            _save(layout, switch)
+    with _not_overtaken(layout, token) if changing or saves else contextlib.nullcontext():
+        with _held(layout, changing, why) if changing else contextlib.nullcontext():
+            answers = [_answer(layout, command) for command in commands]
+        if saves:
+            save(layout)
     return answers
+
+
+def _answer(layout: Layout, command: str) -> str:
+    if command == "show holds":
+        return json.dumps(holds.read(layout))
+    return send(layout.balancer, command)
+
+
+@contextlib.contextmanager
+def _held(layout: Layout, commands: Sequence[str], why: dict[str, Any] | None) -> Iterator[None]:
+    """Write down who is held before it is, and who is free when it is: in between, a watcher sees to either."""
+    before = holds.read(layout)
+    held = holds.after(before, commands, why)
+    if {**before, **held} != before:
+        holds.write(layout, {**before, **held})
+    if why and why["why"] == "rollout":
+        from deploy.agent import restoring
+
+        restoring.ensure(layout)
+    yield
+    if held != {**before, **held}:
+        holds.write(layout, held)
 
 
 @contextlib.contextmanager
@@ -71,8 +99,11 @@ def _not_overtaken(layout: Layout, token: int | None) -> Iterator[None]:
         yield
 
 
-def _send(path: Path, command: str) -> str:
-    """Send one command: HAProxy answers and closes (management guide, 9.3)."""
+def send(path: Path, command: str) -> str:
+    """Send one command: HAProxy answers and closes (management guide, 9.3).
+
+    Raises: AgentError no-balancer.
+    """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(PATIENCE)
@@ -86,21 +117,21 @@ def _send(path: Path, command: str) -> str:
         ) from None  # fmt: skip
 
 
-def _save(layout: Layout, switch: str | None) -> None:
+def save(layout: Layout) -> None:
     """Write the states of all servers, and whether the site is closed, where a reload and the next start look for them.
 
     Raises: AgentError no-state-file.
     """
-    place = _named(layout.balancer_config, _STATE_FILE)
+    place, switch = _named(layout.balancer_config, _STATE_FILE), _named(layout.balancer_config, _SWITCH)
     if place is None:
         raise AgentError(
             "no-state-file",
             f"{layout.balancer_config} names no server-state-file: a reload would forget who is drained",
             hint="highstate writes one that does",
         )  # fmt: skip
-    _write(layout.balancer_config.parent / place, _send(layout.balancer, "show servers state"))
+    _write(layout.balancer_config.parent / place, send(layout.balancer, "show servers state"))
     if switch:
-        entries = [line.split()[-1] for line in _send(layout.balancer, f"show acl {switch}").splitlines() if line]
+        entries = [line.split()[-1] for line in send(layout.balancer, f"show acl {switch}").splitlines() if line]
         _write(layout.balancer_config.parent / switch, "".join(f"{entry}\n" for entry in entries))
 
 

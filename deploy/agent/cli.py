@@ -29,6 +29,7 @@ def usage() -> str:
         "       releasectl --name NAME exec N [trial | run ARGV...]   what the units of systemd call\n"
         "       releasectl (--root DIR | --name NAME) shell     the app's own prompt, on this terminal\n"
         "       releasectl --name NAME start-current                  what brings it back at boot\n"
+        "       releasectl (--root DIR) --name NAME watch [aside]     beside HAProxy: puts servers back into service\n"
         f"       releasectl --version\n\nverbs:\n{lines}\n"
     )
 
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from deploy.agent.shell import shell
 
         return shell(layout)
+    if words[:1] == ["watch"] and layout.name and words[1:] in ([], ["aside"]):
+        return _watch(layout, aside=len(words) == 2)
     if len(words) != 1:
         return _unusable("one verb is expected")
     if words[0] not in VERBS and words[0] != "session":
@@ -108,6 +111,20 @@ def _unit(layout: Layout, words: list[str]) -> int:
         return _unusable("start-current takes nothing")
     try:
         systemd.start_current(layout, lambda said: print(f"releasectl: {said}"))  # noqa: T201
+    except AgentError as error:
+        sys.stderr.write(f"releasectl: {error.message}\n")
+        return FAILED
+    return OK
+
+
+def _watch(layout: Layout, *, aside: bool) -> int:
+    """Put servers back whose deployer has vanished; `aside` leaves that to a process of its own."""
+    from deploy.agent import restoring
+
+    if not aside:
+        return restoring.watch(layout)
+    try:
+        restoring.ensure(layout)
     except AgentError as error:
         sys.stderr.write(f"releasectl: {error.message}\n")
         return FAILED

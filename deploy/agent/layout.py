@@ -72,6 +72,16 @@ class Layout:
         return self.var / "lease.lock"
 
     @property
+    def holds(self) -> Path:
+        """Locate what is kept of servers that the load balancer of this host holds out of service."""
+        return self.var / "holds.json"
+
+    @property
+    def watch_lock(self) -> Path:
+        """Locate the file that the process holds locked which puts servers back into service."""
+        return self.var / "watch.lock"
+
+    @property
     def ledger(self) -> Path:
         return self.var / "ledger.jsonl"
 

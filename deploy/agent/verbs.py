@@ -212,10 +212,10 @@ def _ledger(agent: Agent, append: list[Mapping[str, Any]], tail: int, kind: str 
     return {"entries": entries if append else ledger.tail(agent.layout, tail, kind, rollout)}
 
 
-def _balancer(agent: Agent, commands: list[str], save: bool, token: int | None) -> Result:
+def _balancer(agent: Agent, commands: list[str], save: bool, token: int | None, hold: Any) -> Result:
     from deploy.agent.balancer import balancer
 
-    return {"answers": balancer(agent.layout, commands, save, token)}
+    return {"answers": balancer(agent.layout, commands, save, token, hold)}
 
 
 def _lease(agent: Agent, action: str, owner: Mapping[str, Any] | None, ttl: float, token: int | None) -> Result:
@@ -328,7 +328,7 @@ VERBS = {
         Verb(
             "balancer", "look at, drain and restore servers of the load balancer on this host", _balancer,
             (Argument("commands", a.WORDS), Argument("save", a.FLAG, False),
-             Argument("token", a.integer(0).or_null(), None)),
+             Argument("token", a.integer(0).or_null(), None), Argument("hold", a.ANYTHING.or_null(), None)),
             bare=True,
         ),
     )

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -217,9 +217,9 @@ def test_several_load_balancers_are_all_set_and_all_asked(balancer: Balancer, en
     send = unix_sender(environment.directory / "lb" / "run" / "admin.sock")
     said: list[str] = []
 
-    def counted(*commands: str, change: bool = False) -> list[str]:
+    def counted(*commands: str, change: bool = False, hold: Mapping[str, str] | None = None) -> list[str]:
         said.extend(commands if change else ())
-        return send(*commands, change=change)
+        return send(*commands, change=change, hold=hold)
 
     two = Balancer(minimal().name, counted, counted)
     two.set_state("web1", "drain")

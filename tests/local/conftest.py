@@ -25,9 +25,10 @@ from deploy import environment as environments
 from deploy.agent.layout import Layout
 from deploy.agents import Agent
 from deploy.artifacts import ReleaseTree
+from deploy.balancer import Balancer, agent_sender
 from deploy.errors import SlipwayError
 from deploy.facts import Host
-from deploy.hosts import connect
+from deploy.hosts import LOCAL_BALANCER, connect
 from deploy.prober import Prober, Summary
 from tests.deploy.agent import kit
 from tests.support import releases
@@ -60,13 +61,13 @@ class Result:
 class Inside(Agent):
     """A host's agent within this process: for a look that is no part of what is tested."""
 
-    def __init__(self, host: str, root: Path) -> None:
+    def __init__(self, host: str, root: Path, name: str | None = None) -> None:
         super().__init__(host, [])
-        self._root = root
+        self._layout = Layout.under(root, name)
 
     def request(self, verb: str, arguments: Mapping[str, Any], **_: Any) -> dict[str, Any]:
         """Carry out one verb."""
-        return kit.call(Layout.under(self._root), verb, **arguments)
+        return kit.call(self._layout, verb, **arguments)
 
 
 @dataclass
@@ -133,6 +134,8 @@ class Site:
         environment = replace(environments.read("local", self.environment.parent), directory=self.directory)
         with connect(environment, contract.read(self.path).name) as hosts:
             hosts.agents = {host: Inside(host, self.root(host)) for host in hosts.agents}
+            inside = Inside(LOCAL_BALANCER, self.root(LOCAL_BALANCER), hosts.name)
+            hosts.balancer = Balancer(hosts.name, agent_sender(inside, {}))
             for _ in range(5):
                 observed = hosts.observe()
                 if all(process.ready is not None for host in observed for process in host.processes):

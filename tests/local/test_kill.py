@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -123,6 +124,35 @@ def test_what_was_never_staged_can_be_closed_and_not_resumed(site: Site, base: R
     assert "nothing was left to do" in site.fab("abort:local").out
     assert {host.current for host in site.status().values()} == {running}
     site.fab("resume:local", expect=10)
+
+
+def test_a_drained_server_comes_back_by_itself(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:
+    """Nobody types anything: the load balancer's agent sees that the deployer is gone, and that the server answers."""
+    site.ensure(base)
+    with site.traffic() as probed:
+        while not kill_at(site.start("deploy:local", "--version", newer.version, "--json"), "switch", "web1"):
+            site.deploy(base)
+        kit.eventually(lambda: all(host.in_service for host in site.status().values()), seconds=60)
+    assert probed[0].failed == 0, probed[0]
+    assert "its deployer has vanished" in (site.directory / "lb" / "watch.log").read_text()
+    assert "resume:local goes on" in site.fab("status:local").out
+    site.fab("abort:local")
+    assert site.versions() == {base.version}
+
+
+def test_a_server_that_a_person_took_out_stays_out(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+    site.fab("drain:local", "--host", "web2")
+    hold = next(h for h in json.loads(site.fab("status:local", "--json").out)["hosts"] if h["name"] == "web2")["server"]
+    assert (hold["admin"], hold["hold"]["why"]) == ("maint", "person")
+    root = site.root("lb")
+    watched = subprocess.run(
+        [sys.executable, root / "releasectl", "--root", root, "--name", "kiosk", "watch"], timeout=60, check=False
+    )
+    assert watched.returncode == 0  # nothing to do
+    assert not site.status()["web2"].in_service
+    site.fab("restore:local")
+    assert site.status()["web2"].in_service
 
 
 def test_a_second_deployer_is_told_who_is_at_work(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:
