@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from deploy import haproxy
 from deploy.errors import Exit
 from deploy.hosts import Hosts
 from deploy.rollout import by, new_identifier
@@ -21,8 +20,6 @@ def switch(hosts: Hosts, closed: bool) -> bool:
         return False
     begun = time.time()
     hosts.balancer.set_closed(closed)
-    if not hosts.environment.remote:  # on servers the agent has written it down
-        (hosts.environment.directory / "lb" / haproxy.SWITCH).write_text("on\n" if closed else "")
     entry = {"rollout": new_identifier(), "kind": "rollout", "by": by()}
     ended = {"phase": "end", "exit": int(Exit.OK), "seconds": round(time.time() - begun, 3)}
     detail = f"maintenance {'on' if closed else 'off'}"

@@ -28,7 +28,7 @@ def environment(tmp_path: Path) -> Environment:
         hosts={f"web{n}": HostEntry(roles=web, listen=f"127.0.0.1:{n}") for n in (1, 2)},
         balancer=BalancerEntry(listen="127.0.0.1:3"),
     )
-    for name in file.hosts:
+    for name in ("lb", *file.hosts):
         zipapp.write(tmp_path / name / "releasectl")
     return Environment("test", tmp_path, file)
 
@@ -42,7 +42,7 @@ def hosts(environment: Environment) -> Iterator[Hosts]:
 
 def test_it_is_held_on_every_host_and_given_back(hosts: Hosts) -> None:
     with lease.hold(hosts, "r1") as held:
-        assert held.tokens == {"web1": 1, "web2": 1}
+        assert held.tokens == {"lb": 1, "web1": 1, "web2": 1}
         assert {found["owner"]["rollout"] for found in lease.held(hosts).values()} == {"r1"}
     assert lease.held(hosts) == {}
     assert hosts.tokens == {}
