@@ -15,6 +15,7 @@ What told {{ name }} its variables, secrets, address and peers is gone:
       - /etc/{{ name }}/allowed_signers
       - /etc/systemd/system/{{ name }}.socket.d
       - /etc/systemd/system/{{ name }}@.service.d
+      - /etc/systemd/system/{{ name }}-worker@.service.d
     - require:
       - service: {{ name }} is stopped, now and after a boot
 

@@ -53,21 +53,30 @@ The user {{ name }} exists:
       - service: {{ name }} starts at boot
 {%- endfor %}
 
-The address of {{ name }} is {{ app.listen }}; another one restarts it:
+{#- A host of workers listens nowhere. #}
+{%- set address = "The address of " ~ name ~ " is " ~ (app.listen or "none") ~ "; another one restarts it" %}
+
+{{ address }}:
   file.managed:
     - name: /etc/systemd/system/{{ name }}.socket.d/listen.conf
     - source: salt://app/files/listen.conf.jinja
     - template: jinja
     - context:
+        name: {{ name }}
         listen: {{ app.listen | json }}
     - user: root
     - group: root
     - mode: '0644'
     - makedirs: True
 
-The application may ask its peers, and nobody else:
+{#- What runs as the application: the web server, and a worker where there is one. #}
+{%- set app_units = [name ~ "@.service"] %}
+{%- if "/usr/lib/systemd/system/" ~ name ~ "-worker@.service" in files %}{% do app_units.append(name ~ "-worker@.service") %}{% endif %}
+{%- for unit in app_units %}
+
+{{ unit }} may ask its peers, and nobody else:
   file.managed:
-    - name: /etc/systemd/system/{{ name }}@.service.d/peers.conf
+    - name: /etc/systemd/system/{{ unit }}.d/peers.conf
     - source: salt://app/files/peers.conf.jinja
     - template: jinja
     - context:
@@ -76,6 +85,7 @@ The application may ask its peers, and nobody else:
     - group: root
     - mode: '0644'
     - makedirs: True
+{%- endfor %}
 
 {%- set requisites %}
     - require:
@@ -83,8 +93,10 @@ The application may ask its peers, and nobody else:
       - file: {{ place }} is the one that came with the agent
       {%- endfor %}
       - file: The agent is installed
-      - file: The address of {{ name }} is {{ app.listen }}; another one restarts it
-      - file: The application may ask its peers, and nobody else
+      - file: {{ address }}
+      {%- for unit in app_units %}
+      - file: {{ unit }} may ask its peers, and nobody else
+      {%- endfor %}
 {%- endset %}
 
 {{ name }} starts at boot:
@@ -102,6 +114,6 @@ The application may ask its peers, and nobody else:
 {%- endif %}
 
 # A socket can't move while it is open.
-{{ name }} listens on {{ app.listen }}:
+{{ name }} listens on {{ app.listen or "nothing at all" }}:
   {{- settled(name, name ~ ".service", restart=["/etc/systemd/system/" ~ name ~ ".socket.d/listen.conf"]) }}
       - service: {{ name }} starts at boot

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support import salt
-from tests.support.environments import SERVERS, written
+from tests.support.contracts import WORKER, minimal
+from tests.support.environments import JOBS, SERVERS, written
 
 ALL_FEATURES = "\n[pillar.slipway.features]\nredis = true\n"
 
@@ -16,13 +17,14 @@ ALL_FEATURES = "\n[pillar.slipway.features]\nredis = true\n"
 @pytest.fixture(scope="session")
 def roots(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Give the folders that Salt serves: the states, and what the operator's side makes."""
-    return [salt.STATES, salt.write_artifacts(tmp_path_factory.mktemp("more"))]
+    return [salt.STATES, salt.write_artifacts(tmp_path_factory.mktemp("more"), minimal(WORKER))]
 
 
 @pytest.fixture(scope="session")
 def pillars(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Give the pillar of each host of an environment with every role and feature."""
-    return salt.pillars(written(tmp_path_factory.mktemp("environment"), SERVERS + ALL_FEATURES))
+    environment = written(tmp_path_factory.mktemp("environment"), SERVERS + JOBS + ALL_FEATURES)
+    return salt.pillars(environment, minimal(WORKER))
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,10 @@ from deploy.artifacts import units
 from deploy.fleet.base import obstacle
 from tests.support import salt
 from tests.support.contracts import minimal
-from tests.support.environments import SERVERS, written
+from tests.support.environments import JOBS, SERVERS, written
 from tests.support.repository import ROOT
 
-HOSTS = ("lb1", "web1", "web2", "db1")
+HOSTS = ("lb1", "web1", "web2", "jobs1", "db1")
 SERVER = [f"{host} {system}" for system in salt.GRAINS for host in HOSTS]
 # Any of these makes Salt's loader import every state module: 0.75 s more for each highstate (salt#39011).
 SLOW = {"creates", "onlyif", "unless"}
@@ -81,7 +81,7 @@ def test_a_role_alone_gets_its_states(compiled: dict[str, Any]) -> None:
         return {chunk["__sls__"].partition(".")[0] for chunk in compiled[server]["low"]}
 
     assert concerns("lb1 debian12") == {"base", "app", "firewall", "haproxy"}
-    assert concerns("web1 debian12") == {"base", "app", "firewall", "python"}
+    assert concerns("web1 debian12") == concerns("jobs1 debian12") == {"base", "app", "firewall", "python"}
     assert concerns("db1 debian12") == {"base", "app", "firewall", "postgresql", "redis"}
 
 
@@ -100,7 +100,7 @@ PLACES = {
 @pytest.mark.parametrize("server", SERVER)
 @pytest.mark.parametrize("secret", PLACES)
 def test_a_secret_is_where_it_belongs_and_nowhere_else(compiled: dict[str, Any], server: str, secret: str) -> None:
-    role = server[: 3 if server.startswith("web") else 2]
+    role = "web" if server.startswith(("web", "jobs")) else server[:2]
     value = re.compile(rf"the-value-of-{secret}\b")
     found = compiled[server]
     assert {place for place, text in found["files"].items() if value.search(text)} == PLACES[secret].get(role, set())
@@ -160,7 +160,7 @@ def switched_off(roots: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
         f"{feature} = false\n" for feature in ("firewall", "sshd", "time", "updates", "journald", "docker", "redis")
     )
     environment = written(
-        tmp_path_factory.mktemp("off"), 'artifact = "image"' + SERVERS.replace('"self-signed"', '"off"') + wanted
+        tmp_path_factory.mktemp("off"), 'artifact = "image"' + SERVERS.replace('"self-signed"', '"off"') + JOBS + wanted
     )
     servers = {
         host: {"grains": salt.grains("debian12"), "pillar": pillar}
@@ -237,12 +237,24 @@ def test_what_cleans_up_stops_first_and_leaves_data(example: dict[str, Any], con
 def test_salt_and_the_agent_write_the_same(compiled: dict[str, Any]) -> None:
     """Where both write a file, neither may undo what the other wrote."""
     files = compiled["web2 debian12"]["files"]
-    assert files["/etc/systemd/system/sample.socket.d/listen.conf"] == systemd.LISTEN.format("10.0.0.22:9000")
+    drop_in = "/etc/systemd/system/sample.socket.d/listen.conf"
+    assert files[drop_in] == systemd.LISTEN.format("10.0.0.22:9000")
+    assert compiled["jobs1 debian12"]["files"][drop_in] == systemd.CLOSED.format("sample")
     for place, text in units.sudoers(minimal()).items():
         assert files[place] == text
     variables, tail = files["/etc/sample/sample.env"].split("\n\n")
     assert variables.strip() == units.render(minimal())["/etc/sample/sample.env"].strip()
     assert use.unquote(tail.strip().split("=", 1)[1].splitlines()[0])
+
+
+def test_a_worker_may_ask_its_peers_and_nobody_may_ask_it(compiled: dict[str, Any]) -> None:
+    jobs, web = (compiled[f"{host} debian12"]["files"] for host in ("jobs1", "web2"))
+    for files in (jobs, web):
+        for unit in ("sample@.service", "sample-worker@.service"):
+            assert "IPAddressAllow=10.0.0.31\n" in files[f"/etc/systemd/system/{unit}.d/peers.conf"]
+    assert "/usr/lib/systemd/system/sample-worker@.service" in jobs
+    assert "8000" not in next(text for place, text in jobs.items() if place.endswith(".nft"))
+    assert "9000" in next(text for place, text in web.items() if place.endswith(".nft"))
 
 
 def test_every_file_of_the_tree_is_used(compiled: dict[str, Any]) -> None:

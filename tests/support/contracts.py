@@ -15,6 +15,12 @@ lock = "lock.txt"
 """
 
 
+WORKER = """
+[tool.slipway.processes.worker]
+command = ["-m", "app", "worker"]
+"""
+
+
 def minimal(more: str = "") -> Contract:
     """Make the smallest contract there is, and whatever TOML is added."""
     return parse(TEXT + more)

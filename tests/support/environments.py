@@ -43,6 +43,9 @@ DATABASE_PASSWORD = "DATABASE_OWNER_PASSWORD"
 """
 
 
+JOBS = '\n[hosts.jobs1]\nroles = ["worker"]\naddress = "10.0.0.41"\n'  # a host of workers, for those who want one
+
+
 def written(folder: Path, text: str = SERVERS, name: str = "prod") -> Environment:
     """Read an environment file of this text."""
     (folder / f"{name}.toml").write_text(text)
