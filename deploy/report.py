@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, Any, Protocol
 
 from deploy.errors import Exit, SlipwayError
-from deploy.overview import PIECES
+from deploy.overview import PIECES, named
 from deploy.plan import Plan, Step
 from deploy.prober import Summary
 from deploy.wording import count, human
@@ -303,15 +303,21 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
 
 
 def plan_as_text(environment: str, plan: Plan) -> str:
-    """Write a plan for a person: what, where, in what order, why, and how much is sent."""
-    rows = [heading(environment, plan)]
-    rows += [f"  {word:<10}  {text}" for word, text in plan.overview]
+    """Write a plan for a person: what it means, then step by step."""
+    rows = [heading(environment, plan), *(f"  {word:<10}  {text}" for word, text in plan.overview)]
     rows += ["", "step by step:"] if plan.overview else []
+    return "\n".join([*rows, steps_as_text(plan)])
+
+
+def steps_as_text(plan: Plan) -> str:
+    """Write steps for a person: what, where, in what order, why, and how much is sent."""
+    rows = []
     for group in plan.groups:
         side_by_side = ", side by side" if len(group.lanes) > 1 else ""
         rows.append(f"{group.title}{side_by_side}:")
         for lane in group.lanes:
             for step in lane:
                 sent = f" ({count(step.files, PIECES[step.form])}, {human(step.bytes)} to send)" if step.files else ""
-                rows.append(f"  {step.kind:<8} {step.host:<8} {step.why}{sent}")
+                also = f", with {named(step.also)}" if step.also else ""
+                rows.append(f"  {step.kind:<8} {step.host:<8} {step.why}{also}{sent}")
     return "\n".join(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.environment import ROOT
-from deploy.plan import MEANING, Plan
+from deploy.plan import MEANING, Kind, Plan
 from deploy.prober import Interval
-from deploy.report import Outcome, Record, plan_as_json, plan_as_text
+from deploy.report import Outcome, Record, plan_as_json, steps_as_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 REPORTS = ROOT / "var" / "reports"
@@ -86,7 +87,9 @@ def render(identifier: str, plan: Plan, records: Sequence[Record], outcome: Outc
     return jinja.get_template("report.html.jinja").render(
         identifier=identifier,
         outcome=outcome,
-        plan_text=plan_as_text(outcome.environment, plan),
+        plan=plan,
+        bakes=[record for record in records if record.step.kind is Kind.BAKE],
+        steps_text=steps_as_text(plan),
         records=records,
         drawing=draw(records, timeline),
         before=before(records, timeline),
@@ -116,9 +119,9 @@ def draw(records: Sequence[Record], timeline: Sequence[Interval]) -> Drawing:
     def x(at: float) -> float:
         return round(LEFT + (at - begin) * scale, 1)
 
-    hosts = sorted({record.step.host for record in records})
+    hosts = sorted({host for record in records for host in record.step.hosts}, key=_by_number)
     rows = tuple(
-        (host, 20 + number * ROW, tuple(_bar(r, x, scale) for r in records if r.step.host == host))
+        (host, 20 + number * ROW, tuple(_bar(r, x, scale) for r in records if host in r.step.hosts))
         for number, host in enumerate(hosts)
     )
     base = 20 + len(hosts) * ROW + CHART
@@ -136,10 +139,15 @@ def draw(records: Sequence[Record], timeline: Sequence[Interval]) -> Drawing:
     )
 
 
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Sort web10 behind web9."""
+    return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", name)]
+
+
 def _bar(record: Record, x: Any, scale: float) -> Bar:
     seconds = record.ended - record.begun
     said = f"FAILED: {record.error}" if record.error else record.detail
-    title = f"{record.step.kind} on {record.step.host}, {seconds:.2f} s: {said}"
+    title = f"{record.step.kind} on {', '.join(record.step.hosts)}, {seconds:.2f} s: {said}"
     return Bar(str(record.step.kind), x(record.begun), max(1.5, round(seconds * scale, 1)), title, bool(record.error))
 
 

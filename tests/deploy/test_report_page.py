@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.changes import Change
 from deploy.errors import Exit
 from deploy.plan import Group, Kind, Plan, Step, Target
 from deploy.prober import Interval, Summary
@@ -57,6 +58,27 @@ def test_it_says_how_it_ended_what_was_lost_and_why() -> None:
     for words in ("rolled back", "3 of 20 failed", "&lt;script&gt;alert(1)", "web2 &amp; others", "idle"):
         assert words in page
     assert "e" * 64 not in page, "what identifies the variables is shown nowhere"
+
+
+def test_it_shows_the_plan_the_variables_that_change_and_what_a_bake_found() -> None:
+    bake = Step(Kind.BAKE, "web1", "5 s against web3", also=("web2",), against=("web3",))
+    plan = replace(
+        PLAN,
+        groups=(Group("bake after canary", ((bake,),)),),
+        changes=(Change("LOG_LEVEL", None, "INFO"), Change("KEY", "***", "***"), Change("OLD", "1", None)),
+        overview=(("sends", "18 files"), ("", "and more")),
+    )
+    page = render("r1", plan, (*RECORDS, Record(bake, 104.0, 109.0, "0 of 100 requests failed")), OUTCOME)
+    for words in ("0 of 100 requests failed", "web1, web2", "18 files", "another value", "not there", "gone"):
+        assert words in page
+    assert "5 s against web3, with web2" in page
+    rows = draw((Record(bake, 104.0, 109.0),), ()).rows
+    assert [(host, [bar.kind for bar in bars]) for host, _, bars in rows] == [("web1", ["bake"]), ("web2", ["bake"])]
+
+
+def test_hosts_are_in_the_order_of_their_numbers() -> None:
+    records = tuple(Record(replace(STAGE, host=name), 1.0, 2.0) for name in ("web10", "web9", "lb1", "web"))
+    assert [host for host, _, _ in draw(records, ()).rows] == ["lb1", "web", "web9", "web10"]
 
 
 def test_the_drawing_is_sound_svg() -> None:
