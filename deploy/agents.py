@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
+from deploy import sessions
 from deploy.errors import Exit, SlipwayError
 
 logger = logging.getLogger(__name__)
@@ -221,17 +222,6 @@ class Agent:
         self._refused = None
         if process is None:
             return
-        assert process.stdin is not None
-        assert process.stdout is not None
-        if kill:
-            process.kill()
-        with suppress(BrokenPipeError):
-            process.stdin.close()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
+        sessions.end(process, kill=kill)
         if self._stderr:
             self._stderr.close()

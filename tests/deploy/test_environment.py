@@ -10,14 +10,9 @@ from hypothesis import strategies as st
 
 from deploy.environment import DIRECTORY, ROOT, EnvironmentFileError, names, read
 from deploy.errors import SlipwayError
+from tests.support.environments import hosts, written
 
 LOCAL = (DIRECTORY / "local.toml").read_text()
-
-
-def write(directory: Path, text: str, name: str = "sample") -> Path:
-    """Write an environment file."""
-    (directory / f"{name}.toml").write_text(text)
-    return directory
 
 
 def test_every_environment_that_comes_with_the_repository_is_sound() -> None:
@@ -32,7 +27,7 @@ def test_every_environment_that_comes_with_the_repository_is_sound() -> None:
 def test_every_example_is_sound_once_it_is_copied(tmp_path: Path, example: Path) -> None:
     """They have names of their own, so that nobody deploys to addresses of the documentation."""
     name = example.name.partition(".")[0]
-    environment = read(name, write(tmp_path, example.read_text(), name))
+    environment = written(tmp_path, example.read_text(), name)
     assert environment.remote
     assert environment.file.variables["ENVIRONMENT"] == name
     assert not (DIRECTORY / f"{name}.toml").exists()
@@ -41,7 +36,7 @@ def test_every_example_is_sound_once_it_is_copied(tmp_path: Path, example: Path)
 
 
 def test_it_says_where_things_are(tmp_path: Path) -> None:
-    environment = read("sample", write(tmp_path, LOCAL))
+    environment = written(tmp_path, LOCAL, "sample")
     assert (environment.name, environment.url) == ("sample", "http://127.0.0.1:8100")
     assert environment.directory == ROOT / "var/local"
     assert list(environment.web) == ["web1", "web2"]
@@ -49,7 +44,7 @@ def test_it_says_where_things_are(tmp_path: Path) -> None:
 
 
 def test_numbers_may_be_variables(tmp_path: Path) -> None:
-    environment = read("sample", write(tmp_path, LOCAL + "WORKERS = 3\nRATIO = 0.5\n"))
+    environment = written(tmp_path, LOCAL + "WORKERS = 3\nRATIO = 0.5\n", "sample")
     assert environment.file.variables["WORKERS"] == "3"
     assert environment.file.variables["RATIO"] == "0.5"
 
@@ -73,13 +68,13 @@ def test_numbers_may_be_variables(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_named(tmp_path: Path, old: str, new: str, says: str) -> None:
     assert old in LOCAL
     with pytest.raises(EnvironmentFileError) as raised:
-        read("sample", write(tmp_path, LOCAL.replace(old, new)))
+        written(tmp_path, LOCAL.replace(old, new), "sample")
     assert says in raised.value.report()
     assert "deploy/environments/sample.toml:" in raised.value.report()
 
 
 def test_an_unknown_environment_suggests_the_nearest(tmp_path: Path) -> None:
-    write(tmp_path, LOCAL, "production")
+    written(tmp_path, LOCAL, "production")
     with pytest.raises(EnvironmentFileError, match=r"unknown environment \"prodution\"; did you mean 'production'\?"):
         read("prodution", tmp_path)
 
@@ -89,26 +84,17 @@ transport = "ssh"
 [balancer]
 listen = "10.0.0.11:443"
 tls = "self-signed"
-[hosts.lb1]
-roles = ["lb"]
-address = "10.0.0.11"
-[hosts.web1]
-roles = ["web"]
-address = "10.0.0.21"
-[hosts.db1]
-roles = ["db"]
-address = "10.0.0.31"
 [variables]
 DATABASE_URL = "postgresql+psycopg://app@10.0.0.31/app"
 [migrate.variables]
 DATABASE_URL = "postgresql+psycopg://app_owner@10.0.0.31/app"
 [migrate.secrets]
 DATABASE_PASSWORD = "DATABASE_OWNER_PASSWORD"
-"""
+""" + hosts({"lb1": "10.0.0.11", "web1": "10.0.0.21", "db1": "10.0.0.31"})
 
 
 def test_servers_have_addresses_and_listen_on_them(tmp_path: Path) -> None:
-    environment = read("sample", write(tmp_path, SERVERS))
+    environment = written(tmp_path, SERVERS, "sample")
     assert environment.remote
     assert environment.url == "https://10.0.0.11"
     assert environment.hosts["web1"].listen == "10.0.0.21:8000"
@@ -120,10 +106,8 @@ def test_servers_have_addresses_and_listen_on_them(tmp_path: Path) -> None:
 def test_a_worker_runs_the_application_and_listens_nowhere(tmp_path: Path) -> None:
     """On servers, and in directories; hosts that serve come first."""
     jobs = '[hosts.jobs1]\nroles = ["worker"]\n'
-    servers = read(
-        "sample", write(tmp_path, SERVERS.replace("[hosts.lb1]", f'{jobs}address = "10.0.0.41"\n[hosts.lb1]'))
-    )
-    local = read("sample", write(tmp_path, LOCAL.replace("[hosts.web1]", f"{jobs}[hosts.web1]")))
+    servers = written(tmp_path, SERVERS.replace("[hosts.lb1]", f'{jobs}address = "10.0.0.41"\n[hosts.lb1]'), "sample")
+    local = written(tmp_path, LOCAL.replace("[hosts.web1]", f"{jobs}[hosts.web1]"), "sample")
     for environment in (servers, local):
         assert next(iter(environment.app)) == "web1"
         assert "jobs1" in environment.app
@@ -145,7 +129,7 @@ def test_a_worker_runs_the_application_and_listens_nowhere(tmp_path: Path) -> No
 def test_what_does_not_fit_servers_is_named(tmp_path: Path, old: str, new: str, says: str) -> None:
     assert old in SERVERS
     with pytest.raises(EnvironmentFileError) as raised:
-        read("sample", write(tmp_path, SERVERS.replace(old, new)))
+        written(tmp_path, SERVERS.replace(old, new), "sample")
     assert says in raised.value.report()
 
 
@@ -163,7 +147,7 @@ def test_what_does_not_fit_the_number_of_hosts_is_told_where_it_stands(tmp_path:
     for old, new in wrong.items():
         text = text.replace(old, new)
     with pytest.raises(EnvironmentFileError) as caught:
-        read("sample", write(tmp_path, text))
+        written(tmp_path, text, "sample")
     lines = text.splitlines()
     where = {
         key: f"deploy/environments/sample.toml:{next(n for n, line in enumerate(lines, 1) if line.startswith(key))}"
@@ -172,7 +156,7 @@ def test_what_does_not_fit_the_number_of_hosts_is_told_where_it_stands(tmp_path:
     (problem,) = caught.value.problems
     assert problem == f'{where["pause"]}: rollout.pause: expected seconds from 0 to 86400, or "confirm", got "ask"'
     with pytest.raises(EnvironmentFileError) as caught:
-        read("sample", write(tmp_path, text.replace('pause = "ask"', 'pause = "confirm"')))
+        written(tmp_path, text.replace('pause = "ask"', 'pause = "confirm"'), "sample")
     canary, floor, unavailable = caught.value.problems
     assert canary == f"{where['canary']}: rollout.canary: expected at most 2, the number of web hosts, got 3"
     assert floor == f"{where['floor']}: rollout.floor: expected at most 2, the number of web hosts, got 3"
@@ -181,6 +165,6 @@ def test_what_does_not_fit_the_number_of_hosts_is_told_where_it_stands(tmp_path:
 
 
 def test_a_rollout_may_be_told_to_pause(tmp_path: Path) -> None:
-    environment = read("sample", write(tmp_path, LOCAL))
+    environment = written(tmp_path, LOCAL, "sample")
     assert environment.file.rollout.pause == 0
     assert environment.pausing().file.rollout.pause == "confirm"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploy import environment as environments
@@ -44,6 +45,12 @@ DATABASE_PASSWORD = "DATABASE_OWNER_PASSWORD"
 
 
 JOBS = '\n[hosts.jobs1]\nroles = ["worker"]\naddress = "10.0.0.41"\n'  # a host of workers, for those who want one
+
+
+def hosts(addresses: Mapping[str, str]) -> str:
+    """Describe servers that are named after their roles: web1 is one of the web hosts."""
+    entry = '[hosts.{}]\nroles = ["{}"]\naddress = "{}"\n'
+    return "\n".join(entry.format(name, name.rstrip("0123456789"), addresses[name]) for name in addresses)
 
 
 def written(folder: Path, text: str = SERVERS, name: str = "prod") -> Environment:

@@ -38,6 +38,7 @@ from deploy.fleet.machines import Fleet, Machine
 from deploy.hosts import connect
 from deploy.prober import Prober, Summary, first_certificate
 from tests.deploy.agent import kit
+from tests.support.environments import hosts
 from tests.support.repository import ROOT, files
 
 NAME = "sample"
@@ -80,10 +81,6 @@ listen = "{lb}:443"
 tls = "self-signed"
 names = ["sample.example"]
 max_request = 5
-
-[hosts.lb1]
-roles = ["lb"]
-address = "{lb}"
 
 {hosts}
 [rollout]
@@ -175,7 +172,7 @@ class Remote:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `fab` with these arguments, in a session of its own as a terminal would."""
         return subprocess.Popen(
-            [FAB, *arguments],
+            ["env", "--default-signal=INT", FAB, *arguments],  # whatever who began the tests ignores
             cwd=self.path,
             env={**os.environ, **self.settings},
             stdin=subprocess.DEVNULL,
@@ -205,7 +202,7 @@ class Remote:
 
     def status(self) -> dict[str, Host]:
         """Look at every host, without starting a `fab` for it."""
-        with connect(self.environment, NAME) as hosts:
+        with connect(self.environment, self.contract.name) as hosts:
             return {host.name: host for host in hosts.observe()}
 
     def versions(self) -> set[str]:
@@ -325,22 +322,21 @@ def _checkout(folder: Path, fleet: Fleet, settings: dict[str, str]) -> Remote:
     checkout(folder)
     addresses = {name: fleet.add(name).address for name in ("lb1", *WEB)}
     given = access.write(fleet, folder / "access")
-    hosts = "".join(f'[hosts.{name}]\nroles = ["web"]\naddress = "{addresses[name]}"\n\n' for name in WEB)
-    text = ENVIRONMENT.format(access=given, lb=addresses["lb1"], hosts=hosts)
+    text = ENVIRONMENT.format(access=given, lb=addresses["lb1"], hosts=hosts(addresses))
     (folder / "deploy/environments/fleet.toml").write_text(text)
     bundle = certificate.self_signed(["sample.example"]).reveal()
     settings["SLIPWAY_FLEET_TLS_CERTIFICATE"] = bundle
     return Remote(folder, fleet, contracts.parse(PYPROJECT), bundle, settings)
 
 
-def checkout(folder: Path) -> None:
+def checkout(folder: Path, pyproject: str = PYPROJECT) -> None:
     """Make a checkout of the operator's side, whose application is a tiny one, and which has no environment yet."""
     for path in files():
         name = path.relative_to(ROOT)
         if name.parts[0] in ("deploy", "packaging", "salt", "fabfile.py"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, folder / name)
-    (folder / "pyproject.toml").write_text(PYPROJECT)
+    (folder / "pyproject.toml").write_text(pyproject)
     (folder / "var").mkdir()
     for path in (folder / "deploy/environments").glob("*.toml"):
         path.unlink()

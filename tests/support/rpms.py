@@ -28,6 +28,7 @@ from deploy.fleet import base
 from tests.deploy.agent import kit
 from tests.support.contracts import minimal
 from tests.support.repository import ROOT
+from tests.support.signing import end_gpg
 
 NAME = "sample"  # of `minimal` contracts
 PROGRAMS = ("/bin/dash", "/bin/rm", "/bin/rmdir", "/bin/grep")
@@ -89,7 +90,10 @@ class Root:
         where = ["--installroot", self.path, "--releasever", "1", "--setopt", f"reposdir={self.home}/repos"]
         settings = ["--setopt", f"cachedir={self.home}/cache", "--setopt", f"logdir={self.home}"]
         settings += ["--setopt", "metadata_expire=0", "--assumeyes", "--noplugins"]
-        return self._run(["dnf", *where, *settings, *words], expect)
+        try:
+            return self._run(["dnf", *where, *settings, *words], expect)
+        finally:
+            end_gpg(self.home.glob("cache/*/pubring"))  # dnf's
 
     def calls(self) -> list[str]:
         """List what scriptlets called since the last look."""

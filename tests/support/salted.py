@@ -22,7 +22,7 @@ from deploy.fleet import layers, machines
 from deploy.fleet.base import obstacle
 from deploy.fleet.machines import Fleet, Machine
 from tests.support import salt
-from tests.support.environments import written
+from tests.support.environments import hosts, written
 
 # Installed beforehand, so that no test waits for a mirror. `fab bootstrap` has the tests that begin with nothing.
 EVERY = ("nftables", "sudo", "systemd-timesyncd", "unattended-upgrades")
@@ -37,21 +37,7 @@ listen = "{lb1}:443"
 tls = "self-signed"
 names = ["sample.example"]
 
-[hosts.lb1]
-roles = ["lb"]
-address = "{lb1}"
-
-[hosts.web1]
-roles = ["web"]
-address = "{web1}"
-
-[hosts.web2]
-roles = ["web"]
-address = "{web2}"
-
-[hosts.db1]
-roles = ["db"]
-address = "{db1}"
+{hosts}
 
 [variables]
 LOG_LEVEL = "info"
@@ -199,7 +185,8 @@ def salted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Salted]:
             packages = EVERY + OF_ROLE[name.rstrip("0123456789")]
             fleet.lower = f"{salt.bundle()}:{layers.lower(print, packages)}"
             fleet.add(name)
-        text = ENVIRONMENT.format(**{name: machine.address for name, machine in fleet.machines.items()})
+        addresses = {name: machine.address for name, machine in fleet.machines.items()}
+        text = ENVIRONMENT.format(lb1=addresses["lb1"], hosts=hosts(addresses))
         environment = written(tmp_path_factory.mktemp("environment"), text)
         pair = certificate.self_signed(["sample.example"]).reveal()
         pillars = salt.pillars(environment, TLS_CERTIFICATE=pair)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,3 +32,9 @@ def signer(folder: Path, who: str = "ada@example.org") -> Signer:
     key = folder / who.replace("@", "-at-").replace(".", "-")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", who, "-f", str(key)], check=True)
     return Signer(key, who)
+
+
+def end_gpg(homes: Iterable[Path]) -> None:
+    """End the processes that gpg left at work beside its keys, whoever called it."""
+    for home in homes:
+        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], capture_output=True, check=False)

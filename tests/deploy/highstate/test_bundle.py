@@ -16,6 +16,7 @@ from deploy.environment import ROOT
 from deploy.highstate import bundle
 from deploy.highstate.bundle import Bundle, BundleError
 from deploy.pillar import as_sls
+from tests.support.signing import end_gpg
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +87,14 @@ def test_a_missing_lock_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["plain", "PGP"])
-def test_salt_reads_pillar_as_it_is_written(unpacked: Path, tmp_path: Path, sealed: bool) -> None:
+def test_salt_reads_pillar_as_it_is_written(
+    unpacked: Path, tmp_path: Path, request: pytest.FixtureRequest, sealed: bool
+) -> None:
     """Odd texts arrive as they are; a value that is a PGP message arrives decrypted."""
     odd = "it's \"100%\" {{ 'not' }} a: template\n#- no"
     keys = tmp_path / "keys"
     keys.mkdir(mode=0o700)
+    request.addfinalizer(lambda: end_gpg([keys]))
     value = seal(keys, odd) if sealed else odd
     (tmp_path / "pillar").mkdir()
     (tmp_path / "pillar" / "top.sls").write_text(as_sls({"base": {"*": ["own"]}}))
@@ -115,19 +119,7 @@ def test_salt_reads_pillar_as_it_is_written(unpacked: Path, tmp_path: Path, seal
 def seal(keys: Path, text: str) -> str:
     """Encrypt a text to a new key in this key ring."""
     gpg = ["gpg", "--homedir", str(keys), "--batch", "--quiet", "--trust-model", "always"]
-    try:
-        subprocess.run(
-            [*gpg, "--passphrase", "", "--quick-generate-key", "salt", "future-default"],
-            check=True,
-            capture_output=True,
-        )
-        done = subprocess.run(
-            [*gpg, "--armor", "--recipient", "salt", "--encrypt"],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    finally:
-        subprocess.run(["gpgconf", "--homedir", str(keys), "--kill", "all"], check=False, capture_output=True)
-    return done.stdout
+    make = [*gpg, "--passphrase", "", "--quick-generate-key", "salt", "future-default"]
+    subprocess.run(make, check=True, capture_output=True)
+    words = [*gpg, "--armor", "--recipient", "salt", "--encrypt"]
+    return subprocess.run(words, input=text, capture_output=True, text=True, check=True).stdout

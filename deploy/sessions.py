@@ -1,0 +1,24 @@
+"""Ends of sessions: programs that are spoken to through a pipe, and leave when nobody speaks any more."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+
+PATIENCE = 10.0  # seconds that a program may take to leave
+
+
+def end(process: subprocess.Popen[bytes], *, kill: bool = False) -> None:
+    """Close what goes to a program and wait until it has left; `kill` does not let it finish first."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if kill:
+        process.kill()
+    with suppress(BrokenPipeError):  # what was not sent yet finds nobody
+        process.stdin.close()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
