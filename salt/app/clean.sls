@@ -7,6 +7,13 @@
     - name: {{ name }}.service
     - enable: False
 
+The server leaves no more in order:
+  service.dead:
+    - name: {{ name }}-leave.service
+    - enable: False
+    - require:
+      - service: {{ name }} is stopped, now and after a boot
+
 What told {{ name }} its variables, secrets, address and peers is gone:
   file.absent:
     - names:
@@ -16,8 +23,11 @@ What told {{ name }} its variables, secrets, address and peers is gone:
       - /etc/systemd/system/{{ name }}.socket.d
       - /etc/systemd/system/{{ name }}@.service.d
       - /etc/systemd/system/{{ name }}-worker@.service.d
+      - /etc/systemd/system/{{ name }}-image@.service.d
+      - /etc/systemd/system/{{ name }}-leave.service
+      - /etc/{{ name }}/leave.nft
     - require:
-      - service: {{ name }} is stopped, now and after a boot
+      - service: The server leaves no more in order
 
 The units of {{ name }} are gone:
   file.absent:

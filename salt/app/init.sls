@@ -4,3 +4,4 @@ include:
   - app.agent
   - app.configuration
   - app.units
+  - app.leave

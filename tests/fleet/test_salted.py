@@ -86,6 +86,9 @@ def test_a_web_server(salted: Salted, name: str) -> None:
     assert 'LOG_LEVEL="info"' in host.file(f"/etc/{NAME}/{NAME}.env").content_string
     assert host.file("/usr/bin/python3.11").exists
     assert host.service(f"{NAME}.service").is_enabled
+    assert host.service(f"{NAME}-leave").is_enabled
+    before = host.run(f"systemctl show --value --property=Before {NAME}@1.service").stdout.split()
+    assert f"{NAME}-leave.service" in before, "so it ends after that one"
     assert (
         host.run(f"systemctl show --value --property=Listen {NAME}.socket").stdout.split()[0]
         == f"{salted[name].address}:8000"
@@ -307,7 +310,10 @@ def test_a_run_that_was_killed_before_it_acted_is_finished_by_the_next(salted: S
     """The files are right; what runs has read others. Salt's `watch` would never act again."""
     lb1, web1 = salted["lb1"], salted["web1"]
     read_another = "cp -p {0} /tmp/right && echo '# another' >>{0} && {1} && cat /tmp/right >{0}"
-    lb1.run(read_another.format("/etc/haproxy/haproxy.cfg", "systemctl reload haproxy"))
+    # HAProxy reads its file some time after `systemctl reload` has returned: then there is a new process.
+    reload = "old=$(pgrep -x haproxy); systemctl reload haproxy"
+    anew = 'until pgrep -x haproxy | grep -vqxF "$old" && systemctl is-active --quiet haproxy'
+    lb1.run(read_another.format("/etc/haproxy/haproxy.cfg", f"{reload}; {anew}; do sleep 0.05; done"))
     assert set(salted.highstate("lb1").changed) == {HAPROXY}
     web1.run(read_another.format("/usr/lib/systemd/system/sample@.service", "systemctl daemon-reload"))
     assert set(salted.highstate("web1").changed) == {f"sample listens on {web1.address}:8000"}
