@@ -60,6 +60,10 @@ class Bootstrap:
 
         Raises: SlipwayError where a person has to do something first.
         """
+        with run.interruptible(self.environment, "bootstrap"):
+            return self._run(hosts, reporter, dist)
+
+    def _run(self, hosts: Sequence[str], reporter: Callable[[], Reporter], dist: Path) -> Done:
         hosts, told = [*hosts, *have_to_know(self.environment, hosts)], len(hosts)
         with self._phase("reach") as said:
             servers = self._look(hosts)
@@ -123,6 +127,8 @@ class Bootstrap:
         with report.watching():
             outcome = run.apply(self.environment, made_of, hosts, report.tell, test=False)
         report.summary(outcome, [host for host in hosts if not servers[host].agent])
+        if outcome.stopped:
+            raise run.stopped(self.environment, "bootstrap")
         self.done.hosts = report.as_json(outcome)["hosts"]
         self.done.changed = any(result.changed for result in outcome.results.values())
         self.done.exit = outcome.exit

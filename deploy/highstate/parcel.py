@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import tarfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +32,37 @@ def states(contract: Contract, folder: Path = STATES) -> dict[str, bytes]:
     return files
 
 
-def pack(states: Mapping[str, bytes], host: str, pillar: Mapping[str, Any]) -> bytes:
-    """Pack what one host gets: the same bytes for the same content."""
+@dataclass(frozen=True)
+class Parcel:
+    """The files of one host. A server that has them, as their key tells, is not sent them again."""
+
+    files: Mapping[str, bytes]
+
+    @property
+    def key(self) -> str:
+        """Name the content; a server names what it has in the same way (`digest` in remote.py)."""
+        sums = {path: hashlib.sha256(content).hexdigest() for path, content in self.files.items()}
+        lines = [f"{sums[path]}  {path}\n" for path in sorted(sums)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def pack(self) -> bytes:
+        """Pack the files: the same bytes for the same content."""
+        packed = io.BytesIO()
+        with (
+            gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=6, mtime=0) as zipped,
+            tarfile.open(fileobj=zipped, mode="w|", format=tarfile.GNU_FORMAT) as tar,
+        ):
+            for path, content in sorted(self.files.items()):
+                member = tarfile.TarInfo(path)
+                member.size, member.mode, member.mtime = len(content), 0o600, MTIME
+                tar.addfile(member, io.BytesIO(content))
+        return packed.getvalue()
+
+
+def of_host(states: Mapping[str, bytes], host: str, pillar: Mapping[str, Any]) -> Parcel:
+    """Put together what one host gets."""
     files = {f"states/{path}": content for path, content in states.items()}
-    files |= pillar_files({host: pillar})
-    files["run_states.py"] = RUNNER.read_bytes()
-    packed = io.BytesIO()
-    with (
-        gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=6, mtime=0) as zipped,
-        tarfile.open(fileobj=zipped, mode="w|", format=tarfile.GNU_FORMAT) as tar,
-    ):
-        for path, content in sorted(files.items()):
-            member = tarfile.TarInfo(path)
-            member.size, member.mode, member.mtime = len(content), 0o600, MTIME
-            tar.addfile(member, io.BytesIO(content))
-    return packed.getvalue()
+    return Parcel({**files, **pillar_files({host: pillar}), "run_states.py": RUNNER.read_bytes()})
 
 
 def pillar_files(pillars: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:

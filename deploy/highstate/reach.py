@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -57,21 +57,34 @@ def explained(environment: Environment, contract: Contract, host: str, status: i
 
 
 def side_by_side(
-    hosts: Iterable[str], function: Callable[[str], T], interrupt: Callable[[], None] = lambda: None
+    hosts: Iterable[str], function: Callable[[str], T], interrupts: Sequence[Callable[[], object]] = ()
 ) -> tuple[dict[str, T], dict[str, SlipwayError]]:
     """Call a function for each host; give what it returned, and where it failed.
 
-    `interrupt` lets all of them end soon: it is called on Ctrl-C, after which nobody wants to wait for servers.
+    Each Ctrl-C calls the next of `interrupts`, which have to let all of them end soon; the last is the most urgent.
     """
     names, found, errors = list(hosts), dict[str, T](), dict[str, SlipwayError]()
     with ThreadPoolExecutor(min(PARALLEL, len(names)) or 1) as pool:
         futures = {host: pool.submit(function, host) for host in names}
+        urgency = list(interrupts)
         try:
-            wait(futures.values())
+            while not all(future.done() for future in futures.values()):
+                try:
+                    wait(futures.values())
+                except KeyboardInterrupt:
+                    for future in futures.values():
+                        future.cancel()
+                    if not urgency:
+                        raise
+                    urgency.pop(0)()
         except BaseException:
-            interrupt()
+            if interrupts:
+                interrupts[-1]()
             raise
     for host, future in futures.items():
+        if future.cancelled():
+            errors[host] = ServerError(f"{host}: stopped before its turn")
+            continue
         try:
             found[host] = future.result()
         except SlipwayError as error:

@@ -8,6 +8,7 @@ Once states run they run to their end, whether or not anybody still listens: hal
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -17,11 +18,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
 SALT_CALLS = ("/usr/bin/salt-call", "/usr/local/bin/salt-call", "/opt/saltstack/salt/salt-call")
+STOP = b"stop"  # the operator's word: end the state at work, and begin no other
+STOPPED = "not run: the operator stopped the highstate"  # says run_states.py of the others
 BUSY_WAIT = 600.0  # seconds that another highstate, or the package manager, may take
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
 WRAPPER = """#!/bin/sh
@@ -103,6 +107,17 @@ class Server:
         for path in sorted(others, key=lambda each: each.stat().st_mtime)[:-1]:
             shutil.rmtree(path, ignore_errors=True)  # all but one: a minion may still run from that
 
+    def has_parcel(self) -> bool:
+        """Tell whether states and pillar are here already, and nobody has touched them."""
+        return not self.test and digest(self.etc / "current") == self.request["parcel"]
+
+    def keep_parcel(self, scratch: Path) -> Path:
+        """Leave states and pillar as they are; the configuration comes with each request."""
+        place = self.etc / "current"
+        self.etc.chmod(0o700)
+        put(place / "minion", self.configuration(place, scratch), 0o600)
+        return place
+
     def unpack_parcel(self, data: bytes, scratch: Path) -> Path:
         """Put states, pillar and configuration in their place, all at once; a dry run leaves them aside."""
         trees = scratch if self.test else self.etc / "trees"
@@ -113,8 +128,7 @@ class Server:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
             archive.extractall(folder)  # noqa: S202  (the operator made it)
         place = folder if self.test else self.etc / "current"
-        settings = json.dumps(self.configuration(place, scratch), indent=1, sort_keys=True)
-        (folder / "minion").write_text(settings, encoding="utf-8")
+        put(folder / "minion", self.configuration(place, scratch), 0o600)
         if not self.test:
             os.sync()
             link(place, f"trees/{folder.name}")
@@ -123,11 +137,11 @@ class Server:
                     shutil.rmtree(path, ignore_errors=True)
         return place
 
-    def configuration(self, place: Path, scratch: Path) -> dict[str, Any]:
+    def configuration(self, place: Path, scratch: Path) -> str:
         """Make the minion's configuration: the operator's part, and the places here."""
         state = scratch / "state" if self.test else Path(f"/var/cache/{self.name}-salt")
         state.mkdir(mode=0o700, exist_ok=True)
-        return {
+        settings = {
             **self.request["minion"],
             "file_roots": {"base": [str(place / "states")]},
             "pillar_roots": {"base": [str(place / "pillar")]},
@@ -139,6 +153,7 @@ class Server:
             "log_file": os.devnull if self.test else f"/var/log/{self.name}-salt.log",
             "pidfile": str(state / "minion.pid"),
         }
+        return json.dumps(settings, indent=1, sort_keys=True)
 
     def write_wrappers(self, program: str) -> None:
         """Let a person on this server type `salt-call`, and NAME-highstate for this project's states."""
@@ -154,7 +169,8 @@ class Server:
     def run(self, python: str, lib: Path | None, config: Path, scratch: Path) -> None:
         """Run the states; tell each as it ends, then all that came of them."""
         out = scratch / "result.json"
-        options = {"lib": str(lib or ""), "config": str(config), "test": self.test, "out": str(out)}
+        stop = str(scratch / "stop")
+        options = {"lib": str(lib or ""), "config": str(config), "test": self.test, "out": str(out), "stop": stop}
         words = [python, *(["-I"] if lib else []), str(config / "run_states.py"), json.dumps(options)]
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen(
@@ -178,7 +194,9 @@ class Server:
             lines = [f"Salt ended with {code} and gave no result", *stderr[-8:]]
             raise Problem("\n".join(lines)) from None
         if isinstance(answer, dict):
-            tell(event="result", states=[described(key, value) for key, value in answer.items()])
+            ran = {key: value for key, value in answer.items() if value.get("comment") != STOPPED}
+            states = [described(key, value) for key, value in ran.items()]
+            tell(event="result", states=states, left=len(answer) - len(ran))
         else:
             tell(event="refused", errors=[str(error) for error in (answer if isinstance(answer, list) else [answer])])
 
@@ -199,7 +217,13 @@ def described(key: str, value: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def wait_for_packages() -> None:
+def heed_stop(stream: BinaryIO, scratch: Path) -> None:
+    """Note it when the operator says stop. That the connection ends says nothing: states run to their end then."""
+    if stream.readline().strip() == STOP:
+        (scratch / "stop").touch()
+
+
+def wait_for_packages(scratch: Path) -> None:
     """Wait until nobody else installs packages, and finish what was interrupted."""
     lock = Path("/var/lib/dpkg/lock-frontend")
     if not lock.exists():
@@ -207,6 +231,8 @@ def wait_for_packages() -> None:
     with lock.open("w") as file:
 
         def free() -> bool:
+            if (scratch / "stop").exists():
+                raise Problem("stopped while it waited for somebody else's installation of packages")
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -245,14 +271,24 @@ def salt_version(python: str) -> str | None:
     return version if done.returncode == 0 and version[:1].isdigit() else None
 
 
-def put(path: Path, text: str) -> None:
-    """Write a program, whole, unless it is there."""
+def digest(folder: Path) -> str:
+    """Name what is in a folder, but for what was made here: as the operator's side names it (parcel.py)."""
+    own = ("minion", "compiled")
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    chosen = sorted(path for path in files if path.partition("/")[0] not in own)
+    lines = [f"{hashlib.sha256(files[path].read_bytes()).hexdigest()}  {path}\n" for path in chosen]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def put(path: Path, text: str, mode: int = 0o755) -> None:
+    """Write a file, whole, unless it is there."""
     if path.exists() and path.read_text() == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.new")
-    aside.write_text(text)
-    aside.chmod(0o755)
+    aside.touch(mode=0o600)
+    aside.write_text(text, encoding="utf-8")
+    aside.chmod(mode)
     aside.rename(path)
 
 
@@ -282,7 +318,7 @@ def work(stream: BinaryIO) -> None:
     server = Server(request)
     server.hold_lock()
     salt = server.installed()
-    tell(event="hello", salt=salt and salt["version"], bundle=server.bundle.is_dir())
+    tell(event="hello", salt=salt and salt["version"], bundle=server.bundle.is_dir(), parcel=server.has_parcel())
     lengths = json.loads(stream.readline() or b"null")
     if lengths is None:
         return  # the operator went away
@@ -293,12 +329,13 @@ def work(stream: BinaryIO) -> None:
             lib = (server.unpack_bundle(bundle, scratch) if bundle else server.bundle) / "lib"
         else:
             program = salt["program"]
-        config = server.unpack_parcel(parcel, scratch)
+        threading.Thread(target=heed_stop, args=(stream, scratch), daemon=True).start()
+        config = server.unpack_parcel(parcel, scratch) if parcel else server.keep_parcel(scratch)
         if not server.test:
             if lib:
                 server.choose_bundle()
             server.write_wrappers(program)
-            wait_for_packages()
+            wait_for_packages(scratch)
         server.run(salt["python"] if salt else sys.executable, lib, config, scratch)
 
 
@@ -316,3 +353,5 @@ def main() -> None:
 
 
 main()
+sys.stdout.flush()
+os._exit(0)  # a thread still listens to the operator: Python would wait for what it holds

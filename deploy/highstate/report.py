@@ -44,6 +44,9 @@ class Report:
                     return
             case {"event": "note", "text": str(text)}:
                 pass
+            case {"event": "stopping"}:
+                name, _ = self._begun.get(host, ("its first state", 0.0))
+                text = f"stops after  {name}  (Ctrl-C again: at once)"
             case {"event": "end", "id": name, "result": False}:
                 text = f"FAILED   {name}"
             case {"event": "end", "id": name, "changed": True} if not self._test:
@@ -94,4 +97,4 @@ class Report:
             for host, result in outcome.results.items()
         ]
         errors = [{"host": host, "message": self.mask(error.message)} for host, error in outcome.errors.items()]
-        return {"exit": int(outcome.exit), "hosts": hosts, "unreachable": errors}
+        return {"exit": int(outcome.exit), "stopped": outcome.stopped, "hosts": hosts, "unreachable": errors}

@@ -42,6 +42,7 @@ class Result:
     host: str
     states: tuple[State, ...]
     errors: tuple[str, ...] = ()
+    left: int = 0  # states that were not run, since the operator stopped
 
     @property
     def changed(self) -> list[State]:
@@ -56,7 +57,7 @@ class Result:
     @property
     def good(self) -> bool:
         """Whether the server is as it should be."""
-        return bool(self.states) and not self.errors and not self.failed
+        return bool(self.states) and not self.errors and not self.failed and not self.left
 
 
 def sentence(result: Result, *, test: bool) -> str:
@@ -64,7 +65,9 @@ def sentence(result: Result, *, test: bool) -> str:
     if result.errors:
         return "Salt refused the states"
     verb = "would change" if test else "changed"
-    return f"{len(result.states)} states: {len(result.changed)} {verb}, {len(result.failed)} failed"
+    ran, total = len(result.states), len(result.states) + result.left
+    many = f"stopped after {ran} of {total} states" if result.left else f"{ran} states"
+    return f"{many}: {len(result.changed)} {verb}, {len(result.failed)} failed"
 
 
 def details(result: Result, mask: Callable[[str], str], *, test: bool, failures_only: bool = False) -> Iterator[str]:
@@ -88,6 +91,7 @@ def as_json(result: Result, mask: Callable[[str], str]) -> dict[str, Any]:
     return {
         "host": result.host,
         "states": len(result.states),
+        "left": result.left,
         "changed": [_masked(_row(state), mask) for state in result.changed],
         "failed": [_masked(_row(state), mask) for state in result.failed],
         "errors": [mask(error) for error in result.errors],

@@ -27,6 +27,7 @@ from deploy.pillar import Sources, pillar, secrets_of
 from deploy.secrets_made import CERTIFICATE
 from deploy.toml_model import nearest
 
+INTERRUPTED = 130  # exit code after Ctrl-C, as a shell has it
 LOOK_TIMEOUT = 60.0  # seconds; a connection that can't be made ends long before
 
 Tell = Callable[[str, Mapping[str, Any]], None]  # host, event
@@ -39,6 +40,7 @@ class Outcome:
     results: dict[str, Result] = field(default_factory=dict)
     errors: dict[str, SlipwayError] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    stopped: bool = False  # by Ctrl-C
 
     @property
     def exit(self) -> Exit:
@@ -137,7 +139,7 @@ def apply(environment: Environment, made_of: Sources, hosts: Sequence[str], tell
         host: Order(
             host=host,
             minion=parcel.minion(environment, host),
-            parcel=parcel.pack(states, host, pillar(made_of, host)),
+            parcel=parcel.of_host(states, host, pillar(made_of, host)),
             bundle=salt,
             who=who,
             test=test,
@@ -154,15 +156,28 @@ def apply(environment: Environment, made_of: Sources, hosts: Sequence[str], tell
         finally:
             outcome.seconds[host] = time.monotonic() - started
 
-    try:
-        outcome.results, outcome.errors = reach.side_by_side(hosts, one, sessions.hang_up)
-    except KeyboardInterrupt:
-        raise HighstateError(
-            "interrupted: servers that have what they need go on to the end of their states",
-            hint=f"fab highstate:{environment.name} waits for them, and shows what came of it",
-            exit_code=130,
-        ) from None
+    def stop() -> None:
+        outcome.stopped = True
+        for host in sessions.stop():
+            tell(host, {"event": "stopping"})
+
+    outcome.results, outcome.errors = reach.side_by_side(hosts, one, [stop, sessions.hang_up])
     return outcome
+
+
+@contextmanager
+def interruptible(environment: Environment, task: str) -> Iterator[None]:
+    """Let Ctrl-C, wherever it comes, end a task with what to type next."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise stopped(environment, task) from None
+
+
+def stopped(environment: Environment, task: str) -> HighstateError:
+    """Say that Ctrl-C ended a task, and what goes on with it."""
+    hint = f"fab {task}:{environment.name} goes on; it waits for a server that is still at work"
+    return HighstateError(f"{environment.name}: stopped before all was done", hint=hint, exit_code=INTERRUPTED)
 
 
 @contextmanager

@@ -19,17 +19,20 @@ def highstate(
     settings, contract = common.open_environment(environment)
     hosts = run.chosen(settings, limit)
     made_of = run.sources(settings, contract, hosts)
-    servers, errors = run.look_at(settings, contract, settings.hosts)
-    run.require(settings, hosts, servers, errors)
     report = Report(made_of.secrets.values(), (lambda text: None) if json else common.say, test=dry_run)
+    with run.interruptible(settings, "highstate"):
+        servers, errors = run.look_at(settings, contract, settings.hosts)
+        run.require(settings, hosts, servers, errors)
+        alone = nullcontext() if dry_run or force else run.alone(settings, contract, servers, "highstate")
+        with alone, report.watching():
+            outcome = run.apply(settings, made_of, hosts, report.tell, test=dry_run)
     fresh = [host for host in hosts if not servers[host].agent]
-    alone = nullcontext() if dry_run or force else run.alone(settings, contract, servers, "highstate")
-    with alone, report.watching():
-        outcome = run.apply(settings, made_of, hosts, report.tell, test=dry_run)
     if json:
         common.say_json({"environment": environment, "dry_run": dry_run, **report.as_json(outcome)})
     else:
         report.summary(outcome, fresh)
+    if outcome.stopped:
+        raise run.stopped(settings, "highstate")
     nothing = dry_run and outcome.exit == Exit.OK and not any(result.changed for result in outcome.results.values())
     common.leave(Exit.NOTHING_TO_DO if nothing else outcome.exit)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,20 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from deploy import contract as contracts
-from deploy import lease, secrets_file
-from deploy.fleet import access, machines
-from deploy.fleet.base import obstacle
+from deploy import lease
 from deploy.fleet.machines import Machine
 from deploy.hosts import connect
 from tests.deploy.agent import kit
-from tests.support.remote import NAME, PYPROJECT, Remote, checkout
+from tests.support.remote import NAME
+from tests.support.servers import Servers, switched_on
 
 pytestmark = pytest.mark.timeout(900)  # five installations of packages, on whatever computer
 
 ROLES = {"lb1": "lb", "web1": "web", "db1": "db"}
-# What the states install, at hand without the network.
-PACKAGES = ("haproxy", "nftables", "postgresql", "sudo", "systemd-timesyncd", "unattended-upgrades")
 ENVIRONMENT = """
 transport = "ssh"
 secrets = ["SECRET_KEY", "DATABASE_PASSWORD"]
@@ -60,52 +55,11 @@ COLOUR = "blue"
 """
 
 
-class Servers(Remote):
-    """Servers that had nothing when they were switched on."""
-
-    patience = 600.0
-
-    @property
-    def secrets(self) -> dict[str, str]:
-        """Read what bootstrap made."""
-        return secrets_file.read(self.path / ".env.fleet")
-
-    def add(self, name: str, role: str) -> Machine:
-        """Switch one more machine on, and put it into the environment file."""
-        machine = self.fleet.add(name)
-        entry = f'[hosts.{name}]\nroles = ["{role}"]\naddress = "{machine.address}"\n'
-        self.file.write_text(f"{self.file.read_text()}\n{entry}")
-        return machine
-
-    def highstate(self, *options: str, expect: int = 0) -> dict[str, dict[str, list[dict[str, str]]]]:
-        """Run `fab highstate`; give what came of each host."""
-        done = self.fab("highstate:fleet", "--json", *options, expect=expect)
-        return {host["host"]: host for host in done.last["hosts"]}
-
-
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Boot empty servers, and describe them."""
-    reason = obstacle()
-    if reason:
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("bootstrap")
-    sockets = Path(tempfile.mkdtemp(prefix="slb", dir="/tmp"))  # short: a socket's path may have 107 bytes
-    settings = {"XDG_RUNTIME_DIR": str(sockets)}
-    with pytest.MonkeyPatch.context() as patch, machines.fleet(print, cached=PACKAGES) as fleet:
-        patch.setenv("XDG_RUNTIME_DIR", str(sockets))
-        checkout(folder)
-        addresses = {name: fleet.add(name).address for name in ROLES}
-        given = access.write(fleet, folder / "access")
-        hosts = [f'[hosts.{n}]\nroles = ["{role}"]\naddress = "{addresses[n]}"\n' for n, role in ROLES.items()]
-        text = ENVIRONMENT.format(access=given, lb=addresses["lb1"], hosts="\n".join(hosts))
-        (folder / "deploy/environments/fleet.toml").write_text(text)
-        made = Servers(folder, fleet, contracts.parse(PYPROJECT), "", settings)
-        try:
-            yield made
-        finally:
-            made.hang_up()
-            shutil.rmtree(sockets)
+    with switched_on(tmp_path_factory.mktemp("bootstrap"), ENVIRONMENT, ROLES) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +139,93 @@ def test_a_second_highstate_changes_nothing(site: Servers) -> None:
     assert {host: (r["changed"], r["failed"], r["errors"]) for host, r in results.items()} == {
         host: ([], [], []) for host in results
     }
+
+
+def test_states_that_a_server_has_are_not_sent_again_unless_somebody_touched_them(site: Servers) -> None:
+    site.highstate()
+    current = site["web1"].root / f"etc/{NAME}/salt/current"
+    sent, compiled = current.readlink(), sorted((current / "compiled").iterdir())
+    assert compiled
+    site.highstate("--limit", "web1")
+    assert current.readlink() == sent
+    assert sorted((current / "compiled").iterdir()) == compiled
+    (current / "states/app/agent.sls").write_text("{}")
+    assert site.highstate("--limit", "web1")["web1"]["changed"] == []
+    assert current.readlink() != sent
+    assert "The agent is installed" in (current / "states/app/agent.sls").read_text()
+
+
+SLOW = """#!/bin/sh
+# A systemctl that waits while there is a file `hold`.
+if [ -e /root/hold ]; then touch /root/held; fi
+while [ -e /root/hold ]; do sleep 0.05; done
+exec /root/systemctl "$@"
+"""
+
+
+@contextmanager
+def held(machine: Machine) -> Iterator[Path]:
+    """Let states that ask systemd wait while the file is there that this gives."""
+    hold = machine.root / "root/hold"
+    machine.run("cp /usr/bin/systemctl /root/systemctl")
+    Servers.write(machine, {"/root/slow": SLOW})
+    machine.run("chmod +x /root/slow && mount --bind /root/slow /usr/bin/systemctl")
+    hold.touch()
+    try:
+        yield hold
+    finally:
+        hold.unlink(missing_ok=True)
+        machine.run("umount --lazy /usr/bin/systemctl; rm -f /root/held /root/slow /root/systemctl")
+
+
+def stopped(site: Servers, task: str, machine: Machine) -> subprocess.Popen[str]:
+    """Type a task, and Ctrl-C when the machine is at a state that waits; read until it says what it stops after."""
+    process = site.start(f"{task}:fleet", "--limit", machine.name)
+    while process.poll() is None and not (machine.root / "root/held").exists():
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stdout
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if "stops after" in line:
+            return process
+    raise AssertionError("".join(seen) + process.communicate()[1])
+
+
+@pytest.mark.parametrize("task", ["highstate", "bootstrap"])
+def test_ctrl_c_lets_servers_end_the_state_they_are_at_and_the_next_run_goes_on(site: Servers, task: str) -> None:
+    machine, drifted = site["web1"], f"/usr/lib/systemd/system/{NAME}@.service"
+    machine.run(f"echo '# by hand' >>{drifted}")
+    with held(machine) as hold:
+        process = stopped(site, task, machine)
+        hold.unlink()
+        out, err = process.communicate(timeout=site.patience)
+    assert process.returncode == 130
+    assert re.search(r"web1 +stopped after \d+ of \d+ states: 0 changed, 0 failed", out)
+    assert f"{task}:fleet goes on" in err
+    assert machine.run("pgrep -f [r]un_states", check=False).returncode == 1
+    result = site.highstate("--limit", "web1")["web1"]
+    assert drifted in {state["name"] for state in result["changed"]}
+    assert (result["failed"], result["left"]) == ([], 0)
+
+
+def test_a_second_ctrl_c_leaves_servers_to_themselves_at_once(site: Servers) -> None:
+    machine = site["web1"]
+    with held(machine) as hold:
+        process = stopped(site, "highstate", machine)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=site.patience)
+        assert process.returncode == 130
+        assert "web1: left to itself: it ends the state that it is at" in out
+        assert "highstate:fleet goes on" in err
+        machine.run("pgrep -f [r]un_states")
+        after = site.start("highstate:fleet", "--limit", "web1", "--json")
+        hold.unlink()
+        said, _ = after.communicate(timeout=site.patience)
+    assert after.returncode == 0
+    (result,) = json.loads(said)["hosts"]
+    assert (result["changed"], result["failed"], result["left"]) == ([], [], 0)
 
 
 def test_no_server_has_secrets_of_others(site: Servers) -> None:
@@ -323,7 +364,7 @@ def wait_for_minions(master: Machine) -> None:
 
 def test_a_new_web_host_comes_into_service_without_a_lost_request(site: Servers) -> None:
     """Where the release that serves is not at hand, everything but the last step is done, and the message says what."""
-    machine = site.add("web2", "web")
+    machine = site.add("web2")
     # Servers of a cloud come without the contract's Python now and then.
     machine.run("apt-get --quiet --yes purge python3.11-minimal")
     kept = site.path / "dist/sample-1.0"

@@ -29,8 +29,10 @@ def test_states_come_with_what_is_made_from_the_contract() -> None:
 
 def test_a_parcel_is_private_and_the_same_for_the_same_content() -> None:
     states = {"top.sls": b"base: {}"}
-    packed = parcel.pack(states, "web1", {"slipway": {"host": "web1"}})
-    assert packed == parcel.pack(dict(states), "web1", {"slipway": {"host": "web1"}})
+    made = parcel.of_host(states, "web1", {"slipway": {"host": "web1"}})
+    packed = made.pack()
+    again = parcel.of_host(dict(states), "web1", {"slipway": {"host": "web1"}})
+    assert (packed, made.key) == (again.pack(), again.key)
     members = unpacked(packed)
     assert set(members) == {"states/top.sls", "pillar/top.sls", "pillar/web1.sls", "run_states.py"}
     assert {member.mode for member in members.values()} == {0o600}

@@ -29,6 +29,13 @@ def test_a_server_that_is_as_it_should_be_is_one_line() -> None:
     assert result.good
 
 
+def test_a_server_that_was_stopped_says_how_far_it_came() -> None:
+    result = Result("web1", (state(1, changes={"mode": "0644"}), state(2)), left=10)
+    assert sentence(result, test=False) == "stopped after 2 of 12 states: 1 changed, 0 failed"
+    assert not result.good
+    assert as_json(result, lambda text: text)["left"] == 10
+
+
 def test_changes_and_failures_come_in_the_order_they_ran() -> None:
     diff = "--- \n+++ \n@@ -1 +1 @@\n-old\n+new"
     result = Result(

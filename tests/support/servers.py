@@ -1,0 +1,79 @@
+"""Servers that had nothing when they were switched on, and a checkout whose environment `fleet` they are."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy import contract as contracts
+from deploy import secrets_file
+from deploy.fleet import access, layers, machines
+from deploy.fleet.base import obstacle
+from deploy.fleet.machines import Machine
+from tests.support.environments import hosts
+from tests.support.remote import PYPROJECT, Remote, checkout
+
+# What the states install, at hand without the network.
+PACKAGES = ("haproxy", "nftables", "postgresql", "sudo", "systemd-timesyncd", "unattended-upgrades")
+
+
+class Servers(Remote):
+    """Servers that had nothing when they were switched on."""
+
+    patience = 600.0
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Read what bootstrap made."""
+        return secrets_file.read(self.path / ".env.fleet")
+
+    def add(self, name: str) -> Machine:
+        """Switch one more machine on, and put it into the environment file."""
+        machine = self.fleet.add(name)
+        self.file.write_text(f"{self.file.read_text()}\n{hosts({name: machine.address})}")
+        return machine
+
+    def highstate(self, *options: str, expect: int = 0) -> dict[str, dict[str, list[dict[str, str]]]]:
+        """Run `fab highstate`; give what came of each host."""
+        done = self.fab("highstate:fleet", "--json", *options, expect=expect)
+        return {host["host"]: host for host in done.last["hosts"]}
+
+
+@contextmanager
+def switched_on(
+    folder: Path,
+    environment: str,
+    names: Iterable[str],
+    installed: Mapping[str, tuple[str, ...]] | None = None,
+    pyproject: str = PYPROJECT,
+) -> Iterator[Servers]:
+    """Boot servers that are named after their roles, and describe them; `installed` are packages that a role has.
+
+    The text of the environment file may name {access}, {lb} and {hosts}.
+    """
+    if reason := obstacle():
+        pytest.skip(reason)
+    sockets = Path(tempfile.mkdtemp(prefix="slb", dir="/tmp"))  # short: a socket's path may have 107 bytes
+    with pytest.MonkeyPatch.context() as patch, machines.fleet(print, cached=PACKAGES) as fleet:
+        patch.setenv("XDG_RUNTIME_DIR", str(sockets))
+        checkout(folder, pyproject)
+        addresses = {}
+        for name in names:
+            if installed:
+                fleet.lower = layers.lower(print, installed[name.rstrip("0123456789")])
+            addresses[name] = fleet.add(name).address
+        given = access.write(fleet, folder / "access")
+        text = environment.format(access=given, lb=addresses["lb1"], hosts=hosts(addresses), **addresses)
+        (folder / "deploy/environments/fleet.toml").write_text(text)
+        settings = {"XDG_RUNTIME_DIR": str(sockets)}
+        made = Servers(folder, fleet, contracts.parse(pyproject), "", settings)
+        try:
+            yield made
+        finally:
+            made.hang_up()
+            shutil.rmtree(sockets)
