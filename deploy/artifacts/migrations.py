@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.artifacts import migration_lint
 from deploy.errors import SlipwayError
 
 _KINDS = ("expand", "contract")
@@ -81,6 +82,9 @@ def _one(path: Path, shown: str) -> tuple[Migration | None, list[str]]:
         )
     if problems:
         return None, problems
+    unsafe = migration_lint.problems(module, str(kind), values.get("reviewed"), lines.get("reviewed", 1))
+    if unsafe:
+        return None, [f"{shown}:{line}: {text}" for line, text in unsafe]
     summary = (ast.get_docstring(module) or "").strip().partition("\n")[0]
     return Migration(str(revision), down, str(kind), summary), []
 
