@@ -63,6 +63,19 @@ def test_there_and_back_under_keep_alive_clients_loses_nothing(site: Remote) -> 
     assert probed[0].requests > 100
 
 
+def test_what_fails_the_first_users_goes_back_and_the_other_hosts_never_have_it(site: Remote) -> None:
+    """Variables this time: the release is the same, and ready. HAProxy is asked by the agent of its host."""
+    site.ensure("1.0")
+    before = {name: host.current for name, host in site.status().items()}
+    worse = site.edited('COLOUR = "blue"', 'COLOUR = "blue"\nBEHAVIOUR = "failing"')
+    with worse, site.edited("seconds = 0", "seconds = 6"), site.edited("rate = 20", "rate = 60"):
+        failed = site.deploy("1.0", expect=21)
+    assert failed.last["message"].startswith("failed at bake on web1: ")
+    assert "requests failed (100 %), of the others' 0 %" in failed.last["message"]
+    assert {step["host"] for step in begun(failed.out) if step["kind"] == "switch"} == {"web1"}
+    assert {name: host.current for name, host in site.status().items()} == before
+
+
 def test_a_killed_deployer_is_made_up_for_by_the_same_command(site: Remote) -> None:
     """At once: who was killed on this machine holds no lease. Meanwhile `status` says what is out, and what to type."""
     site.ensure("1.0")

@@ -38,6 +38,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         body = {"environ": dict(os.environ), "cwd": str(Path.cwd()), "prefix": sys.prefix, "executable": sys.executable}
     elif path == "/readyz" and (BEHAVIOUR == "unready" or Path("unready").exists()):
         status, body = "503 Service Unavailable", {"reason": "the database is away"}
+    elif path == "/" and BEHAVIOUR == "failing":
+        status = "500 Internal Server Error"
     elif path == "/readyz" and environ["HTTP_HOST"] != "localhost":
         status = "400 Bad Request"
     data = json.dumps(body).encode()
