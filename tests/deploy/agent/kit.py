@@ -252,6 +252,32 @@ def settled(agent: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     return dict(eventually(look, 30))
 
 
+class Queue:
+    """What tiny_worker.py works on."""
+
+    def __init__(self, state: Path) -> None:
+        self.folder = state / "queue"
+
+    def put(self, name: str, seconds: float = 0) -> None:
+        """Add a job."""
+        (self.folder / "new").mkdir(parents=True, exist_ok=True)
+        aside = self.folder / name
+        aside.write_text(str(seconds))
+        aside.rename(self.folder / "new" / name)
+
+    def taken(self, name: str) -> bool:
+        """Tell whether somebody is at a job."""
+        return (self.folder / "taken" / name).exists()
+
+    def done(self) -> dict[str, str]:
+        """Map each job that was done to the generation that did it; nobody does one twice."""
+        path = self.folder / "done"
+        lines = path.read_text().splitlines() if path.exists() else []
+        pairs = [(line.split()[0], line.split()[1]) for line in lines]
+        assert len({name for name, _ in pairs}) == len(pairs), pairs
+        return dict(pairs)
+
+
 def tree(root: Path, *, but: Iterable[str] = ()) -> dict[str, Any]:
     """Describe everything under a directory, to compare before and after."""
     found: dict[str, Any] = {}
