@@ -29,7 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not this folder: this file would be taken for the distribution `packaging`
 
-from bench.packers import Packers, run  # noqa: E402  (this script runs from anywhere)
+from bench.packers import RPMVENV, Packers, run  # noqa: E402  (this script runs from anywhere)
 from deploy import contract, sync  # noqa: E402
 from deploy.artifacts import ReleaseTree, build_release, cache, image  # noqa: E402
 from deploy.artifacts.image.image import Image  # noqa: E402
@@ -69,6 +69,7 @@ def main() -> int:
                 bench.clear()
                 rows[name].append(spent(act()))
         report(rows)
+        print(f"\n{RPMVENV}")
         bench.sizes()
     return 0
 

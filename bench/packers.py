@@ -1,7 +1,6 @@
 """What `bench/packaging.py` compares with: PyPA's build, venv and pip, a plain spec with default macros, nfpm.
 
-rpmvenv is not among them: version 2.1.1 ends with a TypeError in venvctrl's relocate when virtualenv is 20.0 or later.
-A spec that calls `pip install --prefix`, built with the macros as the distribution has them, stands for it.
+rpmvenv is not among them, for the reason below.
 """
 
 from __future__ import annotations
@@ -16,6 +15,10 @@ from deploy.artifacts.cache import Cache
 PYTHON = "/usr/bin/python3.11"
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "packaging/locks/bench.txt"
+RPMVENV = (
+    "rpmvenv is not compared: version 2.1.1, its last, ends with a TypeError in venvctrl's relocate when virtualenv is\n"
+    "20.0 or later. A plain spec that calls `pip install --prefix`, with default macros, stands for it."
+)
 SPEC = """\
 Name: {name}
 Version: 1
