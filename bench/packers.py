@@ -16,8 +16,8 @@ PYTHON = "/usr/bin/python3.11"
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "packaging/locks/bench.txt"
 RPMVENV = (
-    "rpmvenv is not compared: version 2.1.1, its last, ends with a TypeError in venvctrl's relocate when virtualenv is\n"
-    "20.0 or later. A plain spec that calls `pip install --prefix`, with default macros, stands for it."
+    "rpmvenv is not compared: version 2.1.1, its last, ends with a TypeError in venvctrl's relocate when virtualenv\n"
+    "is 20.0 or later. A plain spec that calls `pip install --prefix`, with default macros, stands for it."
 )
 SPEC = """\
 Name: {name}

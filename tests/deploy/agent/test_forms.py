@@ -25,7 +25,7 @@ def engine(path: Path, status: int) -> Iterator[None]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             """Say nothing."""
 
     with socketserver.UnixStreamServer(str(path), Answer) as server:
