@@ -79,6 +79,11 @@ class Hosts:
         return [*self.command(host)[:-1], "shell"]
 
     @property
+    def there(self) -> dict[str, Agent]:
+        """The hosts of the application that could be reached when the lease was taken."""
+        return {host: agent for host, agent in self.agents.items() if host not in self.away}
+
+    @property
     def leased(self) -> dict[str, Agent]:
         """The hosts that a deployer needs the lease of, by name."""
         return {**self.balancers, **self.agents}
@@ -154,7 +159,8 @@ class Hosts:
         self.begin(self.balancers)
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(self._servers)
-            statuses, errors = self.attempt(status_of, self.agents)
+            statuses, errors = self.attempt(status_of, self.there)
+        errors |= {host: error for host, error in self.away.items() if host in self.agents}
         if not statuses and all(getattr(error, "code", "") == ssh_failures.NO_AGENT for error in errors.values()):
             raise self._not_set_up(list(errors))
         servers, problem = asked.result()

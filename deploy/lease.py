@@ -5,9 +5,11 @@ from __future__ import annotations
 import getpass
 import logging
 import os
+import secrets
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from deploy.agents import Agent, AgentError
 from deploy.errors import Exit, SlipwayError
 from deploy.facts import holder
 from deploy.hosts import Hosts
+from deploy.quorum import Tally, now
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,8 @@ class LeaseLost(SlipwayError):
     exit_code = Exit.LEASE_HELD
 
 
+QUEUE = 1.0  # seconds between two tries of who waits for the lease
+Say = Callable[[str], None]
 LOST = ("fenced", "lease-lost")  # what an agent answers to a deployer that was overtaken
 
 
@@ -41,7 +46,7 @@ class Lease:
     """A held lease: each host's fencing number, and whether a heartbeat found that it is another's by now."""
 
     tokens: dict[str, int]
-    lost: threading.Event
+    lost: Lost
 
 
 def owner(rollout: str) -> dict[str, Any]:
@@ -76,36 +81,39 @@ def _started(pid: int) -> int | None:
 
 
 @contextmanager
-def hold(hosts: Hosts, rollout: str) -> Iterator[Lease]:
-    """Hold the lease of an environment: on every web host and, where it is a server, on every load balancer.
+def hold(
+    hosts: Hosts, rollout: str, *, wait: float = 0.0, say: Say = lambda text: None, spare: bool = False
+) -> Iterator[Lease]:
+    """Hold the lease of an environment: on every host of the application and on every load balancer.
 
-    All ask the same host first, so two deployers can't each hold half.
+    With `spare`, hosts that can't be reached may be missing as long as most are there, and every load balancer;
+    `hosts.away` then names them. With `wait`, wait so many seconds for whoever holds it, and say who that is.
 
     Raises: LeaseHeld naming who holds it; AgentGone naming every host that does not answer.
     """
-    ttl, me, tokens = hosts.environment.file.rollout.lease, owner(rollout), hosts.tokens
+    ttl, me = hosts.environment.file.rollout.lease, owner(rollout)
+    tally = Tally(len(hosts.leased), ttl)
+    needed = [] if spare else list(hosts.leased)
     hosts.begin(hosts.leased)
     try:
-        _acquire(hosts, me, ttl)
-        with _heartbeat(hosts, me, ttl) as lost:
-            yield Lease(tokens, lost)
+        _queue(hosts, me, tally, [*needed, *hosts.balancers], wait, say)
+        with _heartbeat(hosts, me, tally) as lost:
+            yield Lease(hosts.tokens, lost)
     finally:
-        there = {host: agent for host, agent in hosts.leased.items() if host in tokens}
-        hosts.attempt(lambda h, a: a.call("lease", action="release", owner=me, ttl=ttl, token=tokens[h]), there)
-        tokens.clear()
+        _give_back(hosts, me)
 
 
 def lock(hosts: Hosts, why: str, ttl: float) -> None:
-    """Hold the lease without a deployer, for `ttl` seconds: whoever comes is told why.
+    """Hold the lease without a deployer, for `ttl` seconds: whoever comes is told why. Most hosts are enough.
 
     Raises: LeaseHeld; AgentGone.
     """
     me = {"who": getpass.getuser(), "host": socket.gethostname(), "why": why}
     hosts.begin(hosts.leased)
     try:
-        _acquire(hosts, me, ttl)
+        _acquire(hosts, me, Tally(len(hosts.leased), ttl), [])
     except SlipwayError:
-        free(hosts, {host: {"token": token} for host, token in hosts.tokens.items()})
+        _give_back(hosts, me)
         raise
 
 
@@ -140,10 +148,39 @@ def free(hosts: Hosts, held: Mapping[str, Mapping[str, Any]]) -> None:
     hosts.each(lambda host, agent: agent.call("lease", action="release", token=held[host]["token"]), agents)
 
 
-def _acquire(hosts: Hosts, me: Mapping[str, Any], ttl: float) -> None:
-    def take(host: str, agent: Agent) -> None:
-        hosts.tokens[host] = _take(agent, me, ttl)
+def _queue(hosts: Hosts, me: Mapping[str, Any], tally: Tally, needed: Sequence[str], wait: float, say: Say) -> None:
+    """Ask again and again for as long as somebody else has it; nothing is held while waiting."""
+    begun, told = now(), ""
+    while True:
+        try:
+            _acquire(hosts, me, tally, needed)
+            return
+        except LeaseHeld as held:
+            _give_back(hosts, me)
+            waited = now() - begun
+            if waited >= wait:
+                held.message += f" (waited {waited:.0f} s)" if wait else ""
+                raise
+            who = held.message.partition("; expected")[0]  # what follows counts seconds
+            if who != told:
+                told = who
+                say(f"waiting up to {wait - waited:.0f} s: {told}")
+        # Not all at the same beat: two that wait must not meet again and again, each with half of the hosts.
+        time.sleep(QUEUE * (0.5 + secrets.randbelow(1000) / 1000))
 
+
+def _acquire(hosts: Hosts, me: Mapping[str, Any], tally: Tally, needed: Sequence[str]) -> None:
+    """Ask all hosts, and all deployers the same one first; put up with hosts that are gone, but for the `needed`.
+
+    Raises: LeaseHeld as soon as one host says so; AgentGone naming who is gone.
+    """
+
+    def take(host: str, agent: Agent) -> None:
+        asked = now()
+        hosts.tokens[host] = _take(agent, me, tally.ttl)
+        tally.granted(host, asked)
+
+    hosts.away.clear()
     everyone = list(hosts.leased.items())
     _, errors = hosts.attempt(take, dict(everyone[:1]))
     if not any(isinstance(error, LeaseHeld) for error in errors.values()):
@@ -151,17 +188,38 @@ def _acquire(hosts: Hosts, me: Mapping[str, Any], ttl: float) -> None:
         errors |= more
     for error in errors.values():
         if isinstance(error, LeaseHeld):
-            error.hint = f"wait until it is done; fab status:{hosts.environment.name} shows it"
+            name = hosts.environment.name
+            error.hint = f"--wait waits until it is done; fab status:{name} shows it"
             raise error
-    if errors:
+    if any(host in needed for host in errors) or not tally.held(now()):
         raise hosts.together(errors)
+    hosts.away.update(errors)
+    _same_number(hosts, me, tally.ttl)
 
 
-def _take(agent: Agent, me: Mapping[str, Any], ttl: float) -> int:
+def _same_number(hosts: Hosts, me: Mapping[str, Any], ttl: float) -> None:
+    """Raise the number of hosts that were away for a while: the highest fences everybody who came before."""
+    highest = max(hosts.tokens.values())
+    behind = {host: hosts.leased[host] for host, token in hosts.tokens.items() if token < highest}
+
+    def follow(host: str, agent: Agent) -> None:
+        hosts.tokens[host] = _take(agent, me, ttl, highest)
+
+    hosts.each(follow, behind)
+
+
+def _give_back(hosts: Hosts, me: Mapping[str, Any]) -> None:
+    tokens = dict(hosts.tokens)
+    there = {host: agent for host, agent in hosts.leased.items() if host in tokens}
+    hosts.attempt(lambda h, a: a.call("lease", action="release", owner=me, token=tokens[h]), there)
+    hosts.tokens.clear()
+
+
+def _take(agent: Agent, me: Mapping[str, Any], ttl: float, at_least: int = 0) -> int:
     """Take the lease of one host, from a deployer of this machine that was killed too: the host can't know that."""
     while True:
         try:
-            return int(agent.call("lease", action="acquire", owner=me, ttl=ttl)["lease"]["token"])
+            return int(agent.call("lease", action="acquire", owner=me, ttl=ttl, token=at_least)["lease"]["token"])
         except AgentError as error:
             if error.code != "lease-held":
                 raise
@@ -170,21 +228,32 @@ def _take(agent: Agent, me: Mapping[str, Any], ttl: float) -> int:
             agent.call("lease", action="release", token=error.error["token"])
 
 
+class Lost(threading.Event):
+    """Set when another deployer has it, or when most hosts may have forgotten us: then nothing may be touched."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__()
+        self._tally = tally
+
+    def is_set(self) -> bool:
+        """Look at the clock as well: this process may have been held up for a while."""
+        return super().is_set() or not self._tally.held(now())
+
+
 @contextmanager
-def _heartbeat(hosts: Hosts, me: Mapping[str, Any], ttl: float) -> Iterator[threading.Event]:
+def _heartbeat(hosts: Hosts, me: Mapping[str, Any], tally: Tally) -> Iterator[Lost]:
     """Renew the lease on every host, all side by side: one that is gone must not cost the others theirs."""
-    done, lost = threading.Event(), threading.Event()
+    done, lost, ttl = threading.Event(), Lost(tally), tally.ttl
 
     def beat() -> None:
         # Sessions of its own: the others may be waiting for a switch. They open only when a rollout lasts so long.
         sessions: dict[str, Agent] = {}
 
         def renew(host: str, agent: Agent) -> None:
-            agent.request(
-                "lease",
-                {"action": "renew", "owner": me, "ttl": ttl, "token": hosts.tokens[host]},
-                silence=max(ttl / 3, 2.0),
-            )
+            asked, token = now(), hosts.tokens[host]
+            request = {"action": "renew", "owner": me, "ttl": ttl, "token": token}
+            agent.request("lease", request, silence=max(ttl / 3, 2.0))
+            tally.granted(host, asked)
 
         with ExitStack() as stack:
             while not done.wait(ttl / 3):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from deploy import history, signatures
 from deploy import variables as vars_
-from deploy.agents import Agent
 from deploy.announcing import announced
 from deploy.artifacts import ReleaseTree, find_release
 from deploy.deciding import Rollout, from_hosts, look, policy_back, policy_of, refuse, target_of
@@ -46,15 +45,11 @@ def recent(hosts: Hosts) -> list[Past]:
     Raises: AgentGone when none does.
     """
     ledgers, errors = hosts.attempt(
-        lambda host, agent: agent.call("ledger", tail=LOOK_BACK, kind="rollout")["entries"], _there(hosts)
+        lambda host, agent: agent.call("ledger", tail=LOOK_BACK, kind="rollout")["entries"], hosts.there
     )
     if errors and not ledgers:
         raise hosts.together(errors)
     return history.rollouts(ledgers)
-
-
-def _there(hosts: Hosts) -> dict[str, Agent]:
-    return {name: agent for name, agent in hosts.agents.items() if name not in hosts.away}
 
 
 def find(hosts: Hosts, lately: Sequence[Past] | None = None) -> Found | None:
@@ -65,7 +60,7 @@ def find(hosts: Hosts, lately: Sequence[Past] | None = None) -> Found | None:
     past = history.unfinished(recent(hosts) if lately is None else lately)
     if past is None:
         return None
-    there = _there(hosts)
+    there = hosts.there
     steps, _ = hosts.attempt(
         lambda host, agent: agent.call("ledger", tail=LOOK_BACK, rollout=past.rollout)["entries"],
         {name: there[name] for name in past.hosts if name in there},
@@ -161,8 +156,7 @@ def close(hosts: Hosts, past: Past, by: str, code: Exit, how: str) -> str:
         "exit": int(code),
         "detail": f"ended by {by}: {how}",
     }
-    there = {name: agent for name, agent in hosts.agents.items() if name not in hosts.away}
-    _, errors = hosts.attempt(lambda h, a: a.call("ledger", append=[{**entry, "host": h}]), there)
+    _, errors = hosts.attempt(lambda h, a: a.call("ledger", append=[{**entry, "host": h}]), hosts.there)
     return f"the ledger lacks the end of {past.rollout}: {next(iter(errors.values())).message}" if errors else ""
 
 

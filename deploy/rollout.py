@@ -311,7 +311,7 @@ def _journal(hosts: Hosts, executor: Executor, rollout: Rollout, outcome: Outcom
     }
 
     def append(**more: Any) -> None:
-        hosts.each(lambda host, agent: agent.call("ledger", append=[{**entry, "host": host, **more}]))
+        hosts.each(lambda host, agent: agent.call("ledger", append=[{**entry, "host": host, **more}]), hosts.there)
 
     try:
         steps = [[s.kind, s.host] for s in executor.plan.steps]

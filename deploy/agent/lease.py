@@ -38,14 +38,18 @@ def held(lease: Lease, now: float, is_gone: IsGone) -> bool:
     return lease.owner is not None and now < lease.expires and not is_gone(lease.owner)
 
 
-def acquire(lease: Lease, owner: Mapping[str, Any], ttl: float, now: float, is_gone: IsGone) -> Lease:
+def acquire(
+    lease: Lease, owner: Mapping[str, Any], ttl: float, now: float, is_gone: IsGone, at_least: int = 0
+) -> Lease:
     """Take a free lease under the next number; the same owner asking again keeps its number.
+
+    The number is `at_least` that much: other hosts may have seen deployers come and go while this one was away.
 
     Raises: AgentError lease-held.
     """
     if held(lease, now, is_gone):
         if lease.owner == owner:
-            return Lease(owner, lease.token, now + ttl)
+            return Lease(owner, max(lease.token, at_least), now + ttl)
         assert lease.owner is not None
         raise AgentError(
             "lease-held", describe(lease.owner),
@@ -53,7 +57,7 @@ def acquire(lease: Lease, owner: Mapping[str, Any], ttl: float, now: float, is_g
             expected="a free lease", got=f"held for another {lease.expires - now:.0f} s unless renewed",
             hint="wait, or, if that deployer is dead for sure, unlock",
         )  # fmt: skip
-    return Lease(owner, lease.token + 1, now + ttl)
+    return Lease(owner, max(lease.token + 1, at_least), now + ttl)
 
 
 def describe(owner: Mapping[str, Any]) -> str:
@@ -125,7 +129,7 @@ def act(layout: Layout, action: str, owner: Mapping[str, Any] | None, ttl: float
     with files.locked(layout.lease_lock, timeout=10, what="lease"):
         now, old = time.time(), read(layout)
         if action == "acquire":
-            new = acquire(old, owner or {}, ttl, now, owner_is_gone)
+            new = acquire(old, owner or {}, ttl, now, owner_is_gone, token or 0)
         elif action == "renew":
             new = renew(old, token, ttl, now)
         elif action == "release":

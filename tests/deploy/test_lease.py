@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 import deploy.artifacts.agent as zipapp
 from deploy import lease
+from deploy.agents import AgentError, AgentGone
 from deploy.environment import Environment
 from deploy.environment_model import BalancerEntry, EnvironmentFile, HostEntry
 from deploy.errors import Exit
-from deploy.hosts import Hosts, connect
+from deploy.hosts import Hosts, HostsGone, connect
+from deploy.quorum import Tally, now
 
 
 @pytest.fixture
@@ -25,8 +29,8 @@ def environment(tmp_path: Path) -> Environment:
     file = EnvironmentFile(
         transport="local",
         directory=Path("unused"),
-        hosts={f"web{n}": HostEntry(roles=web, listen=f"127.0.0.1:{n}") for n in (1, 2)},
-        balancer=BalancerEntry(listen="127.0.0.1:3"),
+        hosts={f"web{n}": HostEntry(roles=web, listen=f"127.0.0.1:{n}") for n in (1, 2, 3)},
+        balancer=BalancerEntry(listen="127.0.0.1:9"),
     )
     for name in ("lb", *file.hosts):
         zipapp.write(tmp_path / name / "releasectl")
@@ -42,7 +46,7 @@ def hosts(environment: Environment) -> Iterator[Hosts]:
 
 def test_it_is_held_on_every_host_and_given_back(hosts: Hosts) -> None:
     with lease.hold(hosts, "r1") as held:
-        assert held.tokens == {"lb": 1, "web1": 1, "web2": 1}
+        assert held.tokens == {"lb": 1, "web1": 1, "web2": 1, "web3": 1}
         assert {found["owner"]["rollout"] for found in lease.held(hosts).values()} == {"r1"}
     assert lease.held(hosts) == {}
     assert hosts.tokens == {}
@@ -89,3 +93,91 @@ def test_the_dead_of_this_machine_are_known(hosts: Hosts) -> None:
     assert not lease.is_gone(lease.owner("r1"))
     assert not lease.is_gone({**holder, "boot": "another"})
     assert not lease.is_gone({"who": "ada", "host": "x", "why": "an audit"})
+
+
+def kill(hosts: Hosts, name: str) -> Path:
+    """Let a host be gone: nothing answers there any more."""
+    hosts.leased[name].close()
+    program = hosts.root(name) / "releasectl"
+    return program.rename(program.with_name("gone"))
+
+
+def test_most_hosts_are_enough_where_the_others_may_be_missing(environment: Environment, hosts: Hosts) -> None:
+    """Nobody else gets it meanwhile; and the host that comes back later follows to the highest number."""
+    with lease.hold(hosts, "r1"):
+        pass
+    gone = kill(hosts, "web3")
+    with pytest.raises(AgentGone, match="web3"), lease.hold(hosts, "r2"):
+        pass
+    with lease.hold(hosts, "r3", spare=True) as held:
+        assert held.tokens == {"lb": 3, "web1": 3, "web2": 3}
+        assert list(hosts.away) == ["web3"]
+        with (
+            connect(environment, "sample") as others,
+            pytest.raises(lease.LeaseHeld),
+            lease.hold(others, "r4", spare=True),
+        ):
+            pass
+    gone.rename(gone.with_name("releasectl"))
+    with connect(environment, "sample") as later, lease.hold(later, "r5") as held:
+        assert set(held.tokens.values()) == {4}
+        with pytest.raises(AgentError, match="taken over"):
+            later.agents["web3"].call("ledger", tail=1, token=2)
+
+
+def test_half_of_the_hosts_is_not_most(hosts: Hosts) -> None:
+    for name in ("web2", "web3"):
+        kill(hosts, name)
+    with pytest.raises(HostsGone) as raised, lease.hold(hosts, "r1", spare=True):
+        pass
+    assert len(raised.value.problems) == 2
+    assert lease.held(hosts) == {}  # what was taken is given back
+
+
+def test_a_rollout_needs_the_load_balancer_and_a_lock_does_not(environment: Environment, hosts: Hosts) -> None:
+    kill(hosts, "lb")
+    with pytest.raises(AgentGone, match="lb"), lease.hold(hosts, "r1", spare=True):
+        pass
+    lease.lock(hosts, "an audit", 60)
+    assert set(lease.held(hosts)) == {"web1", "web2", "web3"}
+    lease.free(hosts, lease.held(hosts))
+
+
+def test_who_waits_gets_it_when_it_is_free(environment: Environment, hosts: Hosts) -> None:
+    said: list[str] = []
+    free = threading.Event()
+
+    def say(text: str) -> None:
+        said.append(text)
+        free.set()
+
+    with connect(environment, "sample") as others, ExitStack() as stack:
+        stack.enter_context(lease.hold(others, "r1"))
+        thread = threading.Thread(target=lambda: (free.wait(), stack.close()))
+        thread.start()
+        with lease.hold(hosts, "r2", wait=120, say=say) as held:
+            assert set(held.tokens.values()) == {2}
+        thread.join()
+    assert "rollout r1" in said[0]
+    assert said[0].startswith("waiting up to 1")
+
+
+def test_who_has_waited_long_enough_is_told_for_how_long(environment: Environment, hosts: Hosts) -> None:
+    with (
+        connect(environment, "sample") as others,
+        lease.hold(others, "r1"),
+        pytest.raises(lease.LeaseHeld, match=r"rollout r1\).* \(waited \d+ s\)"),
+        lease.hold(hosts, "r2", wait=0.5),
+    ):
+        pass
+    assert hosts.tokens == {}
+
+
+def test_whoever_was_held_up_believes_in_nothing(hosts: Hosts) -> None:
+    """Before any heartbeat has found out: by the clock alone."""
+    tally = Tally(total=1, ttl=30)
+    lost = lease.Lost(tally)
+    tally.granted("web1", asked=now())
+    assert not lost.is_set()
+    tally.granted("web1", asked=now() - 31)
+    assert lost.is_set()
