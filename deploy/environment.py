@@ -30,6 +30,8 @@ class Environment:
     name: str
     directory: Path
     file: EnvironmentFile
+    wait: float = 0.0  # seconds to wait for whoever holds the lease
+    spare: bool = False  # go on without hosts that can't be reached
 
     @property
     def hosts(self) -> dict[str, HostEntry]:

@@ -81,22 +81,20 @@ def _started(pid: int) -> int | None:
 
 
 @contextmanager
-def hold(
-    hosts: Hosts, rollout: str, *, wait: float = 0.0, say: Say = lambda text: None, spare: bool = False
-) -> Iterator[Lease]:
+def hold(hosts: Hosts, rollout: str, say: Say = lambda text: None) -> Iterator[Lease]:
     """Hold the lease of an environment: on every host of the application and on every load balancer.
 
-    With `spare`, hosts that can't be reached may be missing as long as most are there, and every load balancer;
-    `hosts.away` then names them. With `wait`, wait so many seconds for whoever holds it, and say who that is.
+    Where the environment may `spare` hosts, those that can't be reached may be missing as long as most are there, and
+    every load balancer; `hosts.away` then names them. It may `wait` for whoever holds it, and say who that is.
 
     Raises: LeaseHeld naming who holds it; AgentGone naming every host that does not answer.
     """
     ttl, me = hosts.environment.file.rollout.lease, owner(rollout)
     tally = Tally(len(hosts.leased), ttl)
-    needed = [] if spare else list(hosts.leased)
+    needed = [] if hosts.environment.spare else list(hosts.leased)
     hosts.begin(hosts.leased)
     try:
-        _queue(hosts, me, tally, [*needed, *hosts.balancers], wait, say)
+        _queue(hosts, me, tally, [*needed, *hosts.balancers], say)
         with _heartbeat(hosts, me, tally) as lost:
             yield Lease(hosts.tokens, lost)
     finally:
@@ -148,9 +146,9 @@ def free(hosts: Hosts, held: Mapping[str, Mapping[str, Any]]) -> None:
     hosts.each(lambda host, agent: agent.call("lease", action="release", token=held[host]["token"]), agents)
 
 
-def _queue(hosts: Hosts, me: Mapping[str, Any], tally: Tally, needed: Sequence[str], wait: float, say: Say) -> None:
+def _queue(hosts: Hosts, me: Mapping[str, Any], tally: Tally, needed: Sequence[str], say: Say) -> None:
     """Ask again and again for as long as somebody else has it; nothing is held while waiting."""
-    begun, told = now(), ""
+    begun, told, wait = now(), "", hosts.environment.wait
     while True:
         try:
             _acquire(hosts, me, tally, needed)
@@ -191,7 +189,7 @@ def _acquire(hosts: Hosts, me: Mapping[str, Any], tally: Tally, needed: Sequence
             name = hosts.environment.name
             error.hint = f"--wait waits until it is done; fab status:{name} shows it"
             raise error
-    if any(host in needed for host in errors) or not tally.held(now()):
+    if errors and (any(host in needed for host in errors) or not tally.held(now())):
         raise hosts.together(errors)
     hosts.away.update(errors)
     _same_number(hosts, me, tally.ttl)
@@ -199,7 +197,7 @@ def _acquire(hosts: Hosts, me: Mapping[str, Any], tally: Tally, needed: Sequence
 
 def _same_number(hosts: Hosts, me: Mapping[str, Any], ttl: float) -> None:
     """Raise the number of hosts that were away for a while: the highest fences everybody who came before."""
-    highest = max(hosts.tokens.values())
+    highest = max(hosts.tokens.values(), default=0)
     behind = {host: hosts.leased[host] for host, token in hosts.tokens.items() if token < highest}
 
     def follow(host: str, agent: Agent) -> None:

@@ -65,7 +65,7 @@ def deploy(
     with connect(environment, contract.name) as hosts:
         hosts.require_bootstrap()
         identifier = new_identifier()
-        with leases.hold(hosts, identifier) as lease:
+        with leases.hold(hosts, identifier, reporter.note) as lease:
             decided = decide(hosts, release)
             if announced:
                 announced.require(environment.name, decided.plan)
@@ -77,7 +77,7 @@ def rollback(environment: Environment, contract: Contract, to: int | None, repor
     with connect(environment, contract.name) as hosts:
         hosts.require_bootstrap()
         identifier = new_identifier()
-        with leases.hold(hosts, identifier) as lease:
+        with leases.hold(hosts, identifier, reporter.note) as lease:
             decided = decide_rollback(hosts, to)
             return _carry_out(hosts, contract, decided, lease, identifier, reporter)
 
@@ -94,7 +94,7 @@ def upkeep(
     with connect(environment, contract.name) as hosts:
         hosts.require_bootstrap()
         identifier = new_identifier()
-        with leases.hold(hosts, identifier) as lease:
+        with leases.hold(hosts, identifier, reporter.note) as lease:
             decided = decide_upkeep(hosts, task, plan, done)
             return _carry_out(hosts, contract, decided, lease, identifier, reporter)
 
@@ -123,7 +123,7 @@ def take_up(
     with connect(environment, contract.name) as hosts:
         hosts.require_bootstrap()
         identifier = new_identifier()
-        with leases.hold(hosts, identifier) as lease:
+        with leases.hold(hosts, identifier, reporter.note) as lease:
             found = resuming.require(hosts)
             if found.past.rollout != rollout:
                 raise PreflightFailed(f"{environment.name}: meanwhile another began: {found.text}; nothing was touched")

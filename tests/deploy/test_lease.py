@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,12 @@ def test_the_dead_of_this_machine_are_known(hosts: Hosts) -> None:
     assert not lease.is_gone({"who": "ada", "host": "x", "why": "an audit"})
 
 
+def sparing(hosts: Hosts) -> Hosts:
+    """Let hosts be missing that can't be reached."""
+    hosts.environment = replace(hosts.environment, spare=True)
+    return hosts
+
+
 def kill(hosts: Hosts, name: str) -> Path:
     """Let a host be gone: nothing answers there any more."""
     hosts.leased[name].close()
@@ -109,13 +116,13 @@ def test_most_hosts_are_enough_where_the_others_may_be_missing(environment: Envi
     gone = kill(hosts, "web3")
     with pytest.raises(AgentGone, match="web3"), lease.hold(hosts, "r2"):
         pass
-    with lease.hold(hosts, "r3", spare=True) as held:
+    with lease.hold(sparing(hosts), "r3") as held:
         assert held.tokens == {"lb": 3, "web1": 3, "web2": 3}
         assert list(hosts.away) == ["web3"]
         with (
             connect(environment, "sample") as others,
             pytest.raises(lease.LeaseHeld),
-            lease.hold(others, "r4", spare=True),
+            lease.hold(sparing(others), "r4"),
         ):
             pass
     gone.rename(gone.with_name("releasectl"))
@@ -128,7 +135,7 @@ def test_most_hosts_are_enough_where_the_others_may_be_missing(environment: Envi
 def test_half_of_the_hosts_is_not_most(hosts: Hosts) -> None:
     for name in ("web2", "web3"):
         kill(hosts, name)
-    with pytest.raises(HostsGone) as raised, lease.hold(hosts, "r1", spare=True):
+    with pytest.raises(HostsGone) as raised, lease.hold(sparing(hosts), "r1"):
         pass
     assert len(raised.value.problems) == 2
     assert lease.held(hosts) == {}  # what was taken is given back
@@ -136,7 +143,7 @@ def test_half_of_the_hosts_is_not_most(hosts: Hosts) -> None:
 
 def test_a_rollout_needs_the_load_balancer_and_a_lock_does_not(environment: Environment, hosts: Hosts) -> None:
     kill(hosts, "lb")
-    with pytest.raises(AgentGone, match="lb"), lease.hold(hosts, "r1", spare=True):
+    with pytest.raises(AgentGone, match="lb"), lease.hold(sparing(hosts), "r1"):
         pass
     lease.lock(hosts, "an audit", 60)
     assert set(lease.held(hosts)) == {"web1", "web2", "web3"}
@@ -155,7 +162,8 @@ def test_who_waits_gets_it_when_it_is_free(environment: Environment, hosts: Host
         stack.enter_context(lease.hold(others, "r1"))
         thread = threading.Thread(target=lambda: (free.wait(), stack.close()))
         thread.start()
-        with lease.hold(hosts, "r2", wait=120, say=say) as held:
+        hosts.environment = replace(environment, wait=120)
+        with lease.hold(hosts, "r2", say) as held:
             assert set(held.tokens.values()) == {2}
         thread.join()
     assert "rollout r1" in said[0]
@@ -163,11 +171,12 @@ def test_who_waits_gets_it_when_it_is_free(environment: Environment, hosts: Host
 
 
 def test_who_has_waited_long_enough_is_told_for_how_long(environment: Environment, hosts: Hosts) -> None:
+    hosts.environment = replace(environment, wait=0.5)
     with (
         connect(environment, "sample") as others,
         lease.hold(others, "r1"),
         pytest.raises(lease.LeaseHeld, match=r"rollout r1\).* \(waited \d+ s\)"),
-        lease.hold(hosts, "r2", wait=0.5),
+        lease.hold(hosts, "r2"),
     ):
         pass
     assert hosts.tokens == {}
