@@ -36,6 +36,7 @@ class Counters:
     retries: int = 0  # connections that were tried again, there or at another server
     milliseconds: int = 0  # average until the answer began, rounded up, of the last `SAMPLES` answers
     waiting: int = 0  # requests that have no answer yet
+    down: str = ""  # what its health check found, when HAProxy takes the server for down
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Seen:
     failed: int = 0
     retries: int = 0
     restarts: int = 0
+    down: str = ""  # what its health check found in the end, when it is down
     milliseconds: float | None = None  # mean until the answer began; None when nothing was answered
     slack: float = 0.0  # by how much that may be wrong
 
@@ -83,6 +85,7 @@ def since(before: Counters, after: Counters) -> Seen:
         requests=answers + lost,
         failed=after.errors - before.errors + lost,
         retries=max(0, after.retries - before.retries),
+        down=after.down,
         milliseconds=mean,
         slack=slack,
     )
@@ -117,6 +120,7 @@ def _added(one: Seen, other: Seen) -> Seen:
         failed=one.failed + other.failed,
         retries=one.retries + other.retries,
         restarts=one.restarts + other.restarts,
+        down=one.down or other.down,
         milliseconds=sum((e.milliseconds or 0.0) * e.requests for e in timed) / weight if weight else None,
         slack=sum(e.slack * e.requests for e in timed) / weight if weight else 0.0,
     )
@@ -134,11 +138,14 @@ def judge(
     known = together(old.values())
     if before and known.requests < limits.requests:
         known = together([known, before])
+    others_down = any(seen.down for seen in old.values())
     usual = max((seen.restarts for seen in old.values()), default=0)
     worse: dict[str, tuple[str, ...]] = {}
     for name, seen in new.items():
+        if seen.down and not others_down:
+            worse[name] = (f"{name}: the load balancer's check finds it down ({seen.down}), and none of the others",)
         if seen.restarts > usual + limits.restarts:
-            worse[name] = (_restarted(name, seen, usual, limits),)
+            worse[name] = (*worse.get(name, ()), _restarted(name, seen, usual, limits))
     for names in _groups(new, limits):
         reasons = _compare(_listed(names), together(new[name] for name in names), known, limits, elapsed)
         for name in names if reasons else ():

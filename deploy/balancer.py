@@ -142,6 +142,7 @@ class Balancer:
                 retries=int(row["wretr"] or 0) + int(row["wredis"] or 0),
                 milliseconds=int(row["rtime"] or 0),
                 waiting=int(row["scur"] or 0) + int(row["qcur"] or 0),
+                down=row["check_status"].lstrip("* ") if row["status"].startswith("DOWN") else "",
             )
             for row in _table(stat, "# ")
             if row["pxname"] == self.backend

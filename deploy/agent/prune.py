@@ -20,11 +20,13 @@ Say = Callable[[str], None]
 def doomed(known: Iterable[Generation], current: int | None, running: Collection[int], keep: int) -> list[int]:
     """Choose the generations to remove.
 
-    Never what is current or running, nor the newest `keep` that were activated; nor what was prepared after `current`:
-    a rollout may be at it. What failed its trial and was overtaken goes.
+    Never what is current or running, nor the `keep` that were activated last; nor what was prepared after `current`: a
+    rollout may be at it. What failed its trial and was overtaken goes. Releases that had to be taken back were active
+    for a moment, and so was, after each, what they were taken back to: that is why the time counts and not the number.
     """
     known = sorted(known, key=lambda generation: generation.number)
-    activated = [generation.number for generation in known if generation.activated is not None]
+    ran = [generation for generation in known if generation.activated is not None]
+    activated = [generation.number for generation in sorted(ran, key=lambda each: each.activated or 0.0)]
     kept = {*running, *(activated[-keep:] if keep else ())}
     return [
         generation.number

@@ -40,6 +40,10 @@ def test_a_release_as_good_as_the_one_before_passes_and_the_figures_are_told() -
             "web1: a process was started anew, at the others none: none more is allowed",
         ),
         (
+            replace(NEW, down="L7STS"),
+            "web1: the load balancer's check finds it down (L7STS), and none of the others",
+        ),
+        (
             replace(NEW, milliseconds=90),
             "web1: answers after 90 ms (200 requests), the others after 10 ms: slower than the 2 times that is allowed",
         ),
@@ -72,6 +76,8 @@ def test_what_old_servers_do_as_well_is_not_the_release() -> None:
     ill = {"web2": replace(GOOD, failed=100, retries=100, restarts=2, milliseconds=500)}
     as_ill = {"web1": replace(NEW, failed=20, retries=20, restarts=2, milliseconds=500)}
     assert not judge(ill, as_ill, Limits()).worse
+    down = replace(NEW, down="L7STS")
+    assert not judge({"web2": replace(GOOD, down="L4CON")}, {"web1": down}, Limits()).worse
     assert judge(OLD, as_ill, Limits()).worse
 
 
@@ -204,8 +210,8 @@ def test_a_load_balancer_that_was_reloaded_counts_from_nothing() -> None:
 
 
 def test_several_load_balancers_are_one() -> None:
-    both = together([Seen(10, 1, 2, 0, 10.0, 1.0), Seen(30, 0, 0, 1, 30.0, 2.0), Seen(5, 5)])
-    assert both == Seen(45, 6, 2, 1, 25.0, 1.75)
+    both = together([Seen(10, 1, 2, 0, "", 10.0, 1.0), Seen(30, 0, 0, 1, "", 30.0, 2.0), Seen(5, 5)])
+    assert both == Seen(45, 6, 2, 1, milliseconds=25.0, slack=1.75)
     assert together([]) == Seen()
 
 

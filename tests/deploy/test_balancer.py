@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.bake import since
 from deploy.balancer import Balancer, BalancerError, together, unix_sender
 from deploy.environment import Environment
 from deploy.environment_model import BalancerEntry, EnvironmentFile, HostEntry
@@ -28,7 +29,7 @@ from tests.support.ports import free_ports
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Answers `/readyz` with the server's `ready` status, `/slow` after half a second, the rest with its name."""
+    """Answers `/readyz` with the server's `ready` status, `/slow` after half a second, `/bad` 500, `/silent` not at all."""
 
     protocol_version = "HTTP/1.1"
 
@@ -36,8 +37,12 @@ class Answer(BaseHTTPRequestHandler):
         """Answer."""
         if self.path == "/slow":
             time.sleep(0.5)
+        if self.path == "/silent":
+            self.close_connection = True
+            return
         body = self.server.name.encode()  # type: ignore[attr-defined]
-        self.send_response(self.server.ready if self.path == "/readyz" else 200)  # type: ignore[attr-defined]
+        status = {"/readyz": self.server.ready, "/bad": 500}.get(self.path, 200)  # type: ignore[attr-defined]
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -179,6 +184,40 @@ def test_only_200_counts_as_up(balancer: Balancer, servers: dict[str, ThreadingH
     assert down.check == "L7STS"
     servers["web1"].ready = 200  # type: ignore[attr-defined]
     assert balancer.wait_until("web1", lambda s: s.up, 5)
+
+
+def test_what_it_counts_is_about_each_server_and_what_it_did(balancer: Balancer, environment: Environment) -> None:
+    """In a window: nobody's counters are set back for it."""
+    (before,) = balancer.counters()
+    balancer.set_state("web2", "maint")
+    for _ in range(3):
+        get(environment)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        get(environment, "/bad")
+    with pytest.raises(urllib.error.HTTPError) as unanswered:
+        get(environment, "/silent")
+    assert (caught.value.code, unanswered.value.code) == (500, 502)
+    caught.value.close()
+    unanswered.value.close()
+    (after,) = balancer.counters()
+    seen = since(before["web1"], after["web1"])
+    assert (seen.requests, seen.failed, seen.retries) == (5, 2, 0)
+    assert seen.milliseconds is not None
+    assert not since(before["web2"], after["web2"]).requests
+    assert not after["web1"].down
+
+
+def test_a_server_that_is_down_is_told_so_with_what_its_check_found(
+    balancer: Balancer, servers: dict[str, ThreadingHTTPServer]
+) -> None:
+    servers["web1"].ready = 503  # type: ignore[attr-defined]
+    try:
+        assert balancer.wait_until("web1", lambda s: not s.up, 10)
+        assert balancer.counters()[0]["web1"].down == "L7STS"
+    finally:
+        servers["web1"].ready = 200  # type: ignore[attr-defined]
+    assert balancer.wait_until("web1", lambda s: s.up, 10)
+    assert not balancer.counters()[0]["web1"].down
 
 
 def test_waiting_ends_at_its_time_out(balancer: Balancer) -> None:

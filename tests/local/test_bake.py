@@ -22,6 +22,22 @@ def application(environ, start_response):
         {}
     return _inner(environ, start_response)
 """
+NOT_READY_AFTER_A_FEW = """
+
+import os
+
+_inner = application
+
+
+def application(environ, start_response):
+    \"\"\"Say no to health checks once users have come.\"\"\"
+    if environ["PATH_INFO"] not in ("/livez", "/readyz"):
+        open(f"{os.environ['HOME']}/users-{os.environ['RELEASE_GENERATION']}", "w").close()
+    elif os.path.exists(f"{os.environ['HOME']}/users-{os.environ['RELEASE_GENERATION']}"):
+        start_response("503 Service Unavailable", [("Content-Length", "0")])
+        return []
+    return _inner(environ, start_response)
+"""
 FAILS = """return start_response("500 Internal Server Error", [("Content-Length", "0")]) and []
     if False:
         pass"""
@@ -66,6 +82,17 @@ def test_a_release_whose_workers_die_is_rolled_back(baked: Site, base: ReleaseTr
     with baked.edited('errors = "1%"', 'errors = "100%"'):
         result = deploy_worse(baked, base, "dies", DIES)
     assert "started anew, at the others none" in result.last["message"]
+
+
+def test_a_release_that_stops_being_ready_is_rolled_back_though_no_request_fails(
+    baked: Site, base: ReleaseTree
+) -> None:
+    """The load balancer finds it down and asks the other server: users see nothing, and capacity is gone."""
+    wsgi = WSGI + NOT_READY_AFTER_A_FEW
+    worse = releases.kiosk("stops-being-ready", {"kiosk/wsgi.py": wsgi})
+    result = baked.deploy(worse, expect=21)
+    assert "the load balancer's check finds it down (L7STS)" in result.last["message"]
+    assert baked.versions() == {base.version}
 
 
 def test_a_release_as_good_as_before_passes_after_each_batch(

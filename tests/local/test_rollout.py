@@ -27,6 +27,8 @@ def test_the_plan_is_what_the_ledger_says_was_done(site: Site, base: ReleaseTree
         done = site.fab("deploy:local", "--plan", "kept.plan", "--json")
     steps = [(s["kind"], s["host"]) for g in planned["groups"] for lane in g["lanes"] for s in lane]
     assert {kind for kind, _ in steps} >= {"stage", "trial", "drain", "switch", "ready", "restore", "prune"}
+    assert planned["variables"] == [{"name": "LOG_LEVEL", "before": "INFO", "after": "WARNING"}]
+    assert ["variables", "LOG_LEVEL: INFO -> WARNING"] in planned["overview"]
     rollout = None
     for host in HOSTS:
         entries = Inside(host, site.root(host)).call("ledger", tail=200)["entries"]

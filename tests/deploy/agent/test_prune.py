@@ -14,8 +14,11 @@ from tests.deploy.agent.kit import Release, call, receive_request, small
 
 
 def some(*activated: int, never: tuple[int, ...] = ()) -> list[Generation]:
+    """Make generations that were activated in this order."""
     return [
-        Generation(number, "v", "d", "e", 0.0, {}, (), 1.0 if number in activated else None, False)
+        Generation(
+            number, "v", "d", "e", 0.0, {}, (), float(activated.index(number)) if number in activated else None, False
+        )
         for number in sorted({*activated, *never})
     ]
 
@@ -24,6 +27,7 @@ CASES = {
     "nothing here": ([], None, [], 2, []),
     "few enough": (some(1, 2), 2, [2], 2, []),
     "oldest goes": (some(1, 2, 3), 3, [3], 2, [1]),
+    "what was gone back to stays": (some(2, 3, 4, 1, 5), 5, [5], 2, [2, 3, 4]),
     "running stays": (some(1, 2, 3), 3, [1, 3], 2, []),
     "current stays though old": (some(1, 2, 3, 4), 1, [1], 2, []),
     "below current only": (some(1, 2, 3, 4), 2, [2], 2, [1]),
@@ -49,7 +53,7 @@ def test_what_is_never_doomed(
     activated: set[int], never: set[int], current: int | None, running: set[int], keep: int
 ) -> None:
     """Neither current, nor running, nor the newest activated, nor the target of a rollback while two are kept."""
-    known = some(*activated, never=tuple(never))
+    known = some(*sorted(activated), never=tuple(never))
     chosen = set(doomed(known, current, running, keep))
     assert not chosen & {current, *running, *sorted(activated)[-keep:]}
     assert chosen <= activated | never
