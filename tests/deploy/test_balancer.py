@@ -29,7 +29,7 @@ from tests.support.ports import free_ports
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Answers `/readyz` with the server's `ready` status, `/slow` after half a second, `/bad` 500, `/silent` not at all."""
+    """Answers `/readyz` with the server's `ready`, `/slow` after half a second, `/bad` 500, `/silent` not at all."""
 
     protocol_version = "HTTP/1.1"
 
