@@ -7,7 +7,7 @@ them count, and why, is told in docs/decisions/0021-what-a-bake-compares.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 CHANCE = 2  # requests, or connections, that may go wrong by chance
@@ -50,6 +50,7 @@ class Seen:
     down: str = ""  # what its health check found in the end, when it is down
     milliseconds: float | None = None  # mean until the answer began; None when nothing was answered
     slack: float = 0.0  # by how much that may be wrong
+    timed: int = 0  # how many requests it is the mean of
 
     @property
     def share(self) -> float:
@@ -88,7 +89,15 @@ def since(before: Counters, after: Counters) -> Seen:
         down=after.down,
         milliseconds=mean,
         slack=slack,
+        timed=answers,
     )
+
+
+def settled(whole: Seen, late: Seen, limits: Limits) -> Seen:
+    """Take response times from the later part of a window, if enough came then: processes are slow at first."""
+    if late.timed < limits.requests:
+        return whole
+    return replace(whole, milliseconds=late.milliseconds, slack=late.slack, timed=late.timed)
 
 
 def _mean(before: Counters, after: Counters) -> tuple[float | None, float]:
@@ -114,15 +123,16 @@ def together(seen: Iterable[Seen]) -> Seen:
 
 def _added(one: Seen, other: Seen) -> Seen:
     timed = [each for each in (one, other) if each.milliseconds is not None]
-    weight = sum(each.requests for each in timed)
+    weight = sum(each.timed for each in timed)
     return Seen(
         requests=one.requests + other.requests,
         failed=one.failed + other.failed,
         retries=one.retries + other.retries,
         restarts=one.restarts + other.restarts,
         down=one.down or other.down,
-        milliseconds=sum((e.milliseconds or 0.0) * e.requests for e in timed) / weight if weight else None,
-        slack=sum(e.slack * e.requests for e in timed) / weight if weight else 0.0,
+        milliseconds=sum((e.milliseconds or 0.0) * e.timed for e in timed) / weight if weight else None,
+        slack=sum(e.slack * e.timed for e in timed) / weight if weight else 0.0,
+        timed=weight,
     )
 
 
@@ -150,7 +160,7 @@ def judge(
         reasons = _compare(_listed(names), together(new[name] for name in names), known, limits, elapsed)
         for name in names if reasons else ():
             worse[name] = (*worse.get(name, ()), *reasons)
-    for name, seen in new.items() if elapsed >= 1 and known.requests >= limits.requests else ():
+    for name, seen in new.items() if elapsed >= 1 and known.timed >= limits.requests else ():
         if reason := _slower(name, seen, known, limits):
             worse[name] = (*worse.get(name, ()), reason)
     return Verdict(worse, _summary(new, known, limits))
@@ -185,11 +195,11 @@ def _slower(name: str, seen: Seen, known: Seen, limits: Limits) -> str:
         return ""
     at_least, at_most = seen.milliseconds - seen.slack, known.milliseconds + known.slack
     # A slow server gets few requests, since users wait for it; yet the fewer they are, the more may be chance.
-    slack = limits.slack * max(1.0, limits.requests / max(1, seen.requests))
+    slack = limits.slack * max(1.0, limits.requests / max(1, seen.timed))
     if at_least <= at_most * limits.slower or at_least <= at_most + slack:
         return ""
     return (
-        f"{name}: answers after {seen.milliseconds:.0f} ms ({seen.requests} requests), the others after "
+        f"{name}: answers after {seen.milliseconds:.0f} ms ({seen.timed} requests), the others after "
         f"{known.milliseconds:.0f} ms: slower than the {limits.slower:g} times that is allowed"
     )
 

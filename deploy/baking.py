@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deploy.bake import Counters, Seen, Verdict, judge, since, together
+from deploy.bake import Counters, Seen, Verdict, judge, settled, since, together
 from deploy.hosts import Hosts
 from deploy.plan import Step
 
@@ -45,9 +45,9 @@ class Watch:
         """
         self._new += [name for name in step.hosts if name not in self._new]
         new, old = self._new, step.against
-        processes = Processes(self.hosts, new, old)
-        counted, begun = self.hosts.balancer.counters(), time.monotonic()
-        looked, stuck = begun, Stuck()
+        processes, stuck = Processes(self.hosts, new, old), Stuck()
+        first, begun = self.hosts.balancer.counters(), time.monotonic()
+        half, looked = first, begun
         while True:
             passed = time.monotonic() - begun
             over = passed >= self.seconds
@@ -55,17 +55,21 @@ class Watch:
                 processes.look(everybody=over)
                 looked = time.monotonic()
             now = self.hosts.balancer.counters()
+            if half is first and passed >= self.seconds / 2:
+                half = now
             stuck.look(now, time.monotonic())
-            verdict = judge(
-                processes.of(stuck.of(_seen(counted, now, old))),
-                processes.of(stuck.of(_seen(counted, now, new))),
-                self.limits,
-                1.0 if over else min(0.99, passed / self.seconds),
-                self._before,
+            old_seen, new_seen = (
+                processes.of(stuck.of(self._settled(_seen(first, now, names), _seen(half, now, names))))
+                for names in (old, new)
             )
+            elapsed = 1.0 if over else min(0.99, passed / self.seconds)
+            verdict = judge(old_seen, new_seen, self.limits, elapsed, self._before)
             if over or verdict.worse or stopped():
                 return verdict
             time.sleep(max(0.0, min(POLL, self.seconds - passed)))
+
+    def _settled(self, whole: Mapping[str, Seen], late: Mapping[str, Seen]) -> dict[str, Seen]:
+        return {name: settled(whole[name], late[name], self.limits) for name in whole}
 
 
 def _seen(before: Counted, after: Counted, names: Iterable[str]) -> dict[str, Seen]:
@@ -110,7 +114,8 @@ class Stuck:
 
     def _waiting(self, name: str) -> list[Seen]:
         waited = (self._now - self._since.get(name, self._now)) * 1000
-        return [Seen(requests=self._last[name].waiting, milliseconds=waited)] if waited else []
+        count = self._last[name].waiting
+        return [Seen(requests=count, milliseconds=waited, timed=count)] if waited else []
 
 
 class Processes:

@@ -67,11 +67,13 @@ def _changed(group: Group) -> list[str]:
 
 
 def _restarts(hosts: Sequence[Host], turns: Iterable[Group]) -> str:
-    steps = [step for group in turns for lane in group.lanes for step in lane]
-    names = list(dict.fromkeys(step.host for step in steps if step.kind in (Kind.SWITCH, Kind.RESTART)))
+    changed = [name for group in turns for name in _changed(group)]
+    runs = {host.name: host.runs for host in hosts}
+    processes = dict.fromkeys(process for name in changed for process in runs[name])
+    found = [f"{process} on {named([name for name in changed if process in runs[name]])}" for process in processes]
     if not any(host.serving for host in hosts):
-        return named(names)
-    return f"{named(names)}: new processes start beside the old ones, which answer what they have and leave"
+        return "; ".join(found)
+    return f"{'; '.join(found)}: new processes start beside the old ones, which finish what they have and leave"
 
 
 def _order(hosts: Sequence[Host], turns: Sequence[Group], policy: Policy) -> list[str]:

@@ -8,11 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.bake import CHANCE, SAMPLES, Counters, Limits, Seen, Verdict, judge, percent, since, together
+from deploy.bake import CHANCE, SAMPLES, Counters, Limits, Seen, Verdict, judge, percent, settled, since, together
 
-GOOD = Seen(requests=1000, failed=1, milliseconds=10, slack=1)
+GOOD = Seen(requests=1000, failed=1, milliseconds=10, slack=1, timed=1000)
 OLD = {"web2": GOOD, "web3": GOOD}
-NEW = Seen(requests=200, milliseconds=12, slack=1)
+NEW = Seen(requests=200, milliseconds=12, slack=1, timed=200)
+
+
+def answered(requests: int, milliseconds: float, failed: int = 0) -> Seen:
+    """Make what a server did that answered everything in some time."""
+    return Seen(requests, failed, milliseconds=milliseconds, timed=requests)
 
 
 def verdict(**new: Seen) -> Verdict:
@@ -62,9 +67,9 @@ def test_what_is_worse_is_told_with_its_figures(seen: Seen, says: str) -> None:
         replace(NEW, retries=10),
         replace(NEW, milliseconds=60),  # six times, and not 50 ms more
         replace(NEW, milliseconds=90, slack=40),  # nobody knows: it may be 50
-        Seen(requests=19, failed=19, milliseconds=60),
-        Seen(requests=5, milliseconds=200),
-        Seen(requests=1, milliseconds=1000),
+        answered(19, 60, failed=19),
+        answered(5, 200),
+        answered(1, 1000),
         Seen(),
     ],
 )
@@ -106,12 +111,18 @@ def test_too_few_requests_are_said_to_be_so_and_restarts_count_nevertheless() ->
 
 def test_a_server_is_slow_even_if_few_can_tell() -> None:
     """Users wait for it, so it gets few requests; the fewer, the slower it has to be."""
-    assert verdict(web1=Seen(requests=10, milliseconds=120)).worse
-    assert verdict(web1=Seen(requests=1, milliseconds=1100)).worse
+    assert verdict(web1=answered(10, 120)).worse
+    assert verdict(web1=answered(1, 1100)).worse
+
+
+def test_how_slow_it_is_at_first_does_not_count_when_enough_came_later() -> None:
+    whole = Seen(100, 2, milliseconds=300, slack=1, timed=100)
+    assert settled(whole, answered(40, 12), Limits()) == replace(whole, milliseconds=12, slack=0, timed=40)
+    assert settled(whole, answered(19, 12), Limits()) == whole
 
 
 def test_before_the_end_only_what_can_not_become_good_any_more_counts() -> None:
-    early = {"web1": Seen(requests=20, failed=4, milliseconds=900)}
+    early = {"web1": answered(20, 900, failed=4)}
     assert judge(OLD, early, Limits()).worse
     assert not judge(OLD, early, Limits(), elapsed=0.04).worse, "of 500 until the end, 4 are little"
     assert len(judge(OLD, early, Limits(), elapsed=0.5).reasons) == 1, "how slow it is, is known in the end"
@@ -125,6 +136,7 @@ seen = st.builds(
     restarts=st.integers(0, 5),
     milliseconds=st.none() | st.floats(0, 10**4),
     slack=st.floats(0, 100),
+    timed=st.integers(0, 1000),
 )
 servers = st.dictionaries(st.sampled_from([f"web{i}" for i in range(6)]), seen, max_size=6)
 
@@ -210,8 +222,8 @@ def test_a_load_balancer_that_was_reloaded_counts_from_nothing() -> None:
 
 
 def test_several_load_balancers_are_one() -> None:
-    both = together([Seen(10, 1, 2, 0, "", 10.0, 1.0), Seen(30, 0, 0, 1, "", 30.0, 2.0), Seen(5, 5)])
-    assert both == Seen(45, 6, 2, 1, milliseconds=25.0, slack=1.75)
+    both = together([Seen(10, 1, 2, 0, "", 10.0, 1.0, 10), Seen(30, 0, 0, 1, "", 30.0, 2.0, 30), Seen(5, 5)])
+    assert both == Seen(45, 6, 2, 1, milliseconds=25.0, slack=1.75, timed=40)
     assert together([]) == Seen()
 
 

@@ -36,11 +36,11 @@ def test_what_lives_is_what_the_agent_says() -> None:
 
 
 def test_requests_that_wait_count_with_the_time_they_have_waited() -> None:
-    stuck, seen = Stuck(), {"web1": Seen(), "web2": Seen(10, milliseconds=5.0)}
+    stuck, seen = Stuck(), {"web1": Seen(), "web2": Seen(10, milliseconds=5.0, timed=10)}
     busy = [{"web1": Counters(waiting=2), "web2": Counters(answers=n, waiting=1)} for n in range(4)]
     for now, counted in enumerate(busy):
         stuck.look([counted], float(now))
-    assert stuck.of(seen) == {"web1": Seen(2, milliseconds=3000.0), "web2": seen["web2"]}
+    assert stuck.of(seen) == {"web1": Seen(2, milliseconds=3000.0, timed=2), "web2": seen["web2"]}
     stuck.look([{"web1": Counters(answers=1, waiting=2), "web2": Counters()}], 4.0)
     assert stuck.of(seen) == seen, "an answer came"
 

@@ -30,7 +30,7 @@ def test_a_new_release_is_told_in_ten_lines() -> None:
         "variables: LOG_LEVEL: INFO -> DEBUG",
         "KEY changes (***)",
         "database: migrates: 0002 (expand: Add quarters.); once, on web1",
-        "restarts: web1, web2, web3: new processes start beside the old ones, which answer what they have and leave",
+        "restarts: web on web1, web2, web3: new processes start beside the old ones, which finish what they have and leave",
         "order: web1 (canary) -> web2 -> web3",
         "canary = 1, batch = 50%; at least 1 of 3 in service, at most 2 out",
         "after each, 10 s of comparison with servers that are still old; a worse release goes back",
@@ -48,12 +48,17 @@ def test_what_is_not_done_is_told_too() -> None:
     assert lines[-1].endswith("at least 2 of 2 in service: too few to drain, so both generations overlap on the socket")
 
 
+def test_workers_restart_by_their_own_name() -> None:
+    hosts = [serving("web1"), serving("web2", runs=("web", "worker"))]
+    assert any(line.startswith("restarts: web on web1, web2; worker on web2: new") for line in told(hosts, Policy()))
+
+
 def test_the_first_release_has_nothing_before_it() -> None:
     lines = told([EMPTY, replace(EMPTY, name="web2")], Policy(), seed=True)
     assert lines[0] == "instead of: nothing on web1, web2"
     assert "variables: all are new: nothing was here" in lines
     assert "database: migrates: 0001; seeds: the environment is empty; once, on web1" in lines
-    assert "starts: web1, web2" in lines
+    assert "starts: web on web1, web2" in lines
     assert lines[-1] == "order: all at once: nothing is in service yet"
 
 
