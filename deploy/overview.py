@@ -73,7 +73,7 @@ def _restarts(hosts: Sequence[Host], turns: Iterable[Group]) -> str:
     found = [f"{process} on {named([name for name in changed if process in runs[name]])}" for process in processes]
     if not any(host.serving for host in hosts):
         return "; ".join(found)
-    return f"{'; '.join(found)}: new processes start beside the old ones, which finish what they have and leave"
+    return f"{'; '.join(found)}: new processes start beside the old ones, which finish and leave"
 
 
 def _order(hosts: Sequence[Host], turns: Sequence[Group], policy: Policy) -> list[str]:

@@ -30,7 +30,7 @@ def test_a_new_release_is_told_in_ten_lines() -> None:
         "variables: LOG_LEVEL: INFO -> DEBUG",
         "KEY changes (***)",
         "database: migrates: 0002 (expand: Add quarters.); once, on web1",
-        "restarts: web on web1, web2, web3: new processes start beside the old ones, which finish what they have and leave",
+        "restarts: web on web1, web2, web3: new processes start beside the old ones, which finish and leave",
         "order: web1 (canary) -> web2 -> web3",
         "canary = 1, batch = 50%; at least 1 of 3 in service, at most 2 out",
         "after each, 10 s of comparison with servers that are still old; a worse release goes back",
