@@ -362,6 +362,19 @@ def wait_for_minions(master: Machine) -> None:
     raise AssertionError(master.run("journalctl -u salt-master | tail -20").stdout)
 
 
+def test_a_single_web_host_changes_release_without_a_lost_request(site: Servers, real_release: kit.Release) -> None:
+    """There is nobody to drain it to: two generations overlap on its socket."""
+    site.release("1.1", real_release)
+    site.bundle = site.secrets["TLS_CERTIFICATE"]
+    with site.traffic() as probed:
+        site.deploy("1.1")
+        assert site.versions() == {"1.1"}
+        site.fab("rollback:fleet")
+    assert site.versions() == {"1.0"}
+    assert probed[0].failed == 0
+    assert probed[0].requests > 0
+
+
 def test_a_new_web_host_comes_into_service_without_a_lost_request(site: Servers) -> None:
     """Where the release that serves is not at hand, everything but the last step is done, and the message says what."""
     machine = site.add("web2")

@@ -10,6 +10,7 @@ import pytest
 from deploy.errors import SlipwayError
 from deploy.fleet.machines import Machine, together
 from tests.support import releases
+from tests.support.open_ports import documented, listening
 from tests.support.repository import ROOT
 from tests.support.servers import Servers, switched_on
 
@@ -20,6 +21,7 @@ HOSTS = ("lb1", "web1", "web2", "web3", "db1")
 # Installed beforehand: `fab bootstrap` has tests of its own that begin with nothing.
 EVERY = ("nftables", "sudo", "systemd-timesyncd", "unattended-upgrades")
 INSTALLED = {"lb": (*EVERY, "haproxy"), "web": (*EVERY, "python3.11"), "db": (*EVERY, "postgresql")}
+REDIS = "ADDRESS:6379"  # a feature that is not asked for here
 BACK = 90.0  # seconds until all has to be back, on whatever computer
 ENVIRONMENT = """
 transport = "ssh"
@@ -97,12 +99,16 @@ def assert_all_is_back(site: Servers) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTS)
+def test_what_listens_is_what_the_page_says(site: Servers, name: str) -> None:
+    assert listening(site[name]) == documented(name) - {REDIS}
+
+
+@pytest.mark.parametrize("name", HOSTS)
 def test_a_server_that_reboots_comes_back_by_itself(site: Servers, name: str) -> None:
     """A web host that is told to reboot leaves in order: no request is lost."""
     with site.traffic(clients=6, rate=60) as probed:
         site[name].reboot()
         assert_all_is_back(site)
-    print(name, probed[0])  # noqa: T201
     if name.startswith("web"):
         assert probed[0].failed == 0
     assert probed[0].requests > 0

@@ -11,28 +11,12 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.support.repository import ROOT
+from tests.support.open_ports import documented, role, rows
 from tests.support.salt import KEY, NAME
 from tests.support.salted import HOSTS, Salted
 
-PORTS = (ROOT / "docs/reference/ports.md").read_text(encoding="utf-8")
+APPLICATION = "ADDRESS:8000"  # nobody listens there before the first deploy
 PATIENCE = 3.0  # seconds until a port counts as closed; an open one answers in a millisecond
-
-
-def rows() -> list[tuple[set[str], set[str], str]]:
-    """Read the page of ports: roles, places, who gets through."""
-    found = re.findall(r"^\| ([a-z, ]+) \| (`.*?`) \| (.*?) \|", PORTS, re.MULTILINE)
-    return [(set(roles.split(", ")), set(places.split("`")[1::2]), who) for roles, places, who in found]
-
-
-def role(host: str) -> str:
-    return host.rstrip("0123456789")
-
-
-def documented(host: str, *, served: bool = True) -> set[str]:
-    """Where a host listens, as the page says; nothing serves before the first deploy."""
-    places = {place for roles, places, _ in rows() if {role(host), "every"} & roles for place in places}
-    return places if served else places - {"ADDRESS:8000"}
 
 
 # --- What each role's finished server is.
@@ -136,7 +120,7 @@ def test_a_database_server(salted: Salted) -> None:
 
 @pytest.mark.parametrize("name", HOSTS)
 def test_what_listens_is_what_the_page_says(salted: Salted, name: str) -> None:
-    assert salted.listening(name) == documented(name, served=False)
+    assert salted.listening(name) == documented(name) - {APPLICATION}
 
 
 LISTEN = """

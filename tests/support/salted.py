@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from deploy.environment import Environment
 from deploy.fleet import layers, machines
 from deploy.fleet.base import obstacle
 from deploy.fleet.machines import Fleet, Machine
-from tests.support import salt
+from tests.support import open_ports, salt
 from tests.support.environments import hosts, written
 
 # Installed beforehand, so that no test waits for a mirror. `fab bootstrap` has the tests that begin with nothing.
@@ -141,9 +140,9 @@ class Salted:
         rows = [line.split() for line in self.ask(f"show servers state {salt.NAME}").splitlines()[2:]]
         return {row[3]: int(row[6]) for row in rows}
 
-    def send(self, *commands: str, change: bool = False) -> list[str]:
+    def send(self, *commands: str, change: bool = False, hold: Mapping[str, str] | None = None) -> list[str]:
         """Do so as deploy.balancer wants it done; nobody saves what changes but HAProxy's unit."""
-        return [self.ask(command) for command in commands]
+        return ["{}" if command == "show holds" else self.ask(command) for command in commands]  # no agent keeps any
 
     def within(self, name: str, words: Sequence[str]) -> str:
         """Run a program of this computer in a machine's network, so that it has the machine's address; or outside."""
@@ -153,10 +152,8 @@ class Salted:
         return done.stdout
 
     def listening(self, name: str) -> set[str]:
-        """List where a machine takes connections, its own address written as ADDRESS."""
-        said = self[name].run("ss --listening --tcp --numeric --no-header").stdout
-        places = {line.split()[3] for line in said.splitlines()}
-        return {re.sub(rf"^{re.escape(self[name].address)}:", "ADDRESS:", place) for place in places}
+        """List where a machine takes connections."""
+        return open_ports.listening(self[name])
 
 
 class Inside(BaseBackend):
