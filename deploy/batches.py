@@ -20,6 +20,7 @@ class Policy:
     batch: Amount = 1  # hosts in each later batch
     floor: Amount = 1  # hosts that must stay in service while others are drained
     max_unavailable: Amount | None = None  # hosts that may be out of service at once, whatever the reason
+    spare: bool = False  # hosts that can't be reached may be missed, within `max_unavailable`, without it one
     bake: float = 0  # seconds that new servers are compared with old ones after each batch
     pause: float | str = 0  # between batches: seconds, or `CONFIRM`
     pause_after: str = "batch"  # or "canary": after the first one only

@@ -66,21 +66,22 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     wanted = vars_.wanted(hosts.environment)
     supply = Supply(hosts.environment, release)
     observed = hosts.measure(observed, supply)
+    living = [h for h in observed if not h.problem]
     identity = (release.digest, wanted.digest)
     target = target_of(manifest, release.digest, wanted.digest, number_generation(observed, identity))
     target = replace(target, signature=_digest(release.signature))
     plan = plan_rollout(observed, target, policy_of(hosts.environment))
     problems = [
         *plan.problems,
-        *host_problems(observed, manifest, shared_disk=hosts.environment.file.transport == "local"),
+        *host_problems(living, manifest, shared_disk=hosts.environment.file.transport == "local"),
     ]
     problems += release_problems(hosts.environment, manifest)
     if hosts.environment.remote:
-        problems += server_problems(hosts.environment, observed, zipapp.identity())
-    problems += signatures.host_problems(hosts.environment, observed)
+        problems += server_problems(hosts.environment, living, zipapp.identity())
+    problems += signatures.host_problems(hosts.environment, living)
     if unsigned := signatures.problem(hosts.environment, release.version, release.manifest.text, release.signature):
         problems.append(unsigned)
-    if not all(h.generation(target.generation) for h in observed):  # else this very pair was checked before
+    if not all(h.generation(target.generation) for h in living):  # else this very pair was checked before
         problems += variable_problems(release.path, manifest, wanted)
     if any(step.kind is Kind.MIGRATE for step in plan.steps):
         problems += migrate_problems(hosts.environment, release.path, manifest, wanted)
@@ -93,9 +94,11 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
 def look(hosts: Hosts) -> list[Host]:
     """Look at every host.
 
-    Raises: PreflightFailed naming each that can't be looked at.
+    Raises: PreflightFailed naming each that can't be looked at, unless hosts may be spared: the plan sees to those.
     """
     observed = hosts.observe()
+    if hosts.environment.spare:
+        return observed
     refuse(hosts.environment, [h.problem for h in observed if h.problem], Exit.FAILED_UNCHANGED)
     return observed
 
@@ -106,7 +109,8 @@ def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
     Raises: PreflightFailed when there is no such generation to go back to.
     """
     observed = look(hosts)
-    observed = [h for h in observed if h.current is not None] or observed  # a new host has nothing to go back to
+    # A new host has nothing to go back to.
+    observed = [h for h in observed if h.current is not None or h.problem] or observed
     candidates = rollback_candidates(observed)
     chosen = next((g for g in candidates if to in (None, g.number)), None)
     if chosen is None:
@@ -115,6 +119,7 @@ def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
             f"{hosts.environment.name}: no generation {'before the running one' if to is None else to} to go back to",
             problems=(f"runs: generation {running_generation(observed) or 'none'}", f"can go back to: {there}"),
         )
+    observed = [h for h in observed if h.generation(chosen.number) or not h.fenced or h.problem]  # that stays fenced
     payload = from_hosts(hosts, observed, chosen.number)
     target = target_of(payload.manifest, chosen.digest, chosen.env_digest, chosen.number)
     plan = plan_rollout(observed, target, policy_back(hosts.environment))
@@ -172,6 +177,7 @@ def policy_of(environment: Environment) -> Policy:
         batch=wanted.batch,
         floor=wanted.floor,
         max_unavailable=wanted.max_unavailable,
+        spare=environment.spare,
         bake=wanted.bake.seconds,
         pause=wanted.pause,
         pause_after=wanted.pause_after,

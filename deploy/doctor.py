@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import deploy.artifacts.agent as zipapp
-from deploy import resuming, signatures
+from deploy import fencing, resuming, signatures
 from deploy import variables as vars_
 from deploy.contract import Contract
 from deploy.environment import Environment
@@ -39,6 +39,7 @@ def examine(environment: Environment, contract: Contract) -> list[Finding]:
         found += [_other(hosts, name, build) for name in hosts.balancers if name not in hosts.agents]
         found.append(_balancer(observed, problem))
         found += _unfinished(hosts, observed)
+        found += [Finding("fenced", problems=(note,)) for note in fencing.notes(environment.name, observed)]
     found.append(_lease(environment, observed))
     found.append(_variables(environment))
     return found

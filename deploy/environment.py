@@ -13,6 +13,7 @@ from deploy.toml_model import nearest
 from deploy.toml_position import Document, load
 
 ROOT = Path(__file__).resolve().parent.parent
+WAIT = 600  # seconds that `--wait` alone means
 DIRECTORY = ROOT / "deploy" / "environments"
 
 
@@ -64,6 +65,16 @@ class Environment:
         host, _, port = entry.listen.rpartition(":")
         scheme, usual = ("http", "80") if entry.tls == "off" else ("https", "443")
         return f"{scheme}://{entry.names[0] if entry.names else host}{'' if port == usual else f':{port}'}"
+
+    def with_options(self, *, wait: object = "", spare: bool = False) -> Environment:
+        """Give the same environment for a task with `--wait [SECONDS]` and `--skip-unreachable`.
+
+        Raises: EnvironmentFileError when `wait` is no number of seconds.
+        """
+        text = str(WAIT) if wait is True else str(wait or "0")
+        if not text.isdigit():
+            raise EnvironmentFileError(f"--wait: expected seconds, got {text!r}")
+        return replace(self, wait=float(text), spare=spare)
 
     def pausing(self) -> Environment:
         """Give the same environment with a question after each batch of a rollout."""

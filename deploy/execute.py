@@ -166,7 +166,7 @@ class Executor:
     def _drain(self, step: Step) -> str:
         timeout = self.hosts.environment.file.rollout.drain_timeout
         with self._in_ledger(step):
-            hold = {"why": "person" if self.keep_out else "rollout", "by": self.by, "rollout": self.rollout}
+            hold = self._hold("person" if self.keep_out else "rollout")
             self.hosts.balancer.set_state(step.host, "drain", hold)
             if self.hosts.balancer.wait_until(step.host, lambda s: s.sessions == 0, timeout):
                 # Closes its idle connections too; gunicorn would wait 2 s for a last request on each (measured).
@@ -174,6 +174,18 @@ class Executor:
                 return "idle"
             left = self.hosts.balancer.server(step.host).sessions
         return f"{left} still in flight after {timeout:.0f} s; the old generation finishes them"
+
+    def _fence(self, step: Step) -> str:
+        timeout, hold = self.hosts.environment.file.rollout.drain_timeout, self._hold("fenced")
+        with self._in_ledger(step):
+            self.hosts.balancer.set_state(step.host, "drain", hold)  # it may serve users whom only we can't reach
+            self.hosts.balancer.wait_until(step.host, lambda s: s.sessions == 0, timeout)
+            self.hosts.balancer.set_state(step.host, "maint", hold)
+        return "no requests until it runs what all run"
+
+    def _hold(self, why: str) -> dict[str, str]:
+        """Say why a server is taken out of service."""
+        return {"why": why, "by": self.by, "rollout": self.rollout}
 
     def _switch(self, step: Step) -> str:
         self.switched.add(step.host)
@@ -302,10 +314,13 @@ class Executor:
 
         Nobody waits for it: a round trip is dear, and a ledger that can't be written is an error of the next call.
         """
-        agent, entry, begun = self.hosts.agents[step.host], self._entry(step), time.monotonic()
+        entry, begun = self._entry(step), time.monotonic()
+        # What is done about a host that can't be reached is in the ledger of the load balancer.
+        writer = step.host if step.kind is not Kind.FENCE else next(iter(self.hosts.balancers))
+        agent = self.hosts.leased[writer]
 
         def append(phase: str, **more: Any) -> None:
-            agent.post("ledger", append=[{**entry, "phase": phase, **more}], token=self.lease.tokens[step.host])
+            agent.post("ledger", append=[{**entry, "phase": phase, **more}], token=self.lease.tokens[writer])
 
         append("begin")
         try:

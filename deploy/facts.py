@@ -176,7 +176,7 @@ class Host:
     def in_place(self) -> bool:
         """Whether users' requests reach this host where it shall listen."""
         found_at = self.server.address if self.server else ""
-        return self.in_service and not self.moves and found_at in ("", self.listen)
+        return self.in_service and not self.fenced and not self.moves and found_at in ("", self.listen)
 
     def runs_only(self, number: int) -> bool:
         """Whether generation `number`, and nothing else, runs and is ready, where it shall."""

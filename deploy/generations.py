@@ -27,9 +27,9 @@ def number_generation(hosts: Iterable[Host], identity: tuple[str, str]) -> int:
 def rollback_candidates(hosts: Sequence[Host]) -> list[Generation]:
     """List what the environment can go back to, what ran last first: activated on every host, and older than what runs.
 
-    A host that runs nothing yet has nothing to go back to, and is left out.
+    A host that runs nothing yet has nothing to go back to, and is left out; so is one that is fenced.
     """
-    running, run = running_generation(hosts), [h for h in hosts if h.current is not None]
+    running, run = running_generation(hosts), [h for h in hosts if h.current is not None and not h.fenced]
     if running is None:
         return []
     first, *others = run
@@ -48,5 +48,6 @@ def rollback_candidates(hosts: Sequence[Host]) -> list[Generation]:
 
 
 def running_generation(hosts: Iterable[Host]) -> int | None:
-    """Say which generation the environment runs: the newest that is current on a host."""
-    return max((h.current for h in hosts if h.current is not None), default=None)
+    """Say which generation the environment runs: the newest that is current on a host, or on a fenced one for want."""
+    found = [(not h.fenced, h.current) for h in hosts if h.current is not None]
+    return max(found, default=(False, None))[1]

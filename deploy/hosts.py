@@ -206,7 +206,7 @@ class Hosts:
         """Add what each host lacks of a release: one question to hosts that do not have it whole."""
 
         def lacks(host: Host) -> Host:
-            return replace(host, lack=supply.lack(self.agents[host.name], host))
+            return host if host.problem else replace(host, lack=supply.lack(self.agents[host.name], host))
 
         with ThreadPoolExecutor(min(PARALLEL, len(hosts))) as pool:
             return list(pool.map(lacks, hosts))

@@ -12,12 +12,14 @@ from enum import StrEnum
 from deploy.batches import CONFIRM, Policy, batches
 from deploy.changes import Change
 from deploy.facts import WEB, Host
+from deploy.fencing import set_aside
 from deploy.generations import running_generation
 
 
 class Kind(StrEnum):
     """What a step does. The order is the order of a rollout."""
 
+    FENCE = "fence"
     STAGE = "stage"
     TRIAL = "trial"
     MIGRATE = "migrate"
@@ -33,6 +35,7 @@ class Kind(StrEnum):
 
 
 MEANING = {
+    Kind.FENCE: "keep a host that can't be reached from users until it runs what all run",
     Kind.STAGE: "send the files that the host lacks and put release and variables together as a generation",
     Kind.TRIAL: "boot the generation on a private socket; it must answer its health check before it sees a user",
     Kind.MIGRATE: "bring the database's schema to what the release knows, once",
@@ -124,7 +127,9 @@ class Plan:
 
 def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
     """Say what brings `hosts` to `target`: the same for the same facts, and empty for a converged environment."""
-    problems = _problems(hosts, target)
+    aside = set_aside(hosts, policy)
+    hosts, policy = aside.hosts, aside.policy
+    problems = aside.problems or _problems(hosts, target)
     if problems:
         return Plan(target, problems=problems)
     hosts = [host.without({*host.runs} - {WEB, *target.processes}) for host in hosts]
@@ -139,7 +144,7 @@ def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
         "trial", tuple((Step(Kind.TRIAL, h.name, "before it sees a user", check="ready"),) for h in untried)
     )
     database = _database(hosts, target, pending) if turns else None
-    groups: list[Group | None] = [stage]
+    groups: list[Group | None] = [_fence(aside.fence), stage]
     groups += [trial_live, database] if database and pending else [database]
     groups += [trial_ready, *turns]
     if turns:
@@ -147,6 +152,11 @@ def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
             Group("finish", tuple((Step(Kind.PRUNE, h.name, "keep what a rollback can need"),) for h in hosts))
         )
     return Plan(target, tuple(g for g in groups if g and g.lanes))
+
+
+def _fence(hosts: Sequence[Host]) -> Group:
+    """Before anything else: a host that comes back half-way must not serve what the others have left."""
+    return Group("fence", tuple((Step(Kind.FENCE, h.name, "can't be reached"),) for h in hosts))
 
 
 def pending_migrations(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
@@ -316,14 +326,16 @@ def _turn(host: Host, target: Target, *, drain: bool) -> Lane:
     why = _why(host, target)
     if host.runs_only(target.generation):
         steps = [Step(Kind.READY, host.name, "runs the generation already")]
-        if host.server and host.server.admin != "ready":
-            steps.append(Step(Kind.RESTORE, host.name, "was left drained"))
+        if host.server and (host.server.admin != "ready" or host.fenced):
+            steps.append(Step(Kind.RESTORE, host.name, "was fenced" if host.fenced else "was left drained"))
         return tuple(steps)
     switch = Step(Kind.SWITCH, host.name, why)
     if host.server is None:
         return (switch,)
     ready = Step(Kind.READY, host.name, "the balancer's own check")
     restore = Step(Kind.RESTORE, host.name, "back in service")
+    if host.fenced:
+        return (switch, ready, replace(restore, why="runs what all run: no longer fenced"))
     if host.in_service and not drain:
         return (replace(switch, why=f"{why}; too few in service to drain: both overlap on the socket"), ready)
     if host.server.admin == "ready" and not host.in_service:

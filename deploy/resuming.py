@@ -134,7 +134,7 @@ def decide_abort(hosts: Hosts, past: Past) -> Rollout:
 def newcomers(observed: Sequence[Host], decided: Rollout) -> list[str]:
     """Name hosts that ran nothing before a rollout, and run what it brought: taken back, they run nothing again."""
     back = {h.name for h in decided.before}
-    return [h.name for h in observed if not h.problem and h.name not in back and h.processes]
+    return [h.name for h in observed if not (h.problem or h.fenced) and h.name not in back and h.processes]
 
 
 def close(hosts: Hosts, past: Past, by: str, code: Exit, how: str) -> str:
@@ -174,7 +174,7 @@ def _decided(
     manifest = payload.manifest
     problems = [*plan.problems]
     if payload.supply is not None:
-        problems += host_problems(observed, manifest, shared_disk=not environment.remote)
+        problems += host_problems([h for h in observed if not h.problem], manifest, shared_disk=not environment.remote)
     if unsigned := signatures.problem(environment, target.version, payload.manifest_text, payload.signature):
         problems.append(f"generation {target.generation}: {unsigned}")
     refuse(environment, problems)

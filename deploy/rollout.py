@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from deploy import fencing, report_page, resuming
 from deploy import lease as leases
-from deploy import report_page, resuming
 from deploy.artifacts import ReleaseTree
 from deploy.asking import Ask
 from deploy.contract import Contract
@@ -165,7 +165,8 @@ def _carry_out(
     ask: Ask | None = None,
 ) -> Outcome:
     plan, begun = rollout.plan, time.monotonic()
-    outcome, done = _outcome(hosts, plan), rollout.done or _serving(hosts, plan)
+    outcome, done = _outcome(hosts, plan), rollout.done or _serving(hosts, rollout)
+    outcome.problems = tuple(fencing.notes(hosts.environment.name, rollout.before, done=True))
     if plan.is_empty:
         outcome.exit, outcome.message = Exit.NOTHING_TO_DO, f"nothing to do: {done}"
         return outcome
@@ -359,9 +360,9 @@ def _outcome(hosts: Hosts, plan: Plan) -> Outcome:
     )
 
 
-def _serving(hosts: Hosts, plan: Plan) -> str:
-    target = plan.target
-    who = f"generation {target.generation} on {', '.join(hosts.environment.app)}"
+def _serving(hosts: Hosts, rollout: Rollout) -> str:
+    target, gone = rollout.plan.target, {h.name for h in rollout.before if h.problem}
+    who = f"generation {target.generation} on {', '.join(h for h in hosts.environment.app if h not in gone)}"
     return f"{target.version} ({target.digest[:12]}) serves as {who}; {hosts.environment.url}"
 
 

@@ -12,6 +12,7 @@ from deploy.plan import Group, Kind, Lane, Plan, Step, Target
 
 def plan_restart(hosts: Sequence[Host], target: Target, policy: Policy, only: Collection[str] = ()) -> Plan:
     """Start the processes of what runs anew, host by host, drained wherever the floor allows it."""
+    hosts = [host for host in hosts if not host.fenced]
     problems = [
         f"{h.name} does not run generation {target.generation}" for h in hosts if h.current != target.generation
     ]
@@ -74,6 +75,12 @@ def plan_drain(hosts: Sequence[Host], target: Target, policy: Policy, names: Col
 
 def plan_restore(hosts: Sequence[Host], target: Target, policy: Policy, names: Collection[str] = ()) -> Plan:
     """Put servers back into service that were taken out and serve what all serve; all of them, or those named."""
+    fenced = [host.name for host in hosts if host.fenced and host.name in names]
+    if fenced:
+        return Plan(
+            target, problems=tuple(f"{name} is fenced until a deploy brings it to what all run" for name in fenced)
+        )
+    hosts = [host for host in hosts if not host.fenced]
     out = [host for host in hosts if (not names or host.name in names) and host.server and host.server.admin != "ready"]
     unfit = [host.name for host in out if not (host.serving and host.current == target.generation)]
     if unfit:

@@ -95,4 +95,5 @@ def _task(function: Callable[..., Any], environment: str) -> Task[Any]:
     parameters = [p for name, p in signature.parameters.items() if name != "environment"]
     body.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     body.__doc__ = (function.__doc__ or "").replace("ENV", environment)
-    return Task(body, name=f"{function.__name__}:{environment}", help=getattr(function, "help", {}))
+    given = [name for name in ("wait",) if name in signature.parameters]  # options that may have no value
+    return Task(body, name=f"{function.__name__}:{environment}", help=getattr(function, "help", {}), optional=given)

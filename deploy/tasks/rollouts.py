@@ -6,6 +6,8 @@ from typing import Any
 
 VERSION_HELP = "a version in dist/; by default the one of this checkout"
 JSON_HELP = "machine-readable output"
+WAIT_HELP = "wait for another deployer to end: so many seconds, 600 without a number"
+SPARE_HELP = "go on without hosts that can't be reached, within [rollout] max_unavailable; they are fenced"
 YES_HELP = 'don\'t ask, where the environment file says confirm = true or pause = "confirm"'
 
 
@@ -43,6 +45,8 @@ def deploy(
     pause: bool = False,
     yes: bool = False,
     json: bool = False,
+    wait: str = "",
+    skip_unreachable: bool = False,
 ) -> None:
     """Roll a release and the wanted variables out to ENV, without losing a request."""
     from pathlib import Path
@@ -51,6 +55,7 @@ def deploy(
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
+    settings = settings.with_options(wait=wait, spare=skip_unreachable)
     settings = settings.pausing() if pause else settings
     announced = saved_plan.read(Path(plan)) if plan else None
     release = _release(version or (announced.version if announced else ""))
@@ -59,7 +64,15 @@ def deploy(
     common.report(lambda reporter: rollout.deploy(settings, contract, release, reporter, announced, ask), as_json=json)
 
 
-def rollback(c: Any, environment: str, to: str = "", yes: bool = False, json: bool = False) -> None:
+def rollback(
+    c: Any,
+    environment: str,
+    to: str = "",
+    yes: bool = False,
+    json: bool = False,
+    wait: str = "",
+    skip_unreachable: bool = False,
+) -> None:
     """Bring ENV back to the generation before, or to another: code and variables together."""
     from deploy import rollout
     from deploy.errors import SlipwayError
@@ -68,23 +81,24 @@ def rollback(c: Any, environment: str, to: str = "", yes: bool = False, json: bo
     if to and not to.isdigit():
         raise SlipwayError(f"--to: expected the number of a generation, got {to!r}", hint=f"fab releases:{environment}")
     settings, contract = common.open_environment(environment)
+    settings = settings.with_options(wait=wait, spare=skip_unreachable)
     common.confirm(settings, f"go back to generation {to}" if to else "go back to the generation before", yes=yes)
     common.report(
         lambda reporter: rollout.rollback(settings, contract, int(to) if to else None, reporter), as_json=json
     )
 
 
-def resume(c: Any, environment: str, yes: bool = False, json: bool = False) -> None:
+def resume(c: Any, environment: str, yes: bool = False, json: bool = False, skip_unreachable: bool = False) -> None:
     """Go on with the rollout of ENV that was killed: the same release and variables, to where it was going."""
-    _take_up("resume", environment, yes=yes, json=json)
+    _take_up("resume", environment, yes=yes, json=json, spare=skip_unreachable)
 
 
-def abort(c: Any, environment: str, yes: bool = False, json: bool = False) -> None:
+def abort(c: Any, environment: str, yes: bool = False, json: bool = False, skip_unreachable: bool = False) -> None:
     """Take the rollout of ENV back that was killed: every host runs again what ran before it."""
-    _take_up("abort", environment, yes=yes, json=json)
+    _take_up("abort", environment, yes=yes, json=json, spare=skip_unreachable)
 
 
-def _take_up(task: str, environment: str, *, yes: bool, json: bool) -> None:
+def _take_up(task: str, environment: str, *, yes: bool, json: bool, spare: bool) -> None:
     """Say what was found and what will be done, then do it."""
     from deploy import asking, rollout
     from deploy.report import plan_as_text
@@ -92,6 +106,7 @@ def _take_up(task: str, environment: str, *, yes: bool, json: bool) -> None:
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
+    settings = settings.with_options(spare=spare)
     try:
         found, plan = rollout.unfinished(settings, contract, task)
     except NothingUnfinished as nothing:
@@ -120,15 +135,27 @@ deploy.help = {  # type: ignore[attr-defined]
     "pause": "ask after each batch whether to go on, whatever the environment file says",
     "yes": YES_HELP,
     "json": JSON_HELP + ", a line for each event",
+    "wait": WAIT_HELP,
+    "skip_unreachable": SPARE_HELP,
 }
 rollback.help = {  # type: ignore[attr-defined]
     "to": "number of a generation; `fab releases:ENV` lists them",
     "yes": YES_HELP,
     "json": JSON_HELP,
+    "wait": WAIT_HELP,
+    "skip_unreachable": SPARE_HELP,
 }
 
-resume.help = {"yes": YES_HELP, "json": JSON_HELP + ", a line for each event"}  # type: ignore[attr-defined]
-abort.help = {"yes": YES_HELP, "json": JSON_HELP + ", a line for each event"}  # type: ignore[attr-defined]
+resume.help = {  # type: ignore[attr-defined]
+    "yes": YES_HELP,
+    "json": JSON_HELP + ", a line for each event",
+    "skip_unreachable": SPARE_HELP,
+}
+abort.help = {  # type: ignore[attr-defined]
+    "yes": YES_HELP,
+    "json": JSON_HELP + ", a line for each event",
+    "skip_unreachable": SPARE_HELP,
+}
 
 
 def _release(version: str) -> Any:

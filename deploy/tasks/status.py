@@ -10,6 +10,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
     from dataclasses import asdict
 
     from deploy.drift import drift
+    from deploy.fencing import notes
     from deploy.hosts import connect
     from deploy.tasks import common
 
@@ -47,14 +48,14 @@ def status(c: Any, environment: str, json: bool = False) -> None:
                 running.version if running else "-",
                 common.ago(process.since) if process else "-",
                 _health(host),
-                f"{host.server.admin}, {'up' if host.server.up else 'down'}" if host.server else "-",
+                _place(host),
                 str(host.server.sessions) if host.server else "-",
             ]
         )
     common.say("\n".join(common.aligned(rows)))
     for who in sorted({h.deployer for h in observed if h.deployer}):
         common.say(f"a rollout is under way: {who}")
-    for text in filter(None, [*(h.problem for h in observed), problem]):
+    for text in filter(None, [*(h.problem for h in observed), problem, *notes(environment, observed)]):
         common.say(text)
     if lately:
         common.say(f"last: {lately[0].summary}, {common.ago(lately[0].begun)}")
@@ -66,6 +67,13 @@ def status(c: Any, environment: str, json: bool = False) -> None:
         common.say(f"unfinished: {left} -> fab resume:{environment} goes on, fab abort:{environment} goes back")
     elif not problem:
         common.say(_verdict(environment, settings.url, observed, differs))
+
+
+def _place(host: Any) -> str:
+    """Say how a host stands at the load balancer."""
+    if host.server is None:
+        return "-"
+    return f"{'fenced' if host.fenced else host.server.admin}, {'up' if host.server.up else 'down'}"
 
 
 def _wanted(settings: Any) -> str | None:

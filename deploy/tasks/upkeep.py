@@ -7,15 +7,17 @@ from typing import Any
 JSON_HELP = "machine-readable output"
 HOSTS_HELP = "only these hosts, as web1 or web1,web2"
 YES_HELP = "don't ask"
+WAIT_HELP = "wait for another deployer to end: so many seconds, 600 without a number"
 
 
-def restart(c: Any, environment: str, host: str = "", yes: bool = False, json: bool = False) -> None:
+def restart(c: Any, environment: str, host: str = "", yes: bool = False, json: bool = False, wait: str = "") -> None:
     """Start the processes of what ENV runs anew, host by host, without losing a request."""
     from deploy import rollout
     from deploy.tasks import common
     from deploy.upkeep import plan_restart
 
     settings, contract = common.open_environment(environment)
+    settings = settings.with_options(wait=wait)
     only = common.hosts_named(settings, host)
     common.confirm(settings, "restart what it runs", yes=yes)
 
@@ -37,7 +39,7 @@ def migrate(c: Any, environment: str, yes: bool = False, json: bool = False) -> 
     common.report(lambda r: rollout.upkeep(settings, contract, "migrate", plan_migrate, r, done), as_json=json)
 
 
-def drain(c: Any, environment: str, host: str = "", yes: bool = False, json: bool = False) -> None:
+def drain(c: Any, environment: str, host: str = "", yes: bool = False, json: bool = False, wait: str = "") -> None:
     """Take servers of ENV out of service: the load balancer sends them no new requests, those in flight finish."""
     from deploy import rollout
     from deploy.errors import SlipwayError
@@ -45,6 +47,7 @@ def drain(c: Any, environment: str, host: str = "", yes: bool = False, json: boo
     from deploy.upkeep import plan_drain
 
     settings, contract = common.open_environment(environment)
+    settings = settings.with_options(wait=wait)
     names = common.hosts_named(settings, host, web=True)
     if not names:
         raise SlipwayError("expected --host, such as --host web2", hint=f"hosts: {', '.join(settings.web)}")
@@ -58,13 +61,14 @@ def drain(c: Any, environment: str, host: str = "", yes: bool = False, json: boo
     common.report(lambda r: rollout.upkeep(settings, contract, "drain", plan, r, done), as_json=json)
 
 
-def restore(c: Any, environment: str, host: str = "", json: bool = False) -> None:
+def restore(c: Any, environment: str, host: str = "", json: bool = False, wait: str = "") -> None:
     """Put servers of ENV back into service that were taken out, once they answer."""
     from deploy import rollout
     from deploy.tasks import common
     from deploy.upkeep import plan_restore
 
     settings, contract = common.open_environment(environment)
+    settings = settings.with_options(wait=wait)
     names = common.hosts_named(settings, host, web=True)
 
     def plan(hosts: Any, target: Any, policy: Any) -> Any:
@@ -100,10 +104,10 @@ def prune(c: Any, environment: str, keep: int = 0, json: bool = False) -> None:
     common.leave(Exit.OK if removed else Exit.NOTHING_TO_DO)
 
 
-restart.help = {"host": HOSTS_HELP, "yes": YES_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
+restart.help = {"host": HOSTS_HELP, "yes": YES_HELP, "json": JSON_HELP, "wait": WAIT_HELP}  # type: ignore[attr-defined]
 migrate.help = {"yes": YES_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
-drain.help = {"host": "which hosts, as web1 or web1,web2", "yes": YES_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
-restore.help = {"host": HOSTS_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
+drain.help = {"host": "which hosts, as web1 or web1,web2", "yes": YES_HELP, "json": JSON_HELP, "wait": WAIT_HELP}  # type: ignore[attr-defined]
+restore.help = {"host": HOSTS_HELP, "json": JSON_HELP, "wait": WAIT_HELP}  # type: ignore[attr-defined]
 prune.help = {  # type: ignore[attr-defined]
     "keep": "generations to keep besides what runs; by default [rollout] keep",
     "json": JSON_HELP,
