@@ -190,7 +190,11 @@ def _acquire(hosts: Hosts, me: Mapping[str, Any], tally: Tally, needed: Sequence
             error.hint = f"--wait waits until it is done; fab status:{name} shows it"
             raise error
     if errors and (any(host in needed for host in errors) or not tally.held(now())):
-        raise hosts.together(errors)
+        error = hosts.together(errors)
+        if tally.held(now()) and not any(host in hosts.balancers for host in errors):
+            error.hint = f"{error.hint}; or " if error.hint else ""
+            error.hint += f"deploy --skip-unreachable goes on without {', '.join(errors)}"
+        raise error
     hosts.away.update(errors)
     _same_number(hosts, me, tally.ttl)
 

@@ -11,7 +11,9 @@ SPARE_HELP = "go on without hosts that can't be reached, within [rollout] max_un
 YES_HELP = 'don\'t ask, where the environment file says confirm = true or pause = "confirm"'
 
 
-def plan(c: Any, environment: str, version: str = "", out: str = "", json: bool = False) -> None:
+def plan(
+    c: Any, environment: str, version: str = "", out: str = "", json: bool = False, skip_unreachable: bool = False
+) -> None:
     """Say exactly what `deploy` would do to ENV, and touch nothing."""
     from pathlib import Path
 
@@ -21,6 +23,7 @@ def plan(c: Any, environment: str, version: str = "", out: str = "", json: bool 
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
+    settings = settings.with_options(spare=skip_unreachable)
     decided = rollout.preview(settings, contract, _release(version))
     if out:
         saved_plan.save(Path(out), environment, decided)
@@ -128,6 +131,7 @@ plan.help = {  # type: ignore[attr-defined]
     "version": VERSION_HELP,
     "out": "keep the plan in this file, for `deploy --plan`",
     "json": JSON_HELP,
+    "skip_unreachable": SPARE_HELP,
 }
 deploy.help = {  # type: ignore[attr-defined]
     "version": VERSION_HELP,

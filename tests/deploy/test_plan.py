@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.batches import Policy
-from deploy.facts import Generation, Host, Process, Release, Server
+from deploy.facts import Generation, Hold, Host, Process, Release, Server
 from deploy.generations import running_generation
 from deploy.plan import Kind, Plan, Target, new_migrations, pending_migrations, plan_rollout
 from tests.deploy.world import apply
@@ -238,6 +238,11 @@ WITH_WORKERS = replace(TARGET, processes=frozenset({"worker"}))
 generations = st.sampled_from([OLD, replace(NEW, activated=1.0), NEW])
 
 
+def server_of(name: str, admin: str, *, up: bool) -> Server:
+    """Make a server; one that is fenced is in maintenance, and known for it."""
+    return Server(name, admin, up) if admin != "fenced" else Server(name, "maint", up, hold=Hold("fenced"))
+
+
 @st.composite
 def hosts_of_any_state(draw: st.DrawFn) -> list[Host]:
     """Draw hosts as kills, reboots and people can leave them."""
@@ -248,6 +253,7 @@ def hosts_of_any_state(draw: st.DrawFn) -> list[Host]:
         current = draw(st.sampled_from([None, *(g.number for g in known if g.activated)]))
         runs = draw(st.sampled_from([("web",), ("web", "worker"), ("worker",)])) if i else ("web",)
         each = [(g.number, name) for g in known for name in ("web", "worker")]
+        admin = draw(st.sampled_from(["ready", "drain", "maint", "fenced"]))
         alive = draw(st.sets(st.sampled_from(each))) if each else set()
         hosts.append(
             Host(
@@ -259,9 +265,7 @@ def hosts_of_any_state(draw: st.DrawFn) -> list[Host]:
                 generations=known,
                 current=current,
                 processes=tuple(Process(n, 1, ready=draw(st.booleans()), name=name) for n, name in sorted(alive)),
-                server=Server(f"web{i}", draw(st.sampled_from(["ready", "drain", "maint"])), up=draw(st.booleans()))
-                if "web" in runs
-                else None,
+                server=server_of(f"web{i}", admin, up=draw(st.booleans())) if "web" in runs else None,
                 runs=runs,
             )
         )
@@ -346,3 +350,99 @@ def test_every_batch_that_changes_is_looked_at_before_the_next(hosts: list[Host]
             elif step.kind in (Kind.BAKE, Kind.PAUSE):
                 assert set(step.hosts) <= changed
                 assert not set(step.against) & changed
+
+
+def dead(host: Host, *, fenced: bool = False) -> Host:
+    """Let a host be out of reach: what it has can't be seen, what the load balancer says of it can."""
+    server = server_of(host.name, "fenced", up=False) if fenced else host.server
+    return Host(host.name, host.listen, host.runs, server=server, problem=f"{host.name}: can't be reached")
+
+
+def test_a_dead_host_is_fenced_first_and_nothing_else_is_done_to_it() -> None:
+    hosts = [serving("web1"), dead(serving("web2")), serving("web3")]
+    plan = plan_rollout(hosts, TARGET, Policy(spare=True))
+    assert kinds(plan)[0] == ("fence", "web2")
+    assert [step for step in plan.steps if step.host == "web2"] == [plan.steps[0]]
+    assert plan_rollout(hosts, TARGET, Policy()).problems == ("web2: can't be reached",)
+    again = plan_rollout(apply(hosts, plan, Policy()), TARGET, Policy(spare=True))
+    assert again.is_empty
+    assert not again.problems
+
+
+def test_a_worker_that_is_dead_has_no_users_to_be_kept_from() -> None:
+    plan = plan_rollout([serving("web1"), dead(worker("jobs1"))], WITH_WORKERS, Policy(spare=True))
+    assert ("switch", "web1") in kinds(plan)
+    assert "jobs1" not in {step.host for step in plan.steps}
+
+
+def test_no_more_dead_hosts_are_spared_than_may_be_out() -> None:
+    hosts = [serving("web1"), dead(serving("web2")), dead(serving("web3")), serving("web4")]
+    for out in (None, 1, "25%"):
+        plan = plan_rollout(hosts, TARGET, Policy(spare=True, max_unavailable=out))
+        assert plan.is_empty
+        assert "2 hosts can't be reached" in plan.problems[0]
+        assert "web3: can't be reached" in plan.problems
+    assert not plan_rollout(hosts, TARGET, Policy(spare=True, max_unavailable=2)).problems
+    assert plan_rollout([dead(serving("web1"))], TARGET, Policy(spare=True)).problems
+
+
+def test_a_host_that_only_we_can_t_reach_is_not_taken_from_its_users_below_the_floor() -> None:
+    hosts = [serving("web1"), dead(serving("web2"))]
+    plan = plan_rollout(hosts, TARGET, Policy(spare=True, floor=2))
+    assert "web2 can't be reached and still gets requests" in plan.problems[0]
+    down = [hosts[0], dead(serving("web2", server=Server("web2", "ready", up=False)))]
+    assert not plan_rollout(down, TARGET, Policy(spare=True, floor=2)).problems
+
+
+def test_dead_hosts_count_as_out_for_those_that_live() -> None:
+    """With one that may be out, and one dead, nobody is drained."""
+    hosts = [serving("web1"), dead(serving("web2")), serving("web3")]
+    plan = plan_rollout(hosts, TARGET, Policy(spare=True, max_unavailable=1))
+    assert "drain" not in {kind for kind, _ in kinds(plan)}
+    assert ("switch", "web3") in kinds(plan)
+
+
+def test_a_fenced_host_that_answers_again_comes_back_with_what_all_run() -> None:
+    running = [serving(n, NEW, R2, generations=(replace(NEW, activated=1.0),)) for n in ("web1", "web3")]
+    late = serving("web2", server=server_of("web2", "fenced", up=True))
+    plan = plan_rollout([running[0], late, running[1]], TARGET, Policy())
+    assert kinds(plan)[:5] == [
+        ("stage", "web2"),
+        ("trial", "web2"),
+        ("switch", "web2"),
+        ("ready", "web2"),
+        ("restore", "web2"),
+    ]
+    up_to_date = replace(running[0], name="web2", server=server_of("web2", "fenced", up=True))
+    assert kinds(plan_rollout([*running, up_to_date], TARGET, Policy()))[:2] == [
+        ("ready", "web2"),
+        ("restore", "web2"),
+    ]
+
+
+def test_what_a_fenced_host_runs_is_not_what_the_environment_runs() -> None:
+    ahead = serving("web2", replace(NEW, activated=1.0), R2, server=server_of("web2", "fenced", up=True))
+    assert running_generation([serving("web1"), ahead]) == 1
+    assert running_generation([ahead]) == 2
+
+
+@given(hosts_of_any_state(), policies, targets, st.data())
+def test_whoever_is_dead_the_others_converge_and_only_then_is_a_host_without_its_fence(
+    hosts: list[Host], policy: Policy, target: Target, data: st.DataObject
+) -> None:
+    gone = data.draw(st.sets(st.sampled_from([h.name for h in hosts]), max_size=len(hosts) - 1))
+    mixed = [dead(h, fenced=h.fenced) if h.name in gone else h for h in hosts]
+    sparing = replace(policy, spare=True)
+    plan = plan_rollout(mixed, target, sparing)
+    assert all(step.kind is Kind.FENCE for step in plan.steps if step.host in gone)
+    if plan.problems:
+        assert gone
+        return
+    after = apply(mixed, plan, sparing)
+    assert plan_rollout(after, target, sparing).is_empty
+    for host in after:
+        assert not (host.name in gone and host.server) or host.fenced, "kept from users until it converges"
+    back = [replace(h, server=a.server) if h.name in gone else a for h, a in zip(hosts, after, strict=True)]
+    for step in (s for s in plan_rollout(back, target, policy).steps if s.host in gone):
+        assert step.kind is not Kind.DRAIN, "it has no users"
+    assert_converged(apply(back, plan_rollout(back, target, policy), policy), target, policy)

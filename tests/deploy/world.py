@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from deploy.batches import Policy
-from deploy.facts import WEB, Generation, Host, Process, Release, Server
+from deploy.facts import WEB, Generation, Hold, Host, Process, Release, Server
 from deploy.plan import Kind, Plan, Step, Target
 
 
@@ -36,6 +36,10 @@ def apply(hosts: Sequence[Host], plan: Plan, policy: Policy, stop_after: int | N
 
 def _do(step: Step, host: Host, target: Target) -> Host:
     generation, release = host.generation(target.generation), host.release(target.version)
+    if step.kind is Kind.FENCE:
+        assert host.problem, f"{step}: it can be reached"
+        return replace(host, server=host.server and replace(host.server, admin="maint", hold=Hold("fenced")))
+    assert not host.problem, f"{step}: it can't be reached"
     if step.kind is Kind.STAGE:
         kept = tuple(r for r in host.releases if r.version != target.version)
         made = generation or Generation(target.generation, target.version, target.digest, target.env_digest)
