@@ -213,14 +213,20 @@ def _restarted(name: str, seen: Seen, usual: int, limits: Limits) -> str:
 def _summary(new: Mapping[str, Seen], known: Seen, limits: Limits) -> str:
     seen = together(new.values())
     if seen.requests < limits.requests:
-        return f"{seen.requests} requests, fewer than the {limits.requests} that a verdict needs: only restarts counted"
-    said = f"{seen.failed} of {seen.requests} requests failed"
-    if seen.milliseconds is not None:
-        said += f", {seen.milliseconds:.0f} ms"
+        return f"{seen.requests} requests, fewer than the {limits.requests} that a verdict on failures needs"
+    said = f"{seen.failed} of {seen.requests} requests failed{_time(seen)}"
     if not known.requests:
         return f"{said}; there is nothing to compare with"
-    said += f"; the others: {known.failed} of {known.requests}"
-    return said if known.milliseconds is None else f"{said}, {known.milliseconds:.0f} ms"
+    return f"{said}; the others: {known.failed} of {known.requests}{_time(known)}"
+
+
+def _time(seen: Seen) -> str:
+    """Tell a response time, or what is certain of it."""
+    if seen.milliseconds is None:
+        return ""
+    if seen.slack > max(1.0, seen.milliseconds / 4):
+        return f", at most {seen.milliseconds + seen.slack:.0f} ms"
+    return f", {seen.milliseconds:.0f} ms"
 
 
 def percent(share: float) -> str:

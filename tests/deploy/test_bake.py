@@ -29,6 +29,11 @@ def test_a_release_as_good_as_the_one_before_passes_and_the_figures_are_told() -
     assert verdict(web1=NEW) == Verdict({}, "0 of 200 requests failed, 12 ms; the others: 2 of 2000, 10 ms")
 
 
+def test_a_time_that_is_not_known_well_is_told_so() -> None:
+    assert ", at most 21 ms; " in verdict(web1=replace(NEW, milliseconds=12, slack=9)).said
+    assert ", 112 ms; " in verdict(web1=replace(NEW, milliseconds=112, slack=9)).said
+
+
 @pytest.mark.parametrize(
     ("seen", "says"),
     [
@@ -105,7 +110,7 @@ def test_without_old_servers_the_time_before_is_what_counts() -> None:
 
 def test_too_few_requests_are_said_to_be_so_and_restarts_count_nevertheless() -> None:
     found = verdict(web1=Seen(requests=3, failed=3, restarts=4))
-    assert found.said == "3 requests, fewer than the 20 that a verdict needs: only restarts counted"
+    assert found.said == "3 requests, fewer than the 20 that a verdict on failures needs"
     assert found.reasons == ("web1: processes were, 4 times, started anew, at the others none: none more is allowed",)
 
 
