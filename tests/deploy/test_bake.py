@@ -163,15 +163,15 @@ def test_one_more_failure_never_makes_a_verdict_better(
         assert set(before.worse) <= set(again.worse)
 
 
-@given(servers, servers, st.floats(0.01, 1))
+@given(servers, servers, st.floats(0.01, 0.99))
 def test_what_is_clear_early_is_still_so_at_the_same_rate_in_the_end(
     old: dict[str, Seen], new: dict[str, Seen], elapsed: float
 ) -> None:
     early = judge(old, new, Limits(), elapsed)
     # The rest of the window without a single failure.
-    rest = {n: replace(s, requests=round(s.requests / elapsed), milliseconds=None) for n, s in new.items()}
+    rest = {n: replace(s, requests=int(s.requests / elapsed)) for n, s in new.items()}
     if all(s.requests >= Limits().requests for s in new.values()):
-        assert {r.split(":")[0] for r in early.reasons} <= {r.split(":")[0] for r in judge(old, rest, Limits()).reasons}
+        assert set(early.worse) <= set(judge(old, rest, Limits()).worse)
 
 
 # What HAProxy counts.
