@@ -161,6 +161,7 @@ def target_of(manifest: Mapping[str, Any], digest: str, env_digest: str, generat
         migrations=tuple(m["revision"] for m in migrations) if manifest["contract"]["commands"].get("migrate") else (),
         described={m["revision"]: f"{m['revision']} ({m['kind']}: {m['summary']})" for m in migrations},
         contract_migrations=frozenset(m["revision"] for m in migrations if m["kind"] == "contract"),
+        migrate_stops=any("{revision}" in word for word in manifest["contract"]["commands"].get("migrate", ())),
         seed="seed" in manifest["contract"]["commands"],
         processes=frozenset(manifest["contract"].get("processes", {})),
     )

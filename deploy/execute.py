@@ -145,12 +145,13 @@ class Executor:
     def _migrate(self, step: Step) -> str:
         """Run it as whoever may change the schema: that role's password reaches the host for this command only."""
         own = for_migrate(self.hosts.environment)
-        return self._command(step, "migrate", variables=dict(own.plain), secrets=own.revealed())
+        to = step.revision or None
+        return self._command(step, "migrate", to=to, variables=dict(own.plain), secrets=own.revealed())
 
     def _seed(self, step: Step) -> str:
         return self._command(step, "seed")
 
-    def _command(self, step: Step, command: str, **replaced: Mapping[str, str]) -> str:
+    def _command(self, step: Step, command: str, **more: Mapping[str, str] | str | None) -> str:
         answer = self._agent(
             step,
             "migrate",
@@ -158,7 +159,7 @@ class Executor:
             generation=self.plan.target.generation,
             command=command,
             timeout=MIGRATE_TIMEOUT,
-            **replaced,
+            **more,
         )
         lines = str(answer["output"]).strip().splitlines()
         return lines[-1] if lines else "done"

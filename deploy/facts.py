@@ -17,6 +17,7 @@ class Release:
     digest: str
     complete: bool
     migrations: tuple[str, ...] = ()
+    contracts: frozenset[str] = frozenset()  # those of them that the release before does not survive
     form: str = "tree"  # or "image"; an rpm's files are files
     signature: str | None = None  # its sha256; whose it is, and whether it is good, the agent checks when it matters
 
@@ -31,6 +32,7 @@ class Generation:
     env_digest: str
     activated: float | None = None
     migrated: bool = False
+    migrated_to: str = ""  # the revision; empty: all that its release knows
     created: float = 0.0
 
     @property
@@ -198,6 +200,7 @@ def host_from_status(
                 r["digest"],
                 r["complete"],
                 tuple(r.get("migrations", ())),
+                frozenset(r.get("contracts", ())),
                 form=r.get("form", "tree"),
                 signature=r.get("signature"),
             )
@@ -211,6 +214,7 @@ def host_from_status(
                 env_digest=g["env_digest"],
                 activated=g["activated"],
                 migrated=g["migrated"],
+                migrated_to=g.get("migrated_to", ""),
                 created=g["created"],
             )
             for g in status["generations"]

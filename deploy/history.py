@@ -10,7 +10,7 @@ from typing import Any
 from deploy.errors import Exit
 
 # Tasks that leave every host the generation that it runs.
-UPKEEP = ("restart", "migrate", "drain", "restore", "maintenance on", "maintenance off")
+UPKEEP = ("restart", "migrate", "contract", "drain", "restore", "maintenance on", "maintenance off")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def overview(
     turns = [group for group in plan.groups if _changed(group)]
     rows = [("instead of", _running(hosts)), ("sends", _sends(plan))]
     rows += _rows("variables", [str(change) for change in changes] or [_no_change(hosts)])
-    rows.append(("database", _database(plan)))
+    rows += _rows("database", [_database(plan), *plan.waiting])
     if turns:
         rows.append(("restarts" if any(host.serving for host in hosts) else "starts", _restarts(hosts, turns)))
         rows += _rows("order", _order(hosts, turns, policy))

@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+import deploy.schema as schema
 from deploy.batches import CONFIRM, Policy, batches
 from deploy.changes import Change
 from deploy.facts import WEB, Host
 from deploy.fencing import set_aside
-from deploy.generations import running_generation
 
 
 class Kind(StrEnum):
@@ -61,6 +61,7 @@ class Step:
     check: str = ""  # of a trial: live or ready
     also: tuple[str, ...] = ()  # of a bake or a pause: the other hosts that it is about
     against: tuple[str, ...] = ()  # of a bake: the hosts that still serve the old generation
+    revision: str = ""  # of a migrate: where it stops; empty: it goes all the way
     seconds: float = 0  # of a pause; 0: until somebody says to go on
     form: str = "tree"  # of a stage: what the release comes as, and how much is sent
     files: int = 0
@@ -93,6 +94,7 @@ class Target:
     env_digest: str
     migrations: tuple[str, ...] = ()  # revisions that the release knows, oldest first
     contract_migrations: frozenset[str] = frozenset()
+    migrate_stops: bool = False  # the migrate command can be told where to stop
     described: Mapping[str, str] = field(default_factory=dict, compare=False)  # migrations for a person: kind, summary
     seed: bool = False  # the application has reference data to load
     processes: frozenset[str] = frozenset()  # what the release has beside the web server
@@ -111,6 +113,7 @@ class Plan:
     target: Target
     groups: tuple[Group, ...] = ()
     problems: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()  # contract migrations that can't run yet, and for whom
     changes: tuple[Change, ...] = ()  # of variables
     overview: tuple[tuple[str, str], ...] = ()  # in a few lines, a word and what it is about
 
@@ -134,7 +137,7 @@ def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
         return Plan(target, problems=problems)
     hosts = [host.without({*host.runs} - {WEB, *target.processes}) for host in hosts]
     stage = _stage(hosts, target)
-    pending = pending_migrations(hosts, target)
+    pending = schema.decide(hosts, target)
     turns = _turns(hosts, target, policy)
     untried = [h for h in hosts if not _proven(h, target)] if turns else []
     trial_live = Group(
@@ -145,13 +148,13 @@ def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
     )
     database = _database(hosts, target, pending) if turns else None
     groups: list[Group | None] = [_fence(aside.fence), stage]
-    groups += [trial_live, database] if database and pending else [database]
+    groups += [trial_live, database] if database and pending.run else [database]
     groups += [trial_ready, *turns]
     if turns:
         groups.append(
             Group("finish", tuple((Step(Kind.PRUNE, h.name, "keep what a rollback can need"),) for h in hosts))
         )
-    return Plan(target, tuple(g for g in groups if g and g.lanes))
+    return Plan(target, tuple(g for g in groups if g and g.lanes), waiting=waits(target, pending))
 
 
 def _fence(hosts: Sequence[Host]) -> Group:
@@ -159,27 +162,10 @@ def _fence(hosts: Sequence[Host]) -> Group:
     return Group("fence", tuple((Step(Kind.FENCE, h.name, "can't be reached"),) for h in hosts))
 
 
-def pending_migrations(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
-    """List the target's revisions that `migrate` has to look at, oldest first: the new ones.
-
-    All of them when something ran and nothing is ready now: then the database itself may be gone.
-    """
-    ran, serves = any(h.current is not None for h in hosts), any(h.serving for h in hosts)
-    return target.migrations if ran and not serves else new_migrations(hosts, target)
-
-
-def new_migrations(hosts: Iterable[Host], target: Target) -> tuple[str, ...]:
-    """List the target's revisions that no generation has brought to the database yet, oldest first.
-
-    A generation that migrated the database, or was ready once, shows that the schema has its release's revisions.
-    """
-    applied: set[str] = set()
-    for host in hosts:
-        for generation in host.generations:
-            if generation.migrated or generation.activated is not None:
-                release = host.release(generation.version)
-                applied.update(release.migrations if release else ())
-    return tuple(r for r in target.migrations if r not in applied)
+def waits(target: Target, pending: schema.Decision) -> tuple[str, ...]:
+    """Say of each migration that can't run yet what it waits for."""
+    whom = ", ".join(pending.needed_by)
+    return tuple(f"{target.described.get(r, r)} waits: {whom} needs the shape before it" for r in pending.waiting)
 
 
 def _problems(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
@@ -196,12 +182,8 @@ def _problems(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
         generation = host.generation(target.generation)
         if generation and generation.identity != target.identity:
             problems.append(f"{host.name} has a generation {target.generation} with other content")
-    contract = [r for r in new_migrations(hosts, target) if r in target.contract_migrations]
-    if contract and running_generation(hosts) is not None:
-        problems.append(
-            f"migration {', '.join(contract)} is a contract migration: the running release still needs the old shape, "
-            "so a rollout does not apply it; ship it in a release of its own once no rollback needs the old shape"
-        )
+    refused = schema.decide(hosts, target).problem or schema.forbids(hosts, target)
+    problems += [refused] if refused else []
     return tuple(problems)
 
 
@@ -227,15 +209,21 @@ def _proven(host: Host, target: Target) -> bool:
     return bool(generation and generation.activated is not None and host.has(target.version, target.digest))
 
 
-def _database(hosts: Sequence[Host], target: Target, pending: tuple[str, ...]) -> Group | None:
+def _database(hosts: Sequence[Host], target: Target, pending: schema.Decision) -> Group | None:
     first = next((h.name for h in hosts if h.web), hosts[0].name)
     lane: list[Step] = []
-    if pending:
-        lane.append(Step(Kind.MIGRATE, first, ", ".join(target.described.get(r, r) for r in pending)))
+    if pending.run:
+        lane.append(migrate(first, target, pending))
     ran = any(h.current is not None for h in hosts)
     if target.seed and not any(h.serving for h in hosts):
         lane.append(Step(Kind.SEED, first, "nothing is ready: is it there?" if ran else "the environment is empty"))
     return Group("database", (tuple(lane),)) if lane else None
+
+
+def migrate(host: str, target: Target, pending: schema.Decision) -> Step:
+    """Make the step that brings the database to where it may go now."""
+    why = ", ".join(target.described.get(r, r) for r in pending.run)
+    return Step(Kind.MIGRATE, host, why, revision=pending.to if pending.waiting else "")
 
 
 def _turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from deploy import schema
 from deploy.batches import Policy, batches
 from deploy.facts import Host
-from deploy.plan import Group, Kind, Lane, Plan, Step, Target
+from deploy.plan import Group, Kind, Lane, Plan, Step, Target, migrate, waits
 
 
 def plan_restart(hosts: Sequence[Host], target: Target, policy: Policy, only: Collection[str] = ()) -> Plan:
@@ -50,13 +51,23 @@ def _restart(host: Host, *, drain: bool) -> Lane:
 
 
 def plan_migrate(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
-    """Bring the database to what the running release knows: for one that was restored, or made anew."""
+    """Bring the database to what the running release knows and may have: for one that was restored, or made anew."""
     runs = [host for host in hosts if host.current == target.generation]
-    if not target.migrations or not runs:
+    pending = schema.decide(hosts, target)
+    if pending.problem or not pending.allowed or not runs:
         why = "has no migrations" if runs else "runs nowhere"
-        return Plan(target, problems=(f"{target.version} {why}: there is nothing to bring the database to",))
-    step = Step(Kind.MIGRATE, runs[0].name, f"to revision {target.migrations[-1]}, with the release that runs")
-    return Plan(target, (Group("database", ((step,),)),))
+        return Plan(target, problems=(pending.problem or f"{target.version} {why}",))
+    everything = replace(pending, run=pending.allowed, to=pending.allowed[-1])
+    return Plan(target, (Group("database", ((migrate(runs[0].name, target, everything),),)),))
+
+
+def plan_contract(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
+    """Run the contract migrations of the running release, once nothing needs the shape before them."""
+    pending = schema.decide(hosts, target)
+    runs = [host for host in hosts if host.current == target.generation]
+    if pending.problem or not set(pending.run) & target.contract_migrations:
+        return Plan(target, problems=(pending.problem,) if pending.problem else waits(target, pending))
+    return Plan(target, (Group("database", ((migrate(runs[0].name, target, pending),),)),))
 
 
 def plan_drain(hosts: Sequence[Host], target: Target, policy: Policy, names: Collection[str]) -> Plan:

@@ -102,7 +102,18 @@ def test_the_planner_reaches_no_host() -> None:
     """`plan` decides from facts: see docs/decisions/0002-observe-instead-of-remember.md."""
     pure = {
         f"deploy.{name}"
-        for name in ("plan", "batches", "generations", "facts", "changes", "overview", "bake", "wording")
+        for name in (
+            "plan",
+            "batches",
+            "generations",
+            "facts",
+            "changes",
+            "overview",
+            "bake",
+            "schema",
+            "fencing",
+            "wording",
+        )
     }
     found = set().union(*(imports(ROOT / f"{module.replace('.', '/')}.py") for module in pure))
     ours = {module for module in found if within(module, "deploy")}

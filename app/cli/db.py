@@ -18,14 +18,15 @@ def command() -> None:
 
 
 @command.command()
-def upgrade() -> None:
-    """Apply missing migrations. Safe to run from several processes at once."""
+@click.argument("revision", default="head")
+def upgrade(revision: str) -> None:
+    """Apply missing migrations, up to REVISION. Safe to run from several processes at once."""
     from app.database.migrate import CannotMigrate
     from app.database.migrate import upgrade as run
     from app.database.target import Target
 
     try:
-        done = run(Target.of(settings_or_exit()))
+        done = run(Target.of(settings_or_exit()), to=revision)
     except CannotMigrate as error:
         fail(f"db upgrade: {error}")
     for entry in done.applied:

@@ -21,6 +21,9 @@ from app.database.target import Target
 
 logger = logging.getLogger(__name__)
 
+HEAD = "head"
+"""The last revision that this release knows."""
+
 LOCK_SECONDS = 30.0
 """How long to wait for another migrator, or for whoever else holds what has to be changed."""
 
@@ -39,14 +42,17 @@ class Upgraded:
     newer: bool = False
 
 
-def upgrade(target: Target, lock_seconds: float = LOCK_SECONDS) -> Upgraded:
-    """Apply all migrations that are missing. Of several migrators one works; the others then find nothing to do.
+def upgrade(target: Target, lock_seconds: float = LOCK_SECONDS, to: str = HEAD) -> Upgraded:
+    """Apply the migrations that are missing, up to one. Of several migrators one works; the others find nothing to do.
 
     Raises CannotMigrate, also when what has to be locked is not free in time.
     """
+    known = [entry.revision for entry in read_revisions()]
+    if to not in (HEAD, *known):
+        raise CannotMigrate(f"there is no revision {to}; expected one of: {', '.join(known)}, {HEAD}")
     run = upgrade_postgresql if target.kind == "postgresql" else upgrade_sqlite
     try:
-        return run(target, lock_seconds)
+        return run(target, lock_seconds, to)
     except Held as error:
         raise CannotMigrate(_held(str(error), lock_seconds)) from error
     except DBAPIError as error:
@@ -58,17 +64,17 @@ def upgrade(target: Target, lock_seconds: float = LOCK_SECONDS) -> Upgraded:
         raise CannotMigrate(f"{target}: {error.strerror}: {error.filename}") from error
 
 
-def upgrade_sqlite(target: Target, lock_seconds: float) -> Upgraded:
+def upgrade_sqlite(target: Target, lock_seconds: float, to: str) -> Upgraded:
     """Apply what is missing in one transaction, which takes SQLite's write lock before it looks what that is."""
     with (
         disposed(make_engine(target, create=True, busy_seconds=lock_seconds)) as engine,
         engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
         connection.begin(),
     ):
-        return _upgrade_on(connection, lambda: _run_alembic(connection))
+        return _upgrade_on(connection, to, lambda: _run_alembic(connection, to))
 
 
-def upgrade_postgresql(target: Target, lock_seconds: float) -> Upgraded:
+def upgrade_postgresql(target: Target, lock_seconds: float, to: str) -> Upgraded:
     """Apply what is missing, each revision in a transaction of its own: a killed migrator leaves whole ones only."""
     deadline = time.monotonic() + lock_seconds
     # No statement_timeout: an index on a large table takes as long as it takes.
@@ -80,18 +86,19 @@ def upgrade_postgresql(target: Target, lock_seconds: float) -> Upgraded:
 
         def run() -> None:
             connection.rollback()
-            _run_alembic(connection)
+            _run_alembic(connection, to)
 
-        return _upgrade_on(connection, lambda: insist(run, deadline))
+        return _upgrade_on(connection, to, lambda: insist(run, deadline))
 
 
-def _upgrade_on(connection: Connection, run: Callable[[], None]) -> Upgraded:
+def _upgrade_on(connection: Connection, to: str, run: Callable[[], None]) -> Upgraded:
     known = read_revisions()
     before = current_revision(connection)
     names = [None, *(entry.revision for entry in known)]
     if before not in names:
         return Upgraded(before, before, (), newer=True)
-    missing = tuple(known[names.index(before) :])
+    end = len(known) if to == HEAD else names.index(to)
+    missing = tuple(known[names.index(before) : end])
     if missing:
         run()
     return Upgraded(before, current_revision(connection), missing)
@@ -110,11 +117,11 @@ def _held(problem: str, lock_seconds: float) -> str:
     return f"{problem} for {lock_seconds:.0f} s; expected it to finish. Try again: db upgrade"
 
 
-def _run_alembic(connection: Connection) -> None:
+def _run_alembic(connection: Connection, to: str) -> None:
     from alembic import command
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})
     # The configuration expands %(name)s.
     config.set_main_option("script_location", str(Path(app.migrations.__file__).parent).replace("%", "%%"))
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

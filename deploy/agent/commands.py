@@ -16,6 +16,7 @@ from deploy.agent import generations, overlay, releases
 from deploy.agent.errors import AgentError, Stopped
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
+from deploy.agent.manifest import Manifest
 from deploy.agent.overlay import Overlay
 from deploy.agent.supervisors import proc, supervisor_of
 
@@ -152,12 +153,17 @@ class Recorder:
         return "".join(self._said)[-OUTPUT:]
 
 
+REVISION = "{revision}"  # in the words of `migrate`: where it stops
+
+
 def migrate(
-    layout: Layout, number: int, command: str, timeout: float | None, asker: Asker, replaced: Overlay
+    layout: Layout, number: int, command: str, to: str | None, timeout: float | None, asker: Asker, replaced: Overlay
 ) -> dict[str, Any]:
     """Run one of the contract's commands, with the generation's variables or what replaces them this once.
 
-    Raises: AgentError bad-environment, no-command, command-failed, timeout.
+    `to` is the revision that `migrate` stops at; by default it is the last one that the release knows.
+
+    Raises: AgentError bad-environment, no-command, no-revision, command-failed, timeout.
     """
     generations.check_environment(replaced.variables, replaced.secrets)
     generation = _prepared(layout, number)
@@ -168,6 +174,8 @@ def migrate(
             "no-command", f"release {generation.version} has no command {command!r}",
             hint=f"name it in [tool.slipway.commands] {command}",
         )  # fmt: skip
+    revision = _revision(wanted, argv, to) if command == "migrate" else ""
+    argv = [word.replace(REVISION, revision or "head") for word in argv]
     recorder = Recorder(asker)
     began = time.monotonic()
     try:
@@ -181,5 +189,20 @@ def migrate(
             got=f"exit status {code}", detail=recorder.text, returncode=code, hint="its last lines say why",
         )  # fmt: skip
     if command == "migrate":
-        generations.mark(layout, number, "migrated")
+        generations.mark_migrated(layout, number, revision)
     return {"output": recorder.text, "seconds": round(time.monotonic() - began, 3)}
+
+
+def _revision(wanted: Manifest, argv: Sequence[str], to: str | None) -> str:
+    """Choose where `migrate` stops; empty when the release has no migrations."""
+    known = [str(migration.get("revision")) for migration in wanted.raw.get("migrations", [])]
+    if to is None:
+        return known[-1] if known else ""
+    if to not in known:
+        raise AgentError("no-revision", f"release {wanted.version} has no revision {to}", expected=", ".join(known))
+    if not any(REVISION in word for word in argv):
+        raise AgentError(
+            "no-revision", f"the migrate command of {wanted.version} can't be told to stop at {to}",
+            hint=f'put "{REVISION}" into [tool.slipway.commands] migrate',
+        )  # fmt: skip
+    return to

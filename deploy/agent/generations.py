@@ -38,10 +38,11 @@ class Generation:
     secrets: tuple[str, ...]
     activated: float | None
     migrated: bool
+    migrated_to: str = ""  # the revision; empty: all that its release knows
 
     def facts(self) -> dict[str, Any]:
         """Describe the generation without its variables."""
-        keys = ("number", "version", "digest", "env_digest", "created", "activated", "migrated")
+        keys = ("number", "version", "digest", "env_digest", "created", "activated", "migrated", "migrated_to")
         return {key: getattr(self, key) for key in keys}
 
 
@@ -68,7 +69,7 @@ def load(layout: Layout, number: int) -> Generation:
     """
     path = layout.generation(number)
     try:
-        marks = _mtime(path / "activated"), _mtime(path / "migrated") is not None
+        marks = _mtime(path / "activated"), _mtime(path / "migrated") is not None, migrated_to(layout, number)
         return parse(number, (path / "meta.json").read_bytes(), *marks)
     except FileNotFoundError:
         known = ", ".join(map(str, numbers(layout))) or "none"
@@ -81,7 +82,7 @@ def load(layout: Layout, number: int) -> Generation:
         ) from None
 
 
-def parse(number: int, text: bytes, activated: float | None = None, migrated: bool = False) -> Generation:
+def parse(number: int, text: bytes, activated: float | None = None, migrated: bool = False, to: str = "") -> Generation:
     """Understand a `meta.json`.
 
     Raises: ValueError, KeyError, TypeError.
@@ -93,7 +94,7 @@ def parse(number: int, text: bytes, activated: float | None = None, migrated: bo
         raise TypeError("a value is of the wrong kind")
     return Generation(
         number, meta["version"], meta["digest"], meta["env_digest"], meta["created"], meta["variables"],
-        tuple(meta["secrets"]), activated, migrated,
+        tuple(meta["secrets"]), activated, migrated, to,
     )  # fmt: skip
 
 
@@ -151,10 +152,25 @@ def set_current(layout: Layout, number: int) -> None:
 
 
 def mark(layout: Layout, number: int, what: str, *, again: bool = False) -> None:
-    """Leave a mark, `activated` or `migrated`, whose mtime says when that was; `again`, when it was last."""
+    """Leave a mark, such as `activated`, whose mtime says when that was; `again`, when it was last."""
     path = layout.generation(number) / what
     if again or not path.exists():
         files.atomic_write(path, b"", tmp=layout.tmp)
+
+
+def migrated_to(layout: Layout, number: int) -> str:
+    """Tell up to which revision a generation brought the database; empty: to all that its release knows."""
+    try:
+        return (layout.generation(number) / "migrated").read_text(encoding="utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def mark_migrated(layout: Layout, number: int, revision: str) -> None:
+    """Remember up to which revision a generation brought the database."""
+    path = layout.generation(number) / "migrated"
+    if not path.exists() or migrated_to(layout, number) != revision:
+        files.atomic_write(path, f"{revision}\n".encode() if revision else b"", tmp=layout.tmp)
 
 
 def processes(layout: Layout, number: int) -> list[str]:

@@ -48,8 +48,9 @@ def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
 
 def _release(layout: Layout, version: str, wanted: Manifest | None) -> dict[str, Any]:
     if wanted is None:
-        unreadable: dict[str, Any] = {"digest": "", "commit": None, "complete": False, "problems": 1, "migrations": []}
-        return {"version": version, "form": _form(layout, version), **unreadable, "signature": None}
+        unreadable: dict[str, Any] = {"digest": "", "commit": None, "complete": False, "problems": 1}
+        nothing: dict[str, Any] = {"signature": None, "migrations": [], "contracts": []}
+        return {"version": version, "form": _form(layout, version), **unreadable, **nothing}
     problems = len(releases.look(layout, wanted))
     return {
         "version": version,
@@ -60,6 +61,7 @@ def _release(layout: Layout, version: str, wanted: Manifest | None) -> dict[str,
         "problems": problems,
         "signature": signature.digest(signature.read(layout, version)),
         "migrations": [migration.get("revision") for migration in wanted.raw.get("migrations", [])],
+        "contracts": [m.get("revision") for m in wanted.raw.get("migrations", []) if m.get("kind") == "contract"],
     }
 
 

@@ -83,6 +83,7 @@ def activate(
             raise
 
         generations.mark(layout, number, "activated", again=previous != number)
+        _inherit(layout, wanted, number, previous)
         generations.set_processes(layout, number, processes)
         generations.set_current(layout, number)
         # Looked up again: what starts the current generation at boot may have been at it meanwhile.
@@ -94,6 +95,15 @@ def activate(
     seconds["stop"], clock = _lap(clock)
     changed = bool(start.started or others or previous != number or held != listen or remembered != list(processes))
     return {"generation": number, "changed": changed, "previous": previous, "seconds": seconds}
+
+
+def _inherit(layout: Layout, wanted: Manifest, number: int, previous: int | None) -> None:
+    """Let a generation know how far the one before it brought the database: that one will be pruned some day."""
+    if previous is None or (layout.generation(number) / "migrated").exists():
+        return
+    revision = generations.migrated_to(layout, previous)
+    if revision and revision in [migration.get("revision") for migration in wanted.raw.get("migrations", [])]:
+        generations.mark_migrated(layout, number, revision)
 
 
 @dataclass

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ def use(layout: Layout, where: Sequence[str], etc: Path, version: str, options: 
     identity = (version, release.digest, generations.env_digest(variables, secrets))
     number = choose(layout, identity)
     contract = json.loads(release.text)["contract"]
+    stop = before_contracts(json.loads(release.text)) if generations.current(layout) is not None else None
     processes, deadline = processes_of(layout, options.get("--processes")), contract["health"]["deadline"]
     listen = (options.get("--listen") or address(layout)) if "web" in processes else None
     say(f"{layout.name}: {version} as generation {number}, {f'on {listen}' if listen else ', '.join(processes)}")
@@ -66,9 +67,17 @@ def use(layout: Layout, where: Sequence[str], etc: Path, version: str, options: 
     ask(where, "trial", generation=number, check="live", deadline=deadline)
     for command in ("migrate", "seed"):
         if command in contract["commands"]:
-            ask(where, "migrate", generation=number, command=command)
+            ask(where, "migrate", generation=number, command=command, to=stop if command == "migrate" else None)
     ask(where, "activate", generation=number, deadline=deadline, listen=listen, processes=processes)
     say(f"{layout.name}: generation {number} serves")
+
+
+def before_contracts(manifest: Mapping[str, Any]) -> str | None:
+    """Say where to stop before the contract migrations at the end: other servers may need the shape before them."""
+    kinds = [(migration["revision"], migration["kind"]) for migration in manifest.get("migrations", [])]
+    expands = [revision for revision, kind in kinds if kind != "contract"]
+    stops = any("{revision}" in word for word in manifest["contract"]["commands"].get("migrate", ()))
+    return expands[-1] if stops and expands and kinds[-1][1] == "contract" else None
 
 
 def processes_of(layout: Layout, asked: str | None) -> list[str]:

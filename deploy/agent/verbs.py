@@ -140,6 +140,7 @@ def _migrate(
     agent: Agent,
     generation: int,
     command: str,
+    to: str | None,
     timeout: float | None,
     variables: Mapping[str, str],
     secrets: Mapping[str, str],
@@ -147,7 +148,7 @@ def _migrate(
     from deploy.agent import commands, overlay
 
     replaced = overlay.Overlay(variables, secrets)
-    return commands.migrate(agent.layout, generation, command, timeout, agent, replaced)
+    return commands.migrate(agent.layout, generation, command, to, timeout, agent, replaced)
 
 
 def _activate(agent: Agent, generation: int, deadline: float, listen: str | None, processes: list[str]) -> Result:
@@ -286,7 +287,8 @@ VERBS = {
         ),
         Verb(
             "migrate", "run the contract's command that changes the database", _migrate,
-            (GENERATION, Argument("command", a.one_of("migrate", "seed"), "migrate"), TIMEOUT,
+            (GENERATION, Argument("command", a.one_of("migrate", "seed"), "migrate"),
+             Argument("to", a.TEXT.or_null(), None), TIMEOUT,
              Argument("variables", a.TABLE, {}), Argument("secrets", a.TABLE, {})), writes=True,
         ),
         Verb(

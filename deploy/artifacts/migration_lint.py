@@ -47,7 +47,7 @@ RULES = {
 }
 _DATA = re.compile(r"\s*(insert|update|delete|merge|truncate|copy)\b", re.IGNORECASE)
 _SAFE_SQL = re.compile(
-    r"\s*(select\b|set\s|comment\s+on\b|analyze\b|grant\b|revoke\b|create\s+extension\b|create\s+schema\b"
+    r"\s*(select\b|set\s|comment\s+on\b|analyze\b|grant\b|revoke\b|create\s+(extension|schema|table|sequence|type)\b"
     r"|alter\s+table\s+\S+\s+validate\s+constraint\b|create\s+(unique\s+)?index\s+concurrently\b)",
     re.IGNORECASE,
 )

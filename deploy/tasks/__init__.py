@@ -40,6 +40,7 @@ GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
         run.run,
         run.shell,
         upkeep.migrate,
+        upkeep.contract,
         upkeep.restart,
         upkeep.drain,
         upkeep.restore,

@@ -39,6 +39,19 @@ def migrate(c: Any, environment: str, yes: bool = False, json: bool = False) -> 
     common.report(lambda r: rollout.upkeep(settings, contract, "migrate", plan_migrate, r, done), as_json=json)
 
 
+def contract(c: Any, environment: str, yes: bool = False, json: bool = False) -> None:
+    """Run the contract migrations of what ENV runs, once no generation needs the shape before them."""
+    from deploy import rollout
+    from deploy.tasks import common
+    from deploy.upkeep import plan_contract
+
+    settings, project = common.open_environment(environment)
+    question = "run contract migrations: what they drop is gone, and generations from before can't come back"
+    common.confirm(settings, question, yes=yes)
+    done = "the database has no contract migration left that may run"
+    common.report(lambda r: rollout.upkeep(settings, project, "contract", plan_contract, r, done), as_json=json)
+
+
 def drain(c: Any, environment: str, host: str = "", yes: bool = False, json: bool = False, wait: str = "") -> None:
     """Take servers of ENV out of service: the load balancer sends them no new requests, those in flight finish."""
     from deploy import rollout
@@ -105,6 +118,7 @@ def prune(c: Any, environment: str, keep: int = 0, json: bool = False) -> None:
 
 
 restart.help = {"host": HOSTS_HELP, "yes": YES_HELP, "json": JSON_HELP, "wait": WAIT_HELP}  # type: ignore[attr-defined]
+contract.help = {"yes": YES_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
 migrate.help = {"yes": YES_HELP, "json": JSON_HELP}  # type: ignore[attr-defined]
 drain.help = {"host": "which hosts, as web1 or web1,web2", "yes": YES_HELP, "json": JSON_HELP, "wait": WAIT_HELP}  # type: ignore[attr-defined]
 restore.help = {"host": HOSTS_HELP, "json": JSON_HELP, "wait": WAIT_HELP}  # type: ignore[attr-defined]

@@ -36,7 +36,7 @@ def test_reads_the_contract_of_this_repository() -> None:
     assert read.interpreter == f"/usr/bin/python{read.python}"
     assert read.migrations is not None
     assert (ROOT / read.lock).is_file()
-    assert read.commands.defined()["migrate"] == ("-m", "app", "db", "upgrade")
+    assert read.commands.defined()["migrate"] == ("-m", "app", "db", "upgrade", "{revision}")
     assert read.probe[1].body == {"query": "Lisbon"}
 
 

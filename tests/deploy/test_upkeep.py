@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deploy.batches import Policy
-from deploy.facts import Generation, Host, Process, Server
+from deploy.facts import Generation, Host, Process, Release, Server
 from deploy.plan import Plan, Target
-from deploy.upkeep import plan_drain, plan_migrate, plan_restart, plan_restore
+from deploy.upkeep import plan_contract, plan_drain, plan_migrate, plan_restart, plan_restore
 
 NOW = Generation(3, "3.0", "d3", "e3", activated=1.0)
 TARGET = Target(3, "3.0", "d3", "e3")
@@ -88,11 +88,33 @@ def test_what_does_not_serve_what_all_serve_stays_out() -> None:
     )
 
 
-def test_the_database_is_migrated_once_by_a_host_that_runs_the_release() -> None:
-    target = replace(TARGET, migrations=("0001", "0002"))
-    plan = plan_migrate([host("web1", current=2), *HOSTS[1:]], target, Policy())
+R3 = Release("3.0", "d3", complete=True, migrations=("0001", "0002"), contracts=frozenset({"0002"}))
+KNOWS = replace(TARGET, migrations=R3.migrations, contract_migrations=R3.contracts, migrate_stops=True)
+
+
+def old(name: str) -> Host:
+    """Make a host that can go back to a generation whose release does not know 0002."""
+    before = Generation(2, "2.0", "d2", "e2", activated=0.5)
+    return host(name, generations=(before, NOW), releases=(replace(R3, version="2.0", migrations=("0001",)), R3))
+
+
+def test_the_database_is_migrated_once_by_a_host_that_runs_the_release_up_to_what_may_run() -> None:
+    plan = plan_migrate([host("web1", current=2), *map(old, ("web2", "web3"))], KNOWS, Policy())
     assert lanes(plan) == [["migrate web2"]]
-    assert "to revision 0002" in plan.steps[0].why
+    assert plan.steps[0].revision == "0001"
+
+
+def test_a_contract_runs_when_nothing_that_needs_the_old_shape_is_kept() -> None:
+    kept = [host(name, releases=(R3,)) for name in ("web1", "web2")]
+    plan = plan_contract(kept, KNOWS, Policy())
+    assert lanes(plan) == [["migrate web1"]]
+    done = [replace(h, generations=(replace(NOW, migrated=True, migrated_to="0002"),)) for h in kept]
+    assert plan_contract(done, KNOWS, Policy()).is_empty
+
+
+def test_a_contract_that_has_to_wait_says_for_whom() -> None:
+    plan = plan_contract([old("web1")], KNOWS, Policy())
+    assert plan.problems == ("0002 waits: generation 2 (2.0) needs the shape before it",)
 
 
 def test_a_release_without_migrations_migrates_nothing() -> None:

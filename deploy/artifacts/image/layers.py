@@ -89,7 +89,7 @@ def entrypoint(template: str, manifest: Mapping[str, Any]) -> bytes:
         "host": (contract["health"]["host"],),
         "port": (str(PORT),),
         "program": (f"{release}/{program}" if has_program else f"{release}/bin/python",),
-        **{command: _command(contract, command) for command in ("migrate", "seed")},
+        **{command: _command(manifest, command) for command in ("migrate", "seed")},
     }
     filled = re.sub(r"@([a-z]+)@", lambda match: shlex.join(values[match[1]]), template)
     return filled.encode()
@@ -115,10 +115,16 @@ def _is_of_the_release(path: str) -> bool:
     return "/" not in path and path != "pyvenv.cfg"
 
 
-def _command(contract: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Answer a command's arguments; an app that has no such command says so when it is asked."""
+def _command(manifest: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Answer a command's arguments; an app that has no such command says so when it is asked.
+
+    By hand, `migrate` goes as far as the release knows.
+    """
+    contract, migrations = manifest["contract"], manifest.get("migrations", [])
+    last = str(migrations[-1]["revision"]) if migrations else "head"
     missing = f"the contract of this app has no command {name!r}: [tool.slipway.commands]"
-    return tuple(contract["commands"].get(name) or ("-c", f"import sys; sys.exit({missing!r})"))
+    words = contract["commands"].get(name) or ("-c", f"import sys; sys.exit({missing!r})")
+    return tuple(word.replace("{revision}", last) for word in words)
 
 
 def _entry(tree: Path, top: str, entry: Mapping[str, Any]) -> Entry:

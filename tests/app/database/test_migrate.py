@@ -134,7 +134,7 @@ class TestPostgresql:
             assert [column["name"] for column in inspect(engine).get_columns("countries")] == ["code", "extra"]
 
 
-def change_countries(connection: Connection) -> None:
+def change_countries(connection: Connection, to: str) -> None:
     """A migration of a table that others use."""
     with connection.begin():
         connection.exec_driver_sql("ALTER TABLE countries ADD COLUMN extra TEXT")

@@ -32,6 +32,13 @@ def test_what_fits_and_what_does_not(current: str | None, problem: str | None) -
     assert misfit(current, KNOWN) == problem
 
 
+def test_contract_migrations_at_the_end_may_wait() -> None:
+    """This release works before and after them: they run when no release needs the shape before them any more."""
+    known = [*KNOWN, Revision("3", "2", "contract", "Drop."), Revision("4", "3", "contract", "Drop more.")]
+    assert [misfit(current, known) for current in ("2", "3", "4", "5")] == [None] * 4
+    assert misfit("1", known) == "the schema is behind: it is at revision 1, expected 2: run `db upgrade`"
+
+
 def test_the_revision_of_a_database(owner_engine: Engine) -> None:
     with owner_engine.connect() as connection:
         assert current_revision(connection) == "0001"

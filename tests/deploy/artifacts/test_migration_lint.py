@@ -37,6 +37,7 @@ SAFE_EXPANDS = {
     "a default": 'op.alter_column("users", "active", server_default=sa.true())',
     "a constraint less": 'op.drop_constraint("ck", "users")',
     "words about a column": """op.execute(sa.text("COMMENT ON COLUMN users.name IS 'x'; SET work_mem = '1MB'"))""",
+    "a new table, in SQL": 'op.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY)")',
     "a look": 'found = op.get_bind().scalar(sa.text("SELECT count(*) FROM users"))',
     "a way back, which is not read": "pass",
 }

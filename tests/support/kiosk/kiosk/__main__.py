@@ -1,4 +1,4 @@
-"""Commands: check --env-file FILE, migrate, seed, revision, worker."""
+"""Commands: check --env-file FILE, migrate REVISION, seed, revision, worker."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ def main(words: list[str]) -> int:
     if words == ["revision"]:
         sys.stdout.write(f"{database.revision()}\n")
         return 0
-    if words in (["migrate"], ["seed"]):
-        getattr(database, words[0])()
+    if words[:1] == ["migrate"] and len(words) == 2:
+        database.migrate(words[1])
+        return 0
+    if words == ["seed"]:
+        database.seed()
         return 0
     if words == ["worker"]:
         return worker.main()

@@ -6,7 +6,10 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib import import_module
+from pkgutil import iter_modules
 
+from kiosk import migrations
 from kiosk.settings import SQLITE
 
 GOODS = ("apple", "banana", "newspaper", "pineapple")
@@ -20,16 +23,18 @@ def connected(mode: str = "rw") -> Iterator[sqlite3.Connection]:
         yield database
 
 
-def migrate() -> None:
-    """Bring the schema to what this release knows."""
+def migrate(to: str) -> None:
+    """Apply the migrations that are missing, up to revision `to`."""
     with connected("rwc") as database:
-        database.execute("CREATE TABLE IF NOT EXISTS goods (name TEXT PRIMARY KEY)")
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS jobs "
-            "(name TEXT PRIMARY KEY, go INTEGER NOT NULL, taken INTEGER, done INTEGER NOT NULL DEFAULT 0)"
-        )
         database.execute("CREATE TABLE IF NOT EXISTS revision (name TEXT PRIMARY KEY)")
-        database.execute("INSERT OR IGNORE INTO revision VALUES ('0001')")
+        there = {row[0] for row in database.execute("SELECT name FROM revision")}
+        for module in sorted(iter_modules(migrations.__path__), key=lambda module: module.name):
+            migration = import_module(f"kiosk.migrations.{module.name}")
+            if migration.revision not in there:
+                migration.upgrade(database)
+                database.execute("INSERT INTO revision VALUES (?)", (migration.revision,))
+            if migration.revision == to:
+                return
 
 
 def seed() -> None:

@@ -32,7 +32,7 @@ def respond(path: str, environ: dict[str, Any]) -> tuple[str, Any]:
     if path == "/livez":
         return "200 OK", {}
     if path == "/readyz":
-        return ("200 OK", {}) if database.revision() == "0001" else ("503 Service Unavailable", {"reason": "no schema"})
+        return ("200 OK", {}) if database.revision() >= "0001" else ("503 Service Unavailable", {"reason": "no schema"})
     sys.stdout.write(f"{environ['REQUEST_METHOD']} {path}\n")
     if path == "/goods":
         return "200 OK", {"items": database.find(parse_qs(environ["QUERY_STRING"])["q"][0])}
