@@ -37,14 +37,6 @@ def host_problems(hosts: Sequence[Host], manifest: Mapping[str, Any], *, shared_
             problems.append(
                 f"{host.name}: expected {manifest['interpreter']} (Python {manifest['python']}), it has {got}"
             )
-        beside = [
-            name for name in host.runs if name != WEB and name in manifest.get("contract", {}).get("processes", {})
-        ]
-        if host.lack.form == "image" and beside:
-            problems.append(
-                f'{host.name}: runs {" and ".join(beside)}, which no container does yet -> artifact = "tree" or "rpm", '
-                "and a version that this host does not have as an image"
-            )
         # The hosts of the embedded environment are directories of one disk.
         needed = (sum(h.lack.room for h in hosts) if shared_disk else host.lack.room) + SPARE
         if host.disk_free is not None and host.disk_free < needed:

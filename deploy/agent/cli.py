@@ -97,9 +97,10 @@ def _unit(layout: Layout, words: list[str]) -> int:
 
     mode, more = words[2:3], words[3:]
     shape = mode in ([], ["trial"], ["worker"], ["run"], ["clear"]) and bool(more) == (mode == ["run"])
+    shape = shape or (mode == ["clear"] and more == ["worker"])
     if words[0] == "exec" and (len(words) < 2 or not words[1].isdigit() or not shape):
-        return _unusable("expected exec N, exec N trial, exec N worker, exec N run ARGV... or exec N clear")
-    if words[0] == "exec" and (words[2:] == ["clear"] or container.is_one(layout, int(words[1]))):
+        return _unusable("expected exec N, exec N trial, exec N worker, exec N run ARGV... or exec N clear [worker]")
+    if words[0] == "exec" and (mode == ["clear"] or container.is_one(layout, int(words[1]))):
         from deploy.agent.supervisors import handover
 
         return handover.run(layout, words[1:], os.environ)

@@ -23,7 +23,12 @@ FILES = {
     "etc/app.env.in": "/etc/{name}/{name}.env",
 }
 # And those of what runs beside the web server, by the contract's name for it.
-PROCESS_FILES = {"worker": {"systemd/app-worker@.service.in": "/usr/lib/systemd/system/{name}-worker@.service"}}
+PROCESS_FILES = {
+    "worker": {
+        "systemd/app-worker@.service.in": "/usr/lib/systemd/system/{name}-worker@.service",
+        "systemd/app-worker-image@.service.in": "/usr/lib/systemd/system/{name}-worker-image@.service",
+    }
+}
 
 
 class TemplateMistake(SlipwayError):

@@ -55,17 +55,6 @@ def test_every_problem_of_every_host_is_reported() -> None:
     ]
 
 
-def test_workers_are_not_run_in_containers() -> None:
-    """Said before anything is touched: the web hosts would have switched by then."""
-    both = replace(FINE, runs=("web", "worker"), lack=Lack("image", 1))
-    has_worker = {**MANIFEST, "contract": {"processes": {"worker": {"command": ["-m", "sample.worker"]}}}}
-    [problem] = host_problems([both], has_worker)
-    assert problem.startswith("web1: runs worker, which no container does yet -> artifact =")
-    assert host_problems([both], MANIFEST) == [], "a release without a worker"
-    assert host_problems([replace(both, runs=("web",))], has_worker) == []
-    assert host_problems([replace(both, lack=Lack("rpm", 1))], has_worker) == []
-
-
 SERVER = replace(FINE, agent="0.1.0+abc", server=Server("web1", "ready", up=True))
 TROUBLES: dict[str, tuple[dict[str, Any], str]] = {
     "another agent": ({"agent": "0.1.0+old"}, "releasectl is another version (0.1.0+old, not 0.1.0+abc) -> fab high"),

@@ -157,6 +157,35 @@ def test_a_stopped_engine_is_what_the_server_says_it_lacks(site: Site) -> None:
         eventually(lambda: [p for p in site.server("status")["processes"] if p["ready"]], 30)
 
 
+def test_a_worker_runs_in_a_container_and_finishes_its_job(site: Site, made: Mapping[str, ReleaseTree]) -> None:
+    """Ready by its own word, switched with the web server, and back when it is killed."""
+    server, queue = site.server, kit.Queue(site.server.machine.root / f"var/lib/{NAME}/state")
+
+    def activate(number: int, *processes: str) -> set[tuple[int, str, bool]]:
+        server("activate", generation=number, deadline=30, listen=server.listen, processes=[*processes])
+        return {(p["generation"], p["process"], p["ready"]) for p in server("status")["processes"]}
+
+    for number, version in ((2, "2.0"), (3, "3.0")):
+        site.operator.bring(made[version], "image")
+        site.operator.prepare(number, made[version], COLOUR="blue")
+    assert activate(3, "web", "worker") == {(3, "web", True), (3, "worker", True)}
+    unit = f"{NAME}-worker-image@3.service"
+    assert server.show(unit, "ActiveState") == "active"
+    invocation = server.show(unit, "InvocationID")
+    site.sh(f"kill -9 {server.show(unit, 'MainPID')}")
+    eventually(lambda: server.show(unit, "InvocationID") not in ("", invocation), 30)
+    eventually(lambda: server.show(unit, "ActiveState") == "active", 30)
+    queue.put("held", 3)
+    eventually(lambda: queue.taken("held"), 30)
+    assert activate(2, "web", "worker") == {(2, "web", True), (2, "worker", True)}
+    queue.put("next")
+    eventually(lambda: "next" in queue.done(), 30)
+    assert queue.done() == {"held": "3", "next": "2"}
+    assert set(site.sh("docker ps --all --format '{{.Names}}'").split()) == {f"{NAME}-2", f"{NAME}-worker-2"}
+    assert activate(2, "web") == {(2, "web", True)}
+    assert site.sh("docker ps --all --format '{{.Names}}'") == f"{NAME}-2\n"
+
+
 def test_an_image_goes_with_its_release(site: Site, made: Mapping[str, ReleaseTree]) -> None:
     site.serve(2, made["2.0"])
     site.serve(3, made["3.0"])

@@ -35,13 +35,18 @@ def command(wanted: Manifest, process: str, python: str) -> list[str]:
 class Notified:
     """The socket at which a process says READY=1 (sd_notify(3)), where no systemd listens."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: int | None = None) -> None:
+        self._user = os.geteuid() if user is None else user
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         # A name of the kernel's choice (unix(7), autobind): paths of directories may be too long for an address.
         self._socket.bind("")
         self._socket.setblocking(False)
         self.variables = {"NOTIFY_SOCKET": "@" + os.fsdecode(self._socket.getsockname()[1:])}
+
+    def fileno(self) -> int:
+        """Tell what to wait for."""
+        return self._socket.fileno()
 
     def said_ready(self) -> bool:
         """Read what was said so far; wait a moment for a word."""
@@ -52,7 +57,7 @@ class Notified:
             except BlockingIOError:
                 return False
             users = [CREDENTIALS.unpack(data)[1] for _, kind, data in ancillary if kind == socket.SCM_CREDENTIALS]
-            if b"READY=1" in words.splitlines() and users == [os.geteuid()]:  # such a name is open to everybody
+            if b"READY=1" in words.splitlines() and users == [self._user]:  # such a name is open to everybody
                 return True
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from deploy.agent.docker import VARIABLE, Engine
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
-from deploy.agent.supervisors import become, inside, serving
+from deploy.agent.supervisors import PROCESSES, become, beside, inside, serving
 from deploy.agent.supervisors.spawn import FIRST
 
 BOX = "/run/slipway"  # in the container: what it starts with
@@ -88,7 +88,7 @@ def of_command(name: str, overlay: Path | None) -> dict[str, str]:
 
 
 def job(layout: Layout, number: int, mode: str, argv: Sequence[str], given: Mapping[str, str]) -> Job:
-    """Say what is run for `N`, `N trial` or `N run ARGV...`.
+    """Say what is run for `N`, `N trial`, `N worker` or `N run ARGV...`.
 
     Raises: AgentError no-generation, bad-generation, no-release, tampered, release-incomplete, bad-unit.
     """
@@ -99,11 +99,11 @@ def job(layout: Layout, number: int, mode: str, argv: Sequence[str], given: Mapp
     if image is None:
         raise AgentError("release-incomplete", f"release {generation.version} is no image", hint="deploy it again")
     key = str(number) if mode == "serve" else f"{mode}-{number}"
-    sockets = [] if mode == "run" else _sockets(layout, key, given)
+    sockets = [] if mode in ("run", *PROCESSES) else _sockets(layout, key, given)
     held = [] if layout.systemd or mode == "run" else [FIRST + len(sockets)]  # `spawn`: whoever has it, lives
     there = Layout.system(str(wanted.raw["name"]))
     python = f"{there.release(generation.version)}/bin/python"
-    program = [python, *argv] if mode == "run" else _gunicorn(wanted, python, key, trial=mode == "trial")
+    program = _program(wanted, python, key, mode, argv)
     environment = generations.environment(there, generation, f"{inside.CREDENTIALS}/")
     secrets = _secrets(layout.generation(number) / "credentials")
     if given.get(OVERLAY):
@@ -117,15 +117,20 @@ def job(layout: Layout, number: int, mode: str, argv: Sequence[str], given: Mapp
         "directory": str(there.state),
         "sockets": len(sockets),
     }
-    grace = {**serving.SERVER, **wanted.contract.get("server", {})}["graceful_timeout"] + serving.MARGIN
+    if mode in PROCESSES and not layout.systemd and "NOTIFY_SOCKET" in given:
+        environment["NOTIFY_SOCKET"] = given["NOTIFY_SOCKET"]
     return Job(
         given.get(NAMED) or name_of(layout, key), key, image, user_of(layout), str(layout.state), message,
-        [*sockets, *held], int(grace),
+        [*sockets, *held], int(serving.grace(layout, key)),
     )  # fmt: skip
 
 
-def _gunicorn(wanted: Manifest, python: str, key: str, *, trial: bool) -> list[str]:
-    return serving.gunicorn(wanted, python, f"{wanted.raw['name']}@{key}", workers=1 if trial else None)
+def _program(wanted: Manifest, python: str, key: str, mode: str, argv: Sequence[str]) -> list[str]:
+    if mode == "run":
+        return [python, *argv]
+    if mode in PROCESSES:
+        return beside.command(wanted, mode, python)
+    return serving.gunicorn(wanted, python, f"{wanted.raw['name']}@{key}", workers=1 if mode == "trial" else None)
 
 
 def user_of(layout: Layout) -> tuple[int, int]:
@@ -164,7 +169,7 @@ def description(layout: Layout, job: Job) -> dict[str, Any]:
         "Labels": {"slipway.name": job.message["argv"][0].split("/")[2], "slipway.key": job.key},
         "HostConfig": {
             # What serves may outlive its engine, which at its start removes all that it is to remove by itself.
-            "AutoRemove": not job.key.isdigit(),
+            "AutoRemove": job.key.startswith(("trial-", "run-")),
             "NetworkMode": "host",  # the listening socket is the host's; so is the way to the database
             "ReadonlyRootfs": True,
             "CapDrop": ["ALL"],

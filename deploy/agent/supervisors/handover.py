@@ -25,7 +25,7 @@ from deploy.agent import files, health
 from deploy.agent.docker import Engine
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
-from deploy.agent.supervisors import container
+from deploy.agent.supervisors import PROCESSES, WEB, beside, container, key_of
 from deploy.agent.supervisors.container import Job
 
 HAND_OVER = 30.0  # seconds from the start of a container to its first word
@@ -37,14 +37,18 @@ CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (SO_PEERCRED in socket(7))
 
 
 def run(layout: Layout, words: Sequence[str], given: Mapping[str, str]) -> int:
-    """Run a container for `N`, `N trial` or `N run ARGV...`, or `N clear` it away; give the status it ends with."""
+    """Run a container for `N`, `N trial`, `N worker` or `N run ARGV...`; give the status it ends with.
+
+    `N clear` and `N clear worker` clear away what is left of one.
+    """
     number, mode = int(words[0]), words[1] if len(words) > 1 else "serve"
     try:
         if mode == "clear":
-            container.clear(layout, container.name_of(layout, words[0]))
+            container.clear(layout, container.name_of(layout, key_of(words[2] if words[2:] else WEB, number)))
             return 0
         job = container.job(layout, number, mode, words[2:], given)
-        return Runner(layout, job, relay=layout.systemd and mode != "run").run()
+        notify = given.get("NOTIFY_SOCKET") if layout.systemd and mode in PROCESSES else None
+        return Runner(layout, job, relay=layout.systemd and mode != "run", notify=notify).run()
     except AgentError as error:
         reason = "; ".join([error.message, *(f"{k}: {v}" for k, v in error.fields.items() if k != "detail")])
     except OSError as error:
@@ -56,7 +60,7 @@ def run(layout: Layout, words: Sequence[str], given: Mapping[str, str]) -> int:
 class Runner:
     """One container, from before its start to after its end."""
 
-    def __init__(self, layout: Layout, job: Job, *, relay: bool) -> None:
+    def __init__(self, layout: Layout, job: Job, *, relay: bool, notify: str | None = None) -> None:
         self._layout, self._job, self._engine = layout, job, Engine()
         self._id = ""
         self._handed = False
@@ -65,6 +69,11 @@ class Runner:
         self._threads: list[threading.Thread] = []
         self._wake, self._waker = os.pipe()
         # The journal files a line under the unit whose control group the writer is in: a container's go through us.
+        self._notify = notify
+        # systemd believes READY=1 of a unit's own processes only: a container's goes through us, too.
+        self._notified = beside.Notified(job.user[0]) if notify else None
+        if self._notified:
+            job.message["environment"] |= self._notified.variables
         self._words: int | None = None
         self._output: int | None = None
         if relay:
@@ -196,12 +205,15 @@ class Runner:
 
     def _turn(self, sources: Sequence[socket.socket], timeout: float | None) -> list[Any]:
         """Wait until something happens; signals and words are seen to here."""
-        known: list[Any] = [self._wake] if self._words is None else [self._wake, self._words]
+        known = [each for each in (self._wake, self._words, self._notified) if each is not None]
         ready, _, _ = select.select([*known, *sources], [], [], timeout)
         if self._wake in ready:
             for number in os.read(self._wake, 64):
                 if number:
                     self._pass_signal(number)
+        if self._notified in ready and self._notified.said_ready():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"READY=1", str(self._notify).replace("@", "\0", 1))
         if self._words is not None and self._words in ready and not self._pass_words():
             os.close(self._words)
             self._words = None

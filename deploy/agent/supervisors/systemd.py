@@ -71,9 +71,8 @@ def unit_of(layout: Layout, key: str) -> str:
     if key.startswith("trial-"):
         return f"{layout.name}-{key}.service"
     process, number = key.rpartition("-")[0], number_of(key)
-    if process:
-        return f"{layout.name}-{process}@{number}.service"
-    return f"{layout.name}{'-image' if container.is_one(layout, number) else ''}@{number}.service"
+    kind = (f"-{process}" if process else "") + ("-image" if container.is_one(layout, number) else "")
+    return f"{layout.name}{kind}@{number}.service"
 
 
 class SystemdSupervisor:
@@ -94,7 +93,7 @@ class SystemdSupervisor:
         return key_of(found[1] or WEB, int(found[2])) if found else None
 
     def _look(self) -> dict[str, Unit]:
-        kinds = "@*", "-image@*", "-worker@*", "-trial-*"
+        kinds = "@*", "-image@*", "-worker@*", "-worker-image@*", "-trial-*"
         return systemctl.show(*(f"{self._name}{kind}.service" for kind in kinds), self._socket, self._umbrella)
 
     def _generations(self, units: dict[str, Unit]) -> dict[str, Unit]:
@@ -206,7 +205,7 @@ class SystemdSupervisor:
         """
         key = key_of(process, generation.number)
         beside.command(wanted, process, "python")  # `exec` can only die when there is none
-        template = f"{self._name}-{process}@.service"
+        template = f"{self._unit(key).partition('@')[0]}@.service"
         if not _installed(template):
             raise AgentError(
                 "no-units", f"{template} is not installed on this host", hint="bootstrap the host, or install "

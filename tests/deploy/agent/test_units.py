@@ -39,6 +39,15 @@ NEEDED = {
         "PartOf=sample.service": "stopping the app stops it too",
         "TimeoutStopSec=75": "longer than jobs in hand may take, and the agent's own patience",
     },
+    "sample-worker-image@.service": {
+        "ExecStart=/usr/lib/sample/releasectl --name sample exec %i worker": "the agent has the engine run the worker",
+        "ExecStopPost=/usr/lib/sample/releasectl --name sample exec %i clear worker": "its container, not the web's",
+        "Type=notify": "the agent passes the worker's own word on",
+        "NotifyAccess=main": "nobody else's word counts",
+        "KillMode=mixed": "TERM is for the agent, which passes it on",
+        "PartOf=sample.service": "stopping the app stops it too",
+        "TimeoutStopSec=75": "longer than jobs in hand may take, and the agent's own patience",
+    },
     "sample.service": {
         "Type=oneshot": "it starts something and ends",
         "RemainAfterExit=yes": "while it is active, traffic starts nothing",

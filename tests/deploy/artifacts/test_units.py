@@ -40,7 +40,7 @@ def ask(*words: str | Path) -> tuple[int, str]:
 
 def test_systemd_has_nothing_to_say(root: Path) -> None:
     names = [f"{NAME}.socket", f"{NAME}.service", f"{NAME}@1.service", f"{NAME}-image@1.service"]
-    names.append(f"{NAME}-worker@1.service")
+    names += [f"{NAME}-worker@1.service", f"{NAME}-worker-image@1.service"]
     assert ask("systemd-analyze", "verify", "--man=no", f"--root={root}", *names) == (0, "")
 
 
