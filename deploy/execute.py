@@ -66,6 +66,7 @@ class Executor:
     keep_out: bool = False  # a person takes servers out: they stay out when this deployer vanishes
     switched: set[str] = field(default_factory=set)
     touched: set[Kind] = field(default_factory=set)
+    at_work: list[Step] = field(default_factory=list)  # steps that have begun and not ended, of a way back as well
     halt: threading.Event = field(default_factory=threading.Event)
     ask: Ask | None = None  # who says whether to go on after a pause
     watch: Watch = field(init=False)
@@ -105,11 +106,14 @@ class Executor:
         begun = time.monotonic()
         self.reporter.begin(step)
         self.touched.add(step.kind)
+        self.at_work.append(step)
         try:
             detail = getattr(self, f"_{step.kind}")(step)
         except SlipwayError as error:
             self.reporter.failed(step, time.monotonic() - begun, error)
             raise
+        finally:
+            self.at_work.remove(step)
         self.reporter.end(step, time.monotonic() - begun, detail)
 
     # One method a kind of step. Each returns a few words on what happened.

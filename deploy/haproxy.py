@@ -22,6 +22,7 @@ from deploy.errors import SlipwayError
 
 TEMPLATES = Path(__file__).parent.parent / "salt" / "haproxy" / "files"
 SERVER_NAME = 3  # column of that format
+PATIENCE = 60.0  # seconds for a start or a check of the configuration
 EMPTY_STATE = "1\n"  # the version of the format, and no server (management guide, "show servers state")
 CONFIG = "haproxy.cfg"
 SWITCH = "run/maintenance"  # from HAProxy's directory: the list that closes the site while `on` is in it
@@ -116,7 +117,12 @@ def run(directory: Path, *arguments: str) -> None:
     program = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
     if program is None:
         raise HaproxyError("haproxy is not installed", hint="as root: apt-get install haproxy")
-    done = subprocess.run([program, *arguments], cwd=directory, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            [program, *arguments], cwd=directory, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise HaproxyError(f"haproxy {' '.join(arguments)} does not end within {PATIENCE:.0f} s") from None
     if done.returncode:
         raise HaproxyError("haproxy refuses", problems=tuple((done.stderr or done.stdout).strip().splitlines()[-8:]))
 

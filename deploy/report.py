@@ -15,6 +15,7 @@ from deploy.errors import Exit, SlipwayError
 from deploy.overview import PIECES, named
 from deploy.plan import Plan, Step
 from deploy.prober import Summary
+from deploy.terminal import while_somebody_reads
 from deploy.wording import count, human
 
 
@@ -82,10 +83,10 @@ class PlainReporter:
 
     def __init__(self, out: IO[str] | None = None) -> None:
         self._out = out or sys.stdout
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while its own thread says something
 
     def _print(self, text: str) -> None:
-        with self._lock:
+        with self._lock, while_somebody_reads():
             print(text, file=self._out, flush=True)
 
     def plan(self, environment: str, plan: Plan) -> None:
@@ -152,7 +153,8 @@ class RichReporter(PlainReporter):
         return Text("\n".join(rows), style="cyan")
 
     def _print(self, text: str, style: str = "") -> None:
-        self._console.print(text, style=style or None, markup=False, soft_wrap=True)
+        with while_somebody_reads():
+            self._console.print(text, style=style or None, markup=False, soft_wrap=True)
 
     def begin(self, step: Step) -> None:
         """Show the step as running."""
@@ -176,7 +178,8 @@ class RichReporter(PlainReporter):
     @contextmanager
     def silent(self) -> Iterator[None]:
         """Take the running steps off the terminal meanwhile."""
-        self._live.stop()
+        with while_somebody_reads():
+            self._live.stop()
         try:
             yield
         finally:
@@ -192,10 +195,10 @@ class JsonReporter:
 
     def __init__(self, out: IO[str] | None = None) -> None:
         self._out = out or sys.stdout
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while its own thread says something
 
     def _emit(self, event: str, **more: Any) -> None:
-        with self._lock:
+        with self._lock, while_somebody_reads():
             print(json.dumps({"event": event, "time": time.time(), **more}), file=self._out, flush=True)
 
     def plan(self, environment: str, plan: Plan) -> None:

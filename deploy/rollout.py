@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import secrets
-import signal
 import socket
 import threading
 import time
@@ -31,7 +30,7 @@ from deploy.deciding import (
 )
 from deploy.environment import ROOT, Environment
 from deploy.errors import Exit, SlipwayError
-from deploy.execute import Executor
+from deploy.execute import Executor, Interrupted
 from deploy.facts import Host
 from deploy.history import Past
 from deploy.hosts import Hosts, connect
@@ -46,6 +45,7 @@ from deploy.probing import probing
 from deploy.report import Outcome, Recorder, Reporter
 from deploy.resuming import Found
 from deploy.saved_plan import SavedPlan
+from deploy.stopping import stoppable
 
 STOP_SILENCE = 120.0  # seconds that a generation's last requests may take
 
@@ -178,7 +178,7 @@ def _carry_out(
     with (
         probing(hosts, contract, rollout.before, outcome),
         _journal(hosts, executor, rollout, outcome),
-        _signals(executor),
+        stoppable(executor),
     ):
         try:
             executor.run()
@@ -219,6 +219,8 @@ def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayE
     """After a failure, bring the hosts back to what they ran, in the same careful way, and say what came of it."""
     failed = _what_failed(error)
     outcome.hint = error.hint
+    if isinstance(error, Interrupted):
+        outcome.hint = error.hint or f"fab deploy:{hosts.environment.name} begins again"
     if executor.lease.lost.is_set() or getattr(error, "code", "") in leases.LOST or isinstance(error, LeaseLost):
         outcome.exit, outcome.message = Exit.LEASE_HELD, f"{failed}; another deployer has taken over: this one lets go"
         outcome.hint = f"fab status:{hosts.environment.name} shows what runs"
@@ -325,26 +327,6 @@ def _journal(hosts: Hosts, executor: Executor, rollout: Rollout, outcome: Outcom
         append(phase=phase, exit=int(outcome.exit), seconds=outcome.seconds, detail=outcome.message)
     except SlipwayError as error:
         outcome.problems = (*outcome.problems, f"the ledger lacks the end of this rollout: {error.message}")
-
-
-@contextmanager
-def _signals(executor: Executor) -> Iterator[None]:
-    """Stop at a safe point when asked once; at once when asked again."""
-    before: dict[signal.Signals, Any] = {}
-
-    def stop(number: int, frame: object) -> None:
-        executor.reporter.note("stopping at the next safe point; again to stop at once")
-        executor.halt.set()
-        for caught, handler in before.items():
-            signal.signal(caught, handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _outcome(hosts: Hosts, plan: Plan) -> Outcome:

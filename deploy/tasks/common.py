@@ -18,6 +18,7 @@ from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.errors import Exit, SlipwayError
 from deploy.hosts import Hosts
+from deploy.terminal import ask_to_leave, deafen
 from deploy.toml_model import nearest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -33,7 +34,10 @@ def open_environment(name: str) -> tuple[Environment, Contract]:
 
 def leave(code: Exit | int) -> None:
     """End the command with an exit code of the table in deploy/errors.py."""
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:  # nobody reads any more; the exit code is for whoever waits
+        deafen()
     if code:
         raise SystemExit(int(code))
 
@@ -41,6 +45,7 @@ def leave(code: Exit | int) -> None:
 @contextmanager
 def leave_on_error() -> Iterator[None]:
     """Turn an operator's mistake into its message and exit code; bugs keep their traceback."""
+    ask_to_leave()
     try:
         yield
     except SlipwayError as error:

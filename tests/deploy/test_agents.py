@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 import deploy.artifacts.agent as zipapp
 from deploy.agents import Agent, AgentError, AgentGone, PostRefused
+from deploy.environment import ROOT
 
 
 @pytest.fixture
@@ -112,3 +114,40 @@ def test_the_own_error_of_a_call_comes_before_one_that_was_posted(agent: Agent) 
     agent.post("ledger", append=[{"phase": "never"}])
     with pytest.raises(AgentError, match="trial"):
         agent.call("trial", generation=7)
+
+
+# Where a program may take as long as it likes: it runs here, beside the person who started it, or is asked to follow.
+ENDLESS = {
+    "deploy/demo.py",  # `make` and `fab` of the demo
+    "deploy/tasks/run.py",  # a command of the application, a person's own prompt
+    "deploy/tasks/logs.py",  # --follow
+    "deploy/highstate/remote.py",  # on the server: the session that started it has a time-out
+    "deploy/highstate/salt_wheel.py",  # builds a wheel here
+}
+
+
+def operators_side() -> Iterator[tuple[str, ast.Call]]:
+    """List every call in the operator's side; what builds artifacts, or is the agent's own, stays on one machine."""
+    for path in sorted((ROOT / "deploy").rglob("*.py")):
+        name = str(path.relative_to(ROOT))
+        if not name.startswith(("deploy/agent/", "deploy/artifacts/", "deploy/fleet/")):
+            yield from ((name, node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+
+
+def test_every_remote_call_has_a_time_out() -> None:
+    """A host that freezes must not hold a deployer for ever: no question without an end, no program without one."""
+    endless = set()
+    for name, call in operators_side():
+        words = {word.arg: word.value for word in call.keywords}
+        said = ast.unparse(call.func)
+        silent = "silence" in words and "None" in ast.unparse(words["silence"])
+        if silent or (said in ("subprocess.run", "urllib.request.urlopen") and "timeout" not in words):
+            endless.add(name)
+    assert endless == ENDLESS
+
+
+def test_ssh_gives_up_a_host_that_is_silent() -> None:
+    """Payloads as well, for which nobody waits with a deadline."""
+    text = (ROOT / "deploy/ssh.py").read_text()
+    for option in ("ConnectTimeout", "ServerAliveInterval", "ServerAliveCountMax"):
+        assert f'"{option}"' in text

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 
 import pytest
 
 from deploy.agent.layout import Layout
 from deploy.artifacts import ReleaseTree
 from tests.deploy.agent import kit
-from tests.local.conftest import HOSTS, Site, processes_in, stopped
+from tests.local.conftest import FAB, HOSTS, Site, processes_in, stopped
 
 # Each kind of step of a rollout that sends nothing and migrates nothing, on each host.
 POINTS = [
@@ -170,9 +172,9 @@ def test_a_second_deployer_is_told_who_is_at_work(site: Site, base: ReleaseTree,
     assert site.versions() == {newer.version}
 
 
-@pytest.mark.parametrize(("at", "code"), [("trial", 20), ("restore", 21)])
+@pytest.mark.parametrize(("at", "number", "code"), [("trial", signal.SIGINT, 20), ("restore", signal.SIGTERM, 21)])
 def test_a_polite_interruption_stops_at_a_safe_point_and_goes_back(
-    site: Site, base: ReleaseTree, newer: ReleaseTree, at: str, code: int
+    site: Site, base: ReleaseTree, at: str, number: signal.Signals, code: int
 ) -> None:
     site.ensure(base)
     running = site.status()["web1"].current
@@ -185,15 +187,66 @@ def test_a_polite_interruption_stops_at_a_safe_point_and_goes_back(
         for line in process.stdout:
             event = json.loads(line)
             if event["event"] == "begin" and event["step"]["kind"] == at:
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(number)
                 break
         out, _ = process.communicate()
     assert process.returncode == code
-    assert "stopped at your request" in json.loads(out.splitlines()[-1])["message"]
+    outcome = json.loads(out.splitlines()[-1])
+    assert "stopped at your request" in outcome["message"]
+    assert f"web1 serves generation {running}" in outcome["message"]
+    assert outcome["hint"] == "fab deploy:local begins again"
     assert probed[0].failed == 0
     for host in site.status().values():
         assert host.current == running
         assert host.in_service
+
+
+def test_asked_twice_it_stops_at_once_and_says_what_is_left(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:
+    site.ensure(base)
+    with site.traffic() as probed:
+        process = site.start("deploy:local", "--version", newer.version, "--json")
+        assert process.stdout
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "begin" and event["step"]["kind"] == "switch":
+                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)
+                break
+        _, err = process.communicate()
+        assert process.returncode == 30, err
+        assert "stopped at once, at work: switch web1; hosts differ" in err
+        assert "fab resume:local goes on, fab abort:local goes back" in err
+        site.fab("abort:local")
+    assert probed[0].failed == 0, probed[0]
+    assert site.versions() == {base.version}
+
+
+def test_a_terminal_that_is_closed_is_a_polite_interruption(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:
+    """The kernel sends SIGHUP, and nothing can be written any more: all the same it goes back, and says so."""
+    site.ensure(base)
+    terminal, its_side = os.openpty()
+    with site.traffic() as probed:
+        process = subprocess.Popen(
+            [FAB, "deploy:local", "--version", newer.version],
+            cwd=site.path,
+            stdin=its_side,
+            stdout=its_side,
+            stderr=its_side,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(its_side)
+        seen = b""
+        while b"switch   web1" not in seen:
+            seen += os.read(terminal, 4096)
+        os.close(terminal)
+        process.wait()
+    assert process.returncode == 21, seen
+    assert probed[0].failed == 0, probed[0]
+    assert site.versions() == {base.version}
+    last = json.loads(site.fab("history:local", "--json").out)["rollouts"][0]
+    assert last["exit"] == 21
+    assert "stopped at your request; rolled back" in last["message"]
 
 
 def test_everything_killed_comes_back_with_bootstrap(site: Site, base: ReleaseTree) -> None:

@@ -107,12 +107,13 @@ def test_who_waits_is_told_for_whom_and_goes_on(site: Site, base: ReleaseTree, n
     assert "--wait: expected seconds, got 'soon'" in held.communicate()[1]
 
 
-def test_who_waits_may_leave(site: Site, base: ReleaseTree) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_waits_may_leave(site: Site, base: ReleaseTree, number: signal.Signals) -> None:
     site.fab("lock:local", "--why", "lunch")
     waiting = site.start("deploy:local", "--version", base.version, "--wait")
     assert waiting.stdout
     assert "waiting up to 600 s" in waiting.stdout.readline()
-    waiting.send_signal(signal.SIGINT)
+    waiting.send_signal(number)
     waiting.communicate(timeout=60)
     assert waiting.returncode == 130
     site.fab("unlock:local")
