@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import deploy.artifacts.agent as zipapp
-from deploy import fencing, resuming, signatures
+from deploy import fencing, resuming, schema, signatures
 from deploy import variables as vars_
 from deploy.contract import Contract
 from deploy.environment import Environment
@@ -40,6 +40,7 @@ def examine(environment: Environment, contract: Contract) -> list[Finding]:
         found.append(_balancer(observed, problem))
         found += _unfinished(hosts, observed)
         found += [Finding("fenced", problems=(note,)) for note in fencing.notes(environment.name, observed)]
+    found += _database(environment, observed)
     found.append(_lease(environment, observed))
     found.append(_variables(environment))
     return found
@@ -77,6 +78,22 @@ def _balancer(observed: Sequence[Host], problem: SlipwayError | None) -> Finding
         return _finding("balancer", "", [f"{problem.message} -> {problem.hint}" if problem.hint else problem.message])
     said = [f"{h.name} {h.server.admin}, {'up' if h.server.up else 'down'}" for h in observed if h.server]
     return Finding("balancer", f"answers: {'; '.join(said) or 'no servers'}")
+
+
+def _database(environment: Environment, observed: Sequence[Host]) -> list[Finding]:
+    """Tell of the database what the hosts show: who is ready has reached it, and generations say what it has."""
+    applied = schema.applied(observed)
+    known = [r for h in observed for release in h.releases for r in release.migrations if r in applied]
+    if not known:
+        return []
+    reached = [host.name for host in observed if host.serving]
+    revision = max(known, key=known.index)
+    if reached:
+        return [Finding("database", f"reached by {', '.join(reached)}; at revision {revision}")]
+    mend = f"fab logs:{environment.name} says why"
+    return [
+        _finding("database", "", [f"no host is ready, so it may be out of reach; was at revision {revision} -> {mend}"])
+    ]
 
 
 def _lease(environment: Environment, observed: Sequence[Host]) -> Finding:

@@ -67,7 +67,9 @@ def test_a_locked_environment_is_nobodys_until_it_is_unlocked(site: Site, base: 
     assert re.search(r"lease +PROBLEM  held by .* an audit -> wait, or .*fab unlock:local", examined.out)
     site.fab("unlock:local")
     site.fab("unlock:local", expect=10)
-    assert "local is ready for a rollout" in site.fab("doctor:local").out
+    examined = site.fab("doctor:local")
+    assert "local is ready for a rollout" in examined.out
+    assert re.search(r"database +reached by web1, web2; at revision 0001", examined.out)
 
 
 def test_a_closed_site_shows_a_page_is_still_deployed_to_and_stays_closed_when_its_balancer_dies(
