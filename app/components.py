@@ -7,7 +7,7 @@ of the request (one container each, closed before the response leaves). Both are
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import svcs
 from sqlalchemy import Engine
@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from app.auth.passwords import Argon2Hasher, PasswordHasher
 from app.auth.repository import SqlTokenRepository, TokenRepository
 from app.auth.services import Tokens
+from app.background import JOBS
 from app.clock import Clock, SystemClock
 from app.database.engine import make_engine
 from app.database.session import Session
@@ -23,11 +24,17 @@ from app.database.transaction import Transaction
 from app.geolocation.geocoding import Geocoder, PlaceGeocoder
 from app.geolocation.repository import PlaceRepository, SqlPlaceRepository
 from app.geolocation.services import Places
+from app.jobs.at_once import AtOnce
+from app.jobs.models import JobQueue
+from app.jobs.runner import JobRunner
 from app.middleware.metrics import RequestMetrics
 from app.settings import Settings
 from app.users.repository import SqlUserRepository, UserRepository
 from app.users.services import Users
 from app.web.routes import Authenticator
+
+if TYPE_CHECKING:
+    from app.jobs.broker import Broker
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +75,25 @@ def build_registry(settings: Settings) -> svcs.Registry:
     registry.register_factory(Transaction, session_as_transaction, enter=False)
     register_geolocation(registry)
     register_users(registry)
+    register_jobs(registry, settings)
     return registry
+
+
+def register_jobs(registry: svcs.Registry, settings: Settings) -> None:
+    """Register what does jobs, and what takes them: a broker, where there is one."""
+    runner = JobRunner(registry, JOBS)
+    registry.register_value(JobRunner, runner)
+    if not settings.broker_url:
+        registry.register_value(JobQueue, AtOnce(runner))
+        return
+
+    def connect() -> "Broker":
+        from app.jobs.broker import Broker, make_celery
+
+        return Broker(make_celery(settings))
+
+    broker = Lazy(connect, lambda made: made.close())
+    registry.register_factory(JobQueue, broker, on_registry_close=broker.close)
 
 
 def register_geolocation(registry: svcs.Registry) -> None:

@@ -58,10 +58,11 @@ missing_for_machines() {
     command -v ssh-keygen >/dev/null || echo openssh-client
 }
 
-# The tests start a PostgreSQL of their own, of Debian's programs, but only root can install those; others skip them.
+# The tests start a PostgreSQL and a Redis of their own, of Debian's programs; only root can install those, others skip.
 missing_for_databases() {
     [ "$(id -u)" = 0 ] || return 0
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
+    command -v redis-server >/dev/null || echo redis-server
 }
 
 # Two builds are compared, the second with a clock that is ahead; those who can't install that do without.

@@ -136,7 +136,9 @@ def test_every_exit_code_is_documented() -> None:
 def test_every_variable_of_the_application_is_documented() -> None:
     wanted = {}
     for row in variables():
-        shown = "set by Slipway" if row["by_slipway"] else f"`{row['default']}`"
+        shown = "none" if row["default"] is None else f"`{row['default']}`"
+        if row["by_slipway"]:
+            shown = "set by Slipway"
         if row["required"]:
             shown = "required, secret" if row["secret"] else "required"
         elif row["secret"]:

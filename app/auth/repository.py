@@ -1,9 +1,10 @@
 """Where API tokens are kept: the port, its adapter on the database, and its twin in memory."""
 
 import logging
+from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from app.auth.models import ApiToken
 from app.auth.tables import tokens
@@ -21,6 +22,10 @@ class TokenRepository(Protocol):
 
     def by_digest(self, digest: str) -> ApiToken | None:
         """Return a token, expired or not, or None."""
+        ...
+
+    def remove_expired(self, now: datetime) -> int:
+        """Remove tokens that are not valid any more, and return how many."""
         ...
 
 
@@ -48,6 +53,10 @@ class SqlTokenRepository:
             return None
         return ApiToken(row.user_id, row.name, row.digest, row.created_at, row.expires_at)
 
+    def remove_expired(self, now: datetime) -> int:
+        """Remove tokens that are not valid any more, and return how many."""
+        return self.session.execute(delete(tokens).where(tokens.c.expires_at <= now)).rowcount
+
 
 class InMemoryTokenRepository:
     """API tokens in a dictionary."""
@@ -62,3 +71,10 @@ class InMemoryTokenRepository:
     def by_digest(self, digest: str) -> ApiToken | None:
         """Return a token, expired or not, or None."""
         return self.tokens.get(digest)
+
+    def remove_expired(self, now: datetime) -> int:
+        """Remove tokens that are not valid any more, and return how many."""
+        expired = [digest for digest, token in self.tokens.items() if token.expires_at <= now]
+        for digest in expired:
+            del self.tokens[digest]
+        return len(expired)

@@ -71,6 +71,12 @@ class Tokens:
             raise NotAuthenticated("This API token is not valid, or not any more.")
         return user
 
+    def remove_expired(self) -> int:
+        """Remove tokens that are not valid any more, and return how many."""
+        removed = self.tokens.remove_expired(self.clock.now())
+        self.transaction.commit()
+        return removed
+
     def _issue(self, user: User, name: str) -> IssuedToken:
         secret, now = new_token(), self.clock.now()
         expires_at = now + timedelta(days=self.settings.api_token_days)

@@ -12,9 +12,11 @@ logger = logging.getLogger(__name__)
 COMMANDS = {
     "config": "Check and show the configuration.",
     "db": "Bring schema and data up to date.",
+    "jobs": "List and do jobs.",
     "routes": "List what the application answers.",
     "run": "Serve on this computer, for development.",
     "users": "Create users and API tokens.",
+    "worker": "Do jobs.",
 }
 
 

@@ -11,7 +11,9 @@ logger = logging.getLogger(__name__)
 # gunicorn gives these handlers of its own before it loads the application; here they are told to pass lines on instead.
 GUNICORN = ("gunicorn.error", "gunicorn.access")
 # Their INFO lines repeat what ours say.
-QUIET = ("alembic.runtime.plugins", "alembic.runtime.migration", "werkzeug")
+# Celery's: our lines say what job was done, and with which traceback one failed.
+SILENT = ("celery.app.trace",)
+QUIET = ("alembic.runtime.plugins", "alembic.runtime.migration", "werkzeug", "celery.worker.strategy")
 
 
 def configure_logging(settings: Settings, stream: str = "ext://sys.stdout") -> None:
@@ -29,6 +31,7 @@ def logging_config(settings: Settings, stream: str) -> dict[str, Any]:
     }
     loggers: dict[str, Any] = {name: {"handlers": [], "propagate": True, "level": "NOTSET"} for name in GUNICORN}
     loggers |= {name: {"level": "WARNING"} for name in QUIET}
+    loggers |= {name: {"level": "CRITICAL"} for name in SILENT}
     return {
         "version": 1,
         "disable_existing_loggers": False,

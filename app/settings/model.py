@@ -11,8 +11,10 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from app.settings.errors import InvalidSettings, Problem
 from app.settings.reading import got, read_variables
 from app.settings.validators import (
+    checked_broker_url,
     checked_database_password,
     checked_database_url,
+    checked_redis_password,
     checked_secret_key,
     split_list,
     upper,
@@ -25,6 +27,8 @@ HostList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
 SecretKey = Annotated[SecretStr, AfterValidator(checked_secret_key)]
 DatabaseUrl = Annotated[str, AfterValidator(checked_database_url)]
 DatabasePassword = Annotated[SecretStr | None, AfterValidator(checked_database_password)]
+BrokerUrl = Annotated[str | None, AfterValidator(checked_broker_url)]
+RedisPassword = Annotated[SecretStr | None, AfterValidator(checked_redis_password)]
 EnvironmentName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
@@ -89,6 +93,24 @@ class Settings(BaseSettings):
         "Seconds that a statement of a request may take on PostgreSQL, 0 for any number",
         "a number from 0 to 3600",
         "30",
+    )
+    broker_url: BrokerUrl = variable(
+        None,
+        "Redis server through which workers get their jobs; without one they are done where they are asked for",
+        "the URL of a Redis server, without a password, such as redis://db1:6379/0",
+        "redis://db1:6379/0",
+    )
+    redis_password: RedisPassword = variable(
+        None, "Password of the server in BROKER_URL", "a password that is no example, for a BROKER_URL", "changeme"
+    )
+    job_seconds: Annotated[int, Field(ge=1, le=3600)] = variable(
+        60,
+        "Seconds that a job may take; it is stopped then, and given out again when its worker is gone for so long",
+        "a number from 1 to 3600",
+        "60",
+    )
+    worker_processes: Annotated[int, Field(ge=1, le=64)] = variable(
+        2, "Jobs that a worker does at a time", "a number from 1 to 64", "2"
     )
     log_level: LogLevel = variable(
         "INFO", "Least severe message that is logged", "one of DEBUG, INFO, WARNING, ERROR", "INFO"

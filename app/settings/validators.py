@@ -105,3 +105,32 @@ def checked_database_password(value: SecretStr | None, others: ValidationInfo) -
     if is_example(value.get_secret_value()):
         raise ValueError("that reads like an example")
     return value
+
+
+def checked_broker_url(value: str | None) -> str | None:
+    """Accept the URL of a Redis server. A password in it would be shown to whoever sees the variables."""
+    if value is None:
+        return value
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 - raises ValueError for what is no port
+    except ValueError:
+        raise ValueError("not a Redis server") from None
+    database = parts.path.removeprefix("/")
+    right = parts.scheme in ("redis", "rediss") and parts.hostname and (not database or database.isdigit())
+    if not right or parts.query or parts.fragment:
+        raise ValueError("not a Redis server")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL with user or password: set REDIS_PASSWORD")
+    return value
+
+
+def checked_redis_password(value: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+    """Accept the password of a broker."""
+    if value is None or "broker_url" not in others.data:
+        return value
+    if others.data["broker_url"] is None:
+        raise ValueError("although there is no BROKER_URL")
+    if is_example(value.get_secret_value()):
+        raise ValueError("that reads like an example")
+    return value

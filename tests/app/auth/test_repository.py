@@ -36,3 +36,11 @@ def test_a_token_is_found_by_its_digest(repository: TokenRepository) -> None:
     assert repository.by_digest("d" * 64) == token
     assert repository.by_digest("e" * 64) is None
     assert "dddd" not in repr(token)
+
+
+def test_expired_tokens_are_removed_and_counted(repository: TokenRepository) -> None:
+    for name, days in (("a", 1), ("b", 2), ("c", 3)):
+        repository.add(ApiToken(1, name, name * 64, NOW, NOW + timedelta(days=days)))
+    assert repository.remove_expired(NOW + timedelta(days=2)) == 2
+    assert [repository.by_digest(name * 64) is not None for name in "abc"] == [False, False, True]
+    assert repository.remove_expired(NOW + timedelta(days=2)) == 0

@@ -107,3 +107,12 @@ def test_no_log_line_has_personal_data(tokens: Tokens, caplog: pytest.LogCapture
     everything = "".join(str(vars(record)) for record in caplog.records)
     for private in ("example.org", PASSWORD, "wrong password", issued.secret):
         assert private not in everything
+
+
+def test_what_nobody_can_use_any_more_is_removed(tokens: Tokens, clock: FixedClock) -> None:
+    issued = tokens.log_in("me@example.org", PASSWORD, "laptop")
+    assert tokens.remove_expired() == 0
+    clock.moment = issued.expires_at
+    assert tokens.remove_expired() == 1
+    assert isinstance(tokens.transaction, InMemoryTransaction)
+    assert tokens.transaction.commits > 0

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from app.settings.validators import checked_database_url, checked_secret_key, split_list, upper
+from app.settings.validators import checked_broker_url, checked_database_url, checked_secret_key, split_list, upper
 
 GOOD_KEY = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
 
@@ -64,6 +64,20 @@ def test_files_and_postgresql_are_databases(url: str) -> None:
 def test_nothing_else_is(url: str) -> None:
     with pytest.raises(ValueError):
         checked_database_url(url)
+
+
+@pytest.mark.parametrize("url", [None, "redis://db1:6379/0", "redis://db1", "rediss://[::1]:6380/1"])
+def test_redis_servers_are_brokers(url: str | None) -> None:
+    assert checked_broker_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["db1:6379", "http://db1", "redis://", "redis://db1:many", "redis://db1/x", "redis://db1/0?a=b", "redis://:pw@db1"],
+)
+def test_nothing_else_is_and_a_password_is_no_part_of_it(url: str) -> None:
+    with pytest.raises(ValueError):
+        checked_broker_url(url)
 
 
 def test_lists_are_split_and_upper_case_is_made() -> None:

@@ -1,0 +1,10 @@
+"""The table of jobs: all that the application does by itself, or when nobody has to wait for it."""
+
+import logging
+
+from app.auth import jobs as auth
+from app.jobs.models import Job
+
+logger = logging.getLogger(__name__)
+
+JOBS: tuple[Job, ...] = (*auth.JOBS,)
