@@ -238,13 +238,14 @@ class Executor:
         return "in service"
 
     def _bake(self, step: Step) -> str:
-        with self._in_ledger(step):
+        with self._in_ledger(step) as entry:
             verdict = self.watch.bake(step, self._stopped)
             if verdict.worse:
                 first, *others = verdict.reasons
                 raise SlipwayError(
                     first, problems=tuple(others), hint=f"fab logs:{self.hosts.environment.name} shows why"
                 )
+            entry["detail"] = verdict.said
         return verdict.said
 
     def _pause(self, step: Step) -> str:
@@ -314,7 +315,7 @@ class Executor:
         }
 
     @contextmanager
-    def _in_ledger(self, step: Step) -> Iterator[None]:
+    def _in_ledger(self, step: Step) -> Iterator[dict[str, Any]]:
         """Write the ledger before and after a step that takes more than one call, or is done at the load balancer.
 
         Nobody waits for it: a round trip is dear, and a ledger that can't be written is an error of the next call.
@@ -327,11 +328,12 @@ class Executor:
         def append(phase: str, **more: Any) -> None:
             agent.post("ledger", append=[{**entry, "phase": phase, **more}], token=self.lease.tokens[writer])
 
+        more_at_the_end: dict[str, Any] = {}
         append("begin")
         try:
-            yield
+            yield more_at_the_end
         except SlipwayError as error:
             with suppress(SlipwayError):  # a host that is gone can't write it down
                 append("failed", seconds=round(time.monotonic() - begun, 3), detail=error.message)
             raise
-        append("end", seconds=round(time.monotonic() - begun, 3))
+        append("end", seconds=round(time.monotonic() - begun, 3), **more_at_the_end)

@@ -208,6 +208,7 @@ def test_only_what_changes_is_compared_and_only_with_what_serves_as_before() -> 
     ]
     plan = plan_rollout(hosts, TARGET, Policy(bake=5))
     assert bakes(plan) == [(("web5",), ("web1", "web2")), (("web1",), ("web2",)), (("web2",), ())]
+    assert bakes(plan_rollout(hosts[:1], TARGET, Policy(bake=5))) == [(("web1",), ())], "the only one: with before"
     assert not bakes(plan_rollout([EMPTY], TARGET, Policy(bake=5))), "nothing to compare with"
 
 

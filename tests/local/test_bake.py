@@ -41,7 +41,7 @@ def application(environ, start_response):
 FAILS = """return start_response("500 Internal Server Error", [("Content-Length", "0")]) and []
     if False:
         pass"""
-IS_SLOW = "__import__('time').sleep(0.2)"
+IS_SLOW = "__import__('time').sleep({})"
 DIES = "__import__('threading').Timer(0.01, __import__('os')._exit, (1,)).start()"
 
 
@@ -73,8 +73,11 @@ def test_a_release_that_fails_users_is_rolled_back_after_the_canary(baked: Site,
     assert [e["phase"] for e in entries if e["kind"] == "bake"] == ["begin", "failed"]
 
 
-def test_a_slow_release_is_rolled_back(baked: Site, base: ReleaseTree) -> None:
-    result = deploy_worse(baked, base, "slow", IS_SLOW)
+@pytest.mark.parametrize("seconds", [0.2, 3])
+def test_a_slow_release_is_rolled_back_even_if_it_answers_nobody_in_time(
+    baked: Site, base: ReleaseTree, seconds: float
+) -> None:
+    result = deploy_worse(baked, base, f"slow-{seconds}", IS_SLOW.format(seconds))
     assert "slower than the 2 times that is allowed" in result.last["message"]
 
 
@@ -104,6 +107,8 @@ def test_a_release_as_good_as_before_passes_after_each_batch(
     for bake in bakes:
         assert "requests failed" in bake["detail"]
         assert "the others: 0 of" in bake["detail"]
+        entries = Inside(bake["step"]["host"], baked.root(bake["step"]["host"])).call("ledger", tail=50)["entries"]
+        assert [e["detail"] for e in entries if e["kind"] == "bake" and e["phase"] == "end"][-1] == bake["detail"]
     assert done.last["prober"]["failed"] == 0
     back = baked.fab("rollback:local", "--json")
     assert "bake" not in {e["step"]["kind"] for e in back.events if e["event"] == "begin"}, "a way back is in a hurry"

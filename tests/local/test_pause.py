@@ -7,7 +7,8 @@ import os
 import pty
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -23,7 +24,9 @@ def asking(site: Site, base: ReleaseTree) -> Iterator[Site]:
         yield site
 
 
-def deploy_at_a_terminal(site: Site, release: ReleaseTree, typed: str = "", signals: int = 0) -> Result:
+def deploy_at_a_terminal(
+    site: Site, release: ReleaseTree, typed: str = "", signals: int = 0, meanwhile: Callable[[], None] | None = None
+) -> Result:
     """Deploy with a person at the terminal, who does something when asked."""
     person, terminal = pty.openpty()
     try:
@@ -39,6 +42,8 @@ def deploy_at_a_terminal(site: Site, release: ReleaseTree, typed: str = "", sign
         asked = b""
         while not asked.endswith(b"[y/N] ") and (more := process.stderr.read1(4096)):  # type: ignore[attr-defined]
             asked += more
+        if meanwhile:
+            meanwhile()
         os.write(person, typed.encode())
         if signals:
             process.send_signal(signals)
@@ -49,8 +54,18 @@ def deploy_at_a_terminal(site: Site, release: ReleaseTree, typed: str = "", sign
     return Result(process.returncode, out.decode(), (asked + err).decode())
 
 
-def test_a_yes_goes_on(asking: Site, newer: ReleaseTree) -> None:
-    done = deploy_at_a_terminal(asking, newer, "y\n")
+def test_a_yes_goes_on_and_nobody_takes_over_meanwhile(asking: Site, newer: ReleaseTree) -> None:
+    def lease_is_renewed() -> None:
+        def ends() -> float:
+            return float(json.loads((asking.root("web1") / "lease.json").read_text())["expires"])
+
+        first, deadline = ends(), time.monotonic() + 60
+        while ends() == first:
+            assert time.monotonic() < deadline, "the lease was not renewed while somebody looked"
+            time.sleep(0.1)
+
+    with asking.edited("[rollout]", "[rollout]\nlease = 5"):
+        done = deploy_at_a_terminal(asking, newer, "y\n", meanwhile=lease_is_renewed)
     assert done.code == 0, done.err
     assert f"web1 serves {newer.version}:\n  {asking.url}\n" in done.err
     assert "go on? [y/N]" in done.err
