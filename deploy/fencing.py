@@ -16,6 +16,7 @@ class Aside:
     hosts: Sequence[Host]
     policy: Policy
     fence: tuple[Host, ...] = ()
+    unseen: tuple[str, ...] = ()  # those that are left out
     problems: tuple[str, ...] = ()
 
 
@@ -41,7 +42,9 @@ def set_aside(hosts: Sequence[Host], policy: Policy) -> Aside:
     out = policy.max_unavailable
     left_over = None if out is None else max(0, allowed - sum(host.web for host in gone))
     fence = tuple(host for host in gone if host.server and not host.fenced)
-    return Aside(living, replace(policy, floor=floor, max_unavailable=left_over), fence, tuple(problems))
+
+    policy = replace(policy, floor=floor, max_unavailable=left_over)
+    return Aside(living, policy, fence, tuple(host.name for host in gone), tuple(problems))
 
 
 def gets_requests(host: Host) -> bool:

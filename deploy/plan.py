@@ -132,12 +132,12 @@ def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
     """Say what brings `hosts` to `target`: the same for the same facts, and empty for a converged environment."""
     aside = set_aside(hosts, policy)
     hosts, policy = aside.hosts, aside.policy
-    problems = aside.problems or _problems(hosts, target)
+    problems = aside.problems or _problems(hosts, target, aside.unseen)
     if problems:
         return Plan(target, problems=problems)
     hosts = [host.without({*host.runs} - {WEB, *target.processes}) for host in hosts]
     stage = _stage(hosts, target)
-    pending = schema.decide(hosts, target)
+    pending = schema.decide(hosts, target, aside.unseen)
     turns = _turns(hosts, target, policy)
     untried = [h for h in hosts if not _proven(h, target)] if turns else []
     trial_live = Group(
@@ -168,7 +168,7 @@ def waits(target: Target, pending: schema.Decision) -> tuple[str, ...]:
     return tuple(f"{target.described.get(r, r)} waits: {whom} needs the shape before it" for r in pending.waiting)
 
 
-def _problems(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
+def _problems(hosts: Sequence[Host], target: Target, unseen: Sequence[str]) -> tuple[str, ...]:
     problems = [host.problem for host in hosts if host.problem]
     for host in hosts:
         other = next(
@@ -182,7 +182,7 @@ def _problems(hosts: Sequence[Host], target: Target) -> tuple[str, ...]:
         generation = host.generation(target.generation)
         if generation and generation.identity != target.identity:
             problems.append(f"{host.name} has a generation {target.generation} with other content")
-    refused = schema.decide(hosts, target).problem or schema.forbids(hosts, target)
+    refused = schema.decide(hosts, target, unseen).problem or schema.forbids(hosts, target)
     problems += [refused] if refused else []
     return tuple(problems)
 

@@ -46,19 +46,21 @@ class Decision:
     problem: str = ""
 
 
-def decide(hosts: Sequence[Host], wanted: Wanted) -> Decision:
+def decide(hosts: Sequence[Host], wanted: Wanted, unseen: Sequence[str] = ()) -> Decision:
     """Say which of a release's migrations run now.
 
+    Hosts that are `unseen` may run anything, so whatever could break it waits for them.
     All of them are looked at again when something ran and nothing is ready now: then the database itself may be gone.
     """
     known = applied(hosts)
     new = [r for r in wanted.migrations if r not in known]
     ran, serves = any(h.current is not None for h in hosts), any(h.serving for h in hosts)
-    first = next((r for r in new if r in wanted.contract_migrations and old_shape(hosts, wanted, r)), None)
+    first = next((r for r in new if r in wanted.contract_migrations and (unseen or old_shape(hosts, wanted, r))), None)
     waiting = tuple(new[new.index(first) :]) if first else ()
     allowed = tuple(r for r in wanted.migrations if r not in waiting)
     run = allowed if ran and not serves else tuple(r for r in allowed if r in new)
     needed_by = old_shape(hosts, wanted, first) if first else ()
+    needed_by += tuple(f"what {name} runs" for name in unseen) if first else ()
     decision = Decision(run, run[-1] if run else "", allowed, waiting, needed_by)
     return Decision(problem=problem) if (problem := _problem(decision, wanted)) else decision
 

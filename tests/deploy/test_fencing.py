@@ -117,3 +117,12 @@ def test_whoever_is_dead_the_others_converge_and_only_then_is_a_host_without_its
     for step in (s for s in plan_rollout(back, target, policy).steps if s.host in gone):
         assert step.kind is not Kind.DRAIN, "it has no users"
     assert_converged(apply(back, plan_rollout(back, target, policy), policy), target, policy)
+
+
+def test_a_contract_migration_waits_for_a_host_that_can_t_be_seen() -> None:
+    """Its workers may still be at it, whatever the load balancer does."""
+    target = replace(TARGET, migrations=("0001", "0002"), contract_migrations=frozenset({"0002"}), migrate_stops=True)
+    empty = [Host("web1", "", server=Server("web1", "ready", up=False)), serving("web2")]
+    seen, unseen = [empty[0]], [empty[0], dead(empty[1], fenced=True)]
+    assert not plan_rollout(seen, target, Policy(spare=True)).waiting
+    assert "0002 waits: what web2 runs" in plan_rollout(unseen, target, Policy(spare=True)).waiting[0]
