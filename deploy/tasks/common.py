@@ -86,8 +86,8 @@ def say(text: Any = "") -> None:
 
 
 def say_json(data: Any) -> None:
-    """Print a result for a machine."""
-    print(json.dumps(data), flush=True)  # noqa: T201
+    """Print a result for a machine; a set becomes a list."""
+    print(json.dumps(data, default=sorted), flush=True)  # noqa: T201
 
 
 def only(hosts: Hosts, host: str) -> None:
