@@ -24,6 +24,8 @@ def overview(
     rows = [("instead of", _running(hosts)), ("sends", _sends(plan))]
     rows += _rows("variables", [str(change) for change in changes] or [_no_change(hosts)])
     rows += _rows("database", [_database(plan), *plan.waiting])
+    if fenced := [step.host for step in plan.steps if step.kind is Kind.FENCE]:
+        rows.append(("left out", f"{named(fenced)}: can't be reached, and gets no users until it runs what all run"))
     if turns:
         rows.append(("restarts" if any(host.serving for host in hosts) else "starts", _restarts(hosts, turns)))
         rows += _rows("order", _order(hosts, turns, policy))

@@ -8,7 +8,7 @@ from deploy.batches import CONFIRM, Policy
 from deploy.changes import Change
 from deploy.facts import Host, Lack
 from deploy.overview import named, overview
-from deploy.plan import Plan, plan_rollout
+from deploy.plan import Group, Kind, Plan, Step, plan_rollout
 from tests.deploy.test_plan import EMPTY, TARGET, serving
 
 SENT = Lack(files=18, bytes=12345)
@@ -60,6 +60,13 @@ def test_the_first_release_has_nothing_before_it() -> None:
     assert "database: migrates: 0001; seeds: the environment is empty; once, on web1" in lines
     assert "starts: web on web1, web2" in lines
     assert lines[-1] == "order: all at once: nothing is in service yet"
+
+
+def test_a_host_that_is_left_out_is_named() -> None:
+    plan = plan_rollout([serving("web1")], TARGET, Policy())
+    fence = Group("fence", ((Step(Kind.FENCE, "web2", "can't be reached"),),))
+    rows = dict(overview([serving("web1")], replace(plan, groups=(fence, *plan.groups)), Policy(), ()))
+    assert rows["left out"] == "web2: can't be reached, and gets no users until it runs what all run"
 
 
 def test_an_empty_plan_means_nothing() -> None:
