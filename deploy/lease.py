@@ -184,6 +184,12 @@ def _acquire(hosts: Hosts, me: Mapping[str, Any], tally: Tally, needed: Sequence
     if not any(isinstance(error, LeaseHeld) for error in errors.values()):
         _, more = hosts.attempt(take, dict(everyone[1:]))
         errors |= more
+    if errors:  # whoever answered may have waited long for those that did not
+        _, late = hosts.attempt(take, {host: hosts.leased[host] for host in hosts.tokens})
+        errors |= late
+        for host in late:
+            hosts.tokens.pop(host)
+            tally.refused(host)
     for error in errors.values():
         if isinstance(error, LeaseHeld):
             name = hosts.environment.name

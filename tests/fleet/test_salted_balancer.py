@@ -106,6 +106,24 @@ def test_what_the_agent_saved_outlives_a_loss_of_power(serving: Salted, balancer
     assert states(balancer) == {"web1": "maint", "web2": "ready"}
 
 
+def test_after_a_reboot_no_server_is_in_between(serving: Salted, balancer: Balancer) -> None:
+    """Who was drained by a deployer that vanished comes back once he answers, who is fenced stays out."""
+    agent = Server(serving["lb1"])
+    owner = {"who": "ann", "host": "desk", "pid": 1, "boot": "another", "start": 1, "rollout": "r1"}
+    token = agent("lease", action="acquire", owner=owner, ttl=3600)["lease"]["token"]
+    for name, why in (("web1", "fenced"), ("web2", "rollout")):
+        hold = {"why": why, "rollout": "r1", "by": "ann@desk"}
+        agent("balancer", commands=[f"set server {NAME}/{name} state drain"], save=True, token=token, hold=hold)
+        agent("balancer", commands=[f"set server {NAME}/{name} state maint"], save=True, token=token)
+    serving["lb1"].power_off()
+    serving["lb1"].boot()
+    assert states(balancer) == {"web1": "maint", "web2": "maint"}
+    agent("lease", action="release", token=token)
+    kit.eventually(lambda: states(balancer) == {"web1": "maint", "web2": "ready"}, seconds=60)
+    said = serving["lb1"].run(f"journalctl --unit={NAME}-watch --output=cat").stdout
+    assert "web2: its deployer has vanished (rollout r1 by ann@desk)" in said
+
+
 def test_the_configuration_says_the_address_whatever_was_saved(serving: Salted, balancer: Balancer) -> None:
     servers = serving.pillars["lb1"]["slipway"]["haproxy"]["servers"]
     right = servers[0]["address"]
