@@ -69,6 +69,8 @@ class Verdict:
 
     worse: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     said: str = ""
+    new: Mapping[str, Seen] = field(default_factory=dict)  # what it rests on: each new server,
+    old: Seen = field(default_factory=lambda: Seen())  # and all that they were compared with, together
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -163,7 +165,7 @@ def judge(
     for name, seen in new.items() if elapsed >= 1 and known.timed >= limits.requests else ():
         if reason := _slower(name, seen, known, limits):
             worse[name] = (*worse.get(name, ()), reason)
-    return Verdict(worse, _summary(new, known, limits))
+    return Verdict(worse, _summary(new, known, limits), dict(new), known)
 
 
 def _groups(new: Mapping[str, Seen], limits: Limits) -> list[tuple[str, ...]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from deploy.agents import AgentError
 from deploy.asking import Ask
+from deploy.bake import Verdict
 from deploy.baking import Watch
 from deploy.errors import SlipwayError
 from deploy.facts import WEB
@@ -69,6 +70,7 @@ class Executor:
     at_work: list[Step] = field(default_factory=list)  # steps that have begun and not ended, of a way back as well
     halt: threading.Event = field(default_factory=threading.Event)
     ask: Ask | None = None  # who says whether to go on after a pause
+    bakes: dict[str, Verdict] = field(default_factory=dict)  # what they found, by the host of the step
     watch: Watch = field(init=False)
 
     def run(self) -> None:
@@ -239,7 +241,7 @@ class Executor:
 
     def _bake(self, step: Step) -> str:
         with self._in_ledger(step) as entry:
-            verdict = self.watch.bake(step, self._stopped)
+            verdict = self.bakes[step.host] = self.watch.bake(step, self._stopped)
             if verdict.worse:
                 first, *others = verdict.reasons
                 raise SlipwayError(

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any, Protocol
 
+from deploy.bake import Verdict
 from deploy.errors import Exit, SlipwayError
 from deploy.overview import PIECES, named
 from deploy.plan import Plan, Step
@@ -32,6 +33,7 @@ class Outcome:
     seconds: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)  # wall seconds of each kind of step, its slowest host
     prober: Summary | None = None
+    bakes: dict[str, Verdict] = field(default_factory=dict)  # by the host of the step
     url: str = ""
     hint: str | None = None
     problems: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.bake import percent
 from deploy.environment import ROOT
 from deploy.plan import MEANING, Kind, Plan
 from deploy.prober import Interval
@@ -88,6 +89,7 @@ def render(identifier: str, plan: Plan, records: Sequence[Record], outcome: Outc
         identifier=identifier,
         outcome=outcome,
         plan=plan,
+        percent=percent,
         bakes=[record for record in records if record.step.kind is Kind.BAKE],
         steps_text=steps_as_text(plan),
         records=records,

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.bake import Seen, Verdict
 from deploy.changes import Change
 from deploy.errors import Exit
 from deploy.plan import Group, Kind, Plan, Step, Target
 from deploy.prober import Interval, Summary
 from deploy.report import Outcome, Record
-from deploy.report_page import KEPT, before, draw, render, write
+from deploy.report_page import KEPT, as_json, before, draw, render, write
 
 STAGE = Step(Kind.STAGE, "web1", "release is new here")
 DRAIN = Step(Kind.DRAIN, "web1", "let requests in flight finish")
@@ -68,7 +69,14 @@ def test_it_shows_the_plan_the_variables_that_change_and_what_a_bake_found() -> 
         changes=(Change("LOG_LEVEL", None, "INFO"), Change("KEY", "***", "***"), Change("OLD", "1", None)),
         overview=(("sends", "18 files"), ("", "and more")),
     )
-    page = render("r1", plan, (*RECORDS, Record(bake, 104.0, 109.0, "0 of 100 requests failed")), OUTCOME)
+    judged = Verdict({}, "", {"web1": Seen(1100, 11, milliseconds=12.4, slack=3.6)}, Seen(2000, 2))
+    records = (*RECORDS, Record(bake, 104.0, 109.0, "0 of 100 requests failed"))
+    outcome = replace(OUTCOME, bakes={"web1": judged})
+    page = render("r1", plan, records, outcome)
+    for words in ("1,100", "11 (1 %)", "12 &plusmn; 4 ms", "2 (0.1 %)"):
+        assert words in page
+    told = as_json("r1", plan, records, outcome)["outcome"]["bakes"]["web1"]
+    assert (told["new"]["web1"]["failed"], told["old"]["requests"]) == (11, 2000)
     for words in ("0 of 100 requests failed", "web1, web2", "18 files", "another value", "not there", "gone"):
         assert words in page
     assert "5 s against web3, with web2" in page
