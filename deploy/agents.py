@@ -62,11 +62,20 @@ Explain = Callable[[int | None, str], AgentGone | None]  # how the session's pro
 class Agent:
     """The agent of one host. Sessions open at the first call; calls of one host go one after another.
 
-    `explain` may know better than anybody what it means that the process of a session has ended.
+    `explain` may know better than anybody what it means that the process of a session has ended. The process of a `far`
+    agent is not the agent itself, only what leads to it.
     """
 
-    def __init__(self, host: str, command: Sequence[str], explain: Explain = lambda status, said: None) -> None:
+    def __init__(
+        self,
+        host: str,
+        command: Sequence[str],
+        explain: Explain = lambda status, said: None,
+        *,
+        far: bool = False,
+    ) -> None:
         self.host = host
+        self._far = far
         self._command = list(command)
         self._explain = explain
         self._dead: tuple[float, AgentGone] | None = None  # since when the host can't be reached, and why
@@ -80,7 +89,7 @@ class Agent:
 
     def another(self) -> Agent:
         """Make a second session with the same agent."""
-        return Agent(self.host, self._command, self._explain)
+        return Agent(self.host, self._command, self._explain, far=self._far)
 
     def open(self) -> None:
         """Begin the session, and don't wait for it: many are faster side by side."""
@@ -218,10 +227,11 @@ class Agent:
     def close(self, *, kill: bool = False) -> None:
         """End the session; the agent ends when its input does."""
         process, self._process, self._buffer = self._process, None, b""
+        answered = not self._posted
         self._posted.clear()
         self._refused = None
         if process is None:
             return
-        sessions.end(process, kill=kill)
+        sessions.end(process, kill=kill, cut=self._far and answered)
         if self._stderr:
             self._stderr.close()

@@ -178,7 +178,8 @@ class Bootstrap:
             return
         tell = reporter()
         try:
-            outcome = rollout.deploy(self.environment, self.contract, release, tell)
+            with connect(self.environment, self.contract.name) as connected:
+                outcome = rollout.deploy(connected, self.contract, release, tell)
         finally:
             tell.close()
         tell.outcome(outcome)

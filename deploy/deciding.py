@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from deploy.announcing import announced
 from deploy.artifacts import ReleaseTree
 from deploy.batches import Policy
 from deploy.environment import Environment
-from deploy.errors import Exit
+from deploy.errors import Exit, SlipwayError
 from deploy.execute import Payload
 from deploy.facts import Host
 from deploy.generations import number_generation, rollback_candidates, running_generation
@@ -89,6 +90,19 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     plan = announced(hosts, observed, plan, policy_of(hosts.environment), wanted)
     payload = Payload(manifest, release.manifest.text, wanted, supply, release.signature)
     return Rollout(tuple(observed), plan, payload)
+
+
+def decide_ahead(hosts: Hosts, release: ReleaseTree) -> Rollout | None:
+    """Decide before anybody holds the lease: where nothing has to be done, nothing is written either.
+
+    None when somebody is at work, or when nothing can be decided: who takes the lease then says so, or finds out why.
+    """
+    if hosts.environment.spare:  # which hosts can't be reached is found out as the lease is taken
+        return None
+    with suppress(SlipwayError):
+        decided = decide(hosts, release)
+        return None if any(host.deployer for host in decided.before) else decided
+    return None
 
 
 def look(hosts: Hosts) -> list[Host]:

@@ -112,6 +112,7 @@ class Host:
     lacking: tuple[str, ...] = ()  # what has to be installed before anything can serve
     forms: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what each form of a release needs and lacks here
     deployer: str = ""  # who holds the lease
+    lease_number: int = -1  # of the last lease that anybody held; -1: not known
     signers: str | None = None  # sha256 of the list of those whose signature counts; None: no signature is required
     problem: str = ""  # why nothing could be observed
     lack: Lack = Lack()  # of the target's release
@@ -235,6 +236,7 @@ def host_from_status(
         lacking=tuple(status.get("lacking", ())),
         forms=status.get("forms", {}),
         deployer=_deployer(status.get("lease")),
+        lease_number=status.get("lease_number", -1),
         signers=status.get("signers"),
     )
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deploy import haproxy, ssh, ssh_failures
 from deploy.agents import Agent, AgentGone
@@ -18,7 +18,9 @@ from deploy.balancer import SWITCH, Balancer, BalancerError, Send, agent_sender
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.facts import Host, Server, host_from_status
-from deploy.staging import Supply
+
+if TYPE_CHECKING:
+    from deploy.staging import Supply
 
 T = TypeVar("T")
 
@@ -56,7 +58,7 @@ class Hosts:
         """Give a session with a host's agent, which opens when it is used."""
         if self.environment.remote:
             explain = partial(ssh_failures.explain, ssh.link(self.environment, host, self.name))
-            return Agent(host, self.command(host), explain)
+            return Agent(host, self.command(host), explain, far=True)
         return Agent(host, self.command(host))
 
     def root(self, host: str) -> Path:

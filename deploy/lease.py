@@ -17,7 +17,7 @@ from typing import Any
 
 from deploy.agents import Agent, AgentError
 from deploy.errors import Exit, SlipwayError
-from deploy.facts import holder
+from deploy.facts import Host, holder
 from deploy.hosts import Hosts
 from deploy.quorum import Tally, now
 
@@ -47,6 +47,10 @@ class Lease:
 
     tokens: dict[str, int]
     lost: Lost
+
+    def follows(self, seen: Sequence[Host]) -> bool:
+        """Whether nobody else has held it since hosts were looked at: what was seen then is true still."""
+        return all(self.tokens.get(host.name) == host.lease_number + 1 for host in seen)
 
 
 def owner(rollout: str) -> dict[str, Any]:

@@ -10,13 +10,17 @@ from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.facts import Host
 from deploy.hosts import Hosts
+from deploy.plan import Kind, Plan
 from deploy.prober import Prober, first_certificate
 from deploy.report import Outcome
 
 
 @contextmanager
-def probing(hosts: Hosts, contract: Contract, before: Sequence[Host], outcome: Outcome) -> Iterator[None]:
-    """Send requests through the load balancer meanwhile, when there is a service to watch."""
+def probing(hosts: Hosts, contract: Contract, before: Sequence[Host], plan: Plan, outcome: Outcome) -> Iterator[None]:
+    """Send requests through the load balancer meanwhile, when there is a service to watch.
+
+    A plan that begins with bringing the release does not wait for the first request: users notice nothing of that.
+    """
     settings = hosts.environment.file.prober
     requests = [probe.as_request() for probe in contract.probe]
     if not (requests and settings.clients and any(h.in_service for h in before)):
@@ -32,7 +36,10 @@ def probing(hosts: Hosts, contract: Contract, before: Sequence[Host], outcome: O
         yield
         return
     url = hosts.environment.url
-    prober = Prober(url, requests, settings.clients, settings.rate, address=address, certificate=shown)
+    begins_aside = bool(plan.steps) and plan.steps[0].kind is Kind.STAGE
+    prober = Prober(
+        url, requests, settings.clients, settings.rate, address=address, certificate=shown, wait=not begins_aside
+    )
     try:
         yield
     finally:

@@ -21,6 +21,7 @@ from deploy.deciding import (
     MakePlan,
     Rollout,
     decide,
+    decide_ahead,
     decide_rollback,
     decide_upkeep,
     from_hosts,
@@ -51,7 +52,7 @@ STOP_SILENCE = 120.0  # seconds that a generation's last requests may take
 
 
 def deploy(
-    environment: Environment,
+    hosts: Hosts,
     contract: Contract,
     release: ReleaseTree,
     reporter: Reporter,
@@ -62,14 +63,16 @@ def deploy(
 
     Raises: SavedPlanError when something that the plan rests on has moved.
     """
-    with connect(environment, contract.name) as hosts:
-        hosts.require_bootstrap()
-        identifier = new_identifier()
-        with leases.hold(hosts, identifier, reporter.note) as lease:
-            decided = decide(hosts, release)
-            if announced:
-                announced.require(environment.name, decided.plan)
-            return _carry_out(hosts, contract, decided, lease, identifier, reporter, ask)
+    hosts.require_bootstrap()
+    seen = None if announced else decide_ahead(hosts, release)
+    if seen and seen.plan.is_empty:
+        return _nothing_to_do(hosts, seen)
+    identifier = new_identifier()
+    with leases.hold(hosts, identifier, reporter.note) as lease:
+        decided = seen if seen and lease.follows(seen.before) else decide(hosts, release)
+        if announced:
+            announced.require(hosts.environment.name, decided.plan)
+        return _carry_out(hosts, contract, decided, lease, identifier, reporter, ask)
 
 
 def rollback(environment: Environment, contract: Contract, to: int | None, reporter: Reporter) -> Outcome:
@@ -165,18 +168,16 @@ def _carry_out(
     ask: Ask | None = None,
 ) -> Outcome:
     plan, begun = rollout.plan, time.monotonic()
-    outcome, done = _outcome(hosts, plan), rollout.done or _serving(hosts, rollout)
-    outcome.problems = tuple(fencing.notes(hosts.environment.name, rollout.before, done=True))
+    outcome, done = _outcome(hosts, rollout), rollout.done or _serving(hosts, rollout)
     if plan.is_empty:
-        outcome.exit, outcome.message = Exit.NOTHING_TO_DO, f"nothing to do: {done}"
-        return outcome
+        return _nothing_to_do(hosts, rollout)
     _require_somebody(hosts.environment, plan, ask)
     reporter.plan(hosts.environment.name, plan)
     recorder = Recorder(reporter)
     keep_out = rollout.task == "drain"
     executor = Executor(hosts, plan, rollout.payload, lease, recorder, identifier, by(), keep_out=keep_out, ask=ask)
     with (
-        probing(hosts, contract, rollout.before, outcome),
+        probing(hosts, contract, rollout.before, plan, outcome),
         _journal(hosts, executor, rollout, outcome),
         stoppable(executor),
     ):
@@ -191,6 +192,13 @@ def _carry_out(
         outcome.bakes = executor.bakes
     outcome.message = outcome.message.replace("done:", f"done in {outcome.seconds:.1f} s:")
     _keep_report(identifier, plan, recorder, outcome)
+    return outcome
+
+
+def _nothing_to_do(hosts: Hosts, rollout: Rollout) -> Outcome:
+    outcome = _outcome(hosts, rollout)
+    outcome.exit = Exit.NOTHING_TO_DO
+    outcome.message = f"nothing to do: {rollout.done or _serving(hosts, rollout)}"
     return outcome
 
 
@@ -330,8 +338,8 @@ def _journal(hosts: Hosts, executor: Executor, rollout: Rollout, outcome: Outcom
         outcome.problems = (*outcome.problems, f"the ledger lacks the end of this rollout: {error.message}")
 
 
-def _outcome(hosts: Hosts, plan: Plan) -> Outcome:
-    target = plan.target
+def _outcome(hosts: Hosts, rollout: Rollout) -> Outcome:
+    target = rollout.plan.target
     return Outcome(
         exit=Exit.OK,
         environment=hosts.environment.name,
@@ -340,6 +348,7 @@ def _outcome(hosts: Hosts, plan: Plan) -> Outcome:
         digest=target.digest,
         generation=target.generation,
         url=hosts.environment.url,
+        problems=tuple(fencing.notes(hosts.environment.name, rollout.before, done=True)),
     )
 
 

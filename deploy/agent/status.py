@@ -42,6 +42,7 @@ def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
         "lacking": supervisor.lacking(),
         "forms": forms.missing() if layout.systemd else {},
         "lease": lease.show(layout),
+        "lease_number": lease.read(layout).token,
         "signers": signature.digest(signature.signers(layout)),
     }
 

@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deploy import contract as contracts
 from deploy import environment as environments
 from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.errors import Exit, SlipwayError
-from deploy.hosts import Hosts
 from deploy.terminal import ask_to_leave, deafen
 from deploy.toml_model import nearest
+
+if TYPE_CHECKING:
+    from deploy.hosts import Hosts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -30,6 +32,20 @@ def open_environment(name: str) -> tuple[Environment, Contract]:
     Raises: SlipwayError with every mistake in them.
     """
     return environments.read(name), contracts.read(ROOT)
+
+
+@contextmanager
+def connected(settings: Environment, contract: Contract) -> Iterator[Hosts]:
+    """Begin the sessions with all hosts, and end them; they open while the rest of this program is loaded.
+
+    Raises: NotBootstrapped.
+    """
+    from deploy.hosts import connect
+
+    with connect(settings, contract.name) as hosts:
+        hosts.require_bootstrap()
+        hosts.begin(hosts.leased)
+        yield hosts
 
 
 def leave(code: Exit | int) -> None:

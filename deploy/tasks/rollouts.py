@@ -54,17 +54,19 @@ def deploy(
     """Roll a release and the wanted variables out to ENV, without losing a request."""
     from pathlib import Path
 
-    from deploy import asking, rollout, saved_plan
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
     settings = settings.with_options(wait=wait, spare=skip_unreachable)
     settings = settings.pausing() if pause else settings
-    announced = saved_plan.read(Path(plan)) if plan else None
-    release = _release(version or (announced.version if announced else ""))
-    common.confirm(settings, f"roll out {release.version}", yes=yes)
-    ask = asking.whom(yes=yes)
-    common.report(lambda reporter: rollout.deploy(settings, contract, release, reporter, announced, ask), as_json=json)
+    with common.connected(settings, contract) as hosts:
+        from deploy import asking, rollout, saved_plan
+
+        announced = saved_plan.read(Path(plan)) if plan else None
+        release = _release(version or (announced.version if announced else ""))
+        common.confirm(settings, f"roll out {release.version}", yes=yes)
+        ask = asking.whom(yes=yes)
+        common.report(lambda reporter: rollout.deploy(hosts, contract, release, reporter, announced, ask), as_json=json)
 
 
 def rollback(

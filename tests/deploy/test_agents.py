@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -151,3 +152,41 @@ def test_ssh_gives_up_a_host_that_is_silent() -> None:
     text = (ROOT / "deploy/ssh.py").read_text()
     for option in ("ConnectTimeout", "ServerAliveInterval", "ServerAliveCountMax"):
         assert f'"{option}"' in text
+
+
+STUBBORN = """
+import pathlib, sys, time
+sys.stdin.readline()
+print('{"id": 1, "ok": true, "result": {}}', flush=True)
+for line in sys.stdin:
+    pathlib.Path(sys.argv[0]).with_name("heard").write_text(line)
+time.sleep(SECONDS)
+"""
+
+
+@pytest.fixture
+def stubborn(tmp_path: Path) -> Path:
+    """Write a program that stays for a minute when it has heard everything."""
+    program = tmp_path / "stubborn.py"
+    program.write_text(STUBBORN.replace("SECONDS", "60"))
+    return program
+
+
+def test_what_leads_to_a_far_agent_is_not_waited_for(stubborn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = []
+    terminate = subprocess.Popen.terminate
+    monkeypatch.setattr(subprocess.Popen, "terminate", lambda process: (ended.append(process.pid), terminate(process)))
+    agent = Agent("web1", [sys.executable, str(stubborn)], far=True)
+    agent.call("status")
+    agent.close()
+    (pid,) = ended
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_far_agent_still_gets_what_nobody_has_an_answer_to(stubborn: Path) -> None:
+    stubborn.write_text(STUBBORN.replace("SECONDS", "0"))
+    agent = Agent("web1", [sys.executable, str(stubborn)], far=True)
+    agent.call("status")
+    agent.post("ledger", append=[])
+    agent.close()
+    assert "ledger" in stubborn.with_name("heard").read_text()

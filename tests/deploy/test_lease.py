@@ -19,6 +19,7 @@ from deploy.agents import AgentError, AgentGone
 from deploy.environment import Environment
 from deploy.environment_model import BalancerEntry, EnvironmentFile, HostEntry
 from deploy.errors import Exit
+from deploy.facts import Host, host_from_status
 from deploy.hosts import Hosts, HostsGone, connect
 from deploy.quorum import Tally, now
 
@@ -190,3 +191,19 @@ def test_whoever_was_held_up_believes_in_nothing(hosts: Hosts) -> None:
     assert not lost.is_set()
     tally.granted("web1", asked=now() - 31)
     assert lost.is_set()
+
+
+def test_what_was_seen_before_it_holds_when_nobody_had_it_meanwhile(environment: Environment, hosts: Hosts) -> None:
+    def look() -> list[Host]:
+        statuses = {name: agent.call("status") for name, agent in hosts.agents.items()}
+        return [host_from_status(name, "", status, None) for name, status in statuses.items()]
+
+    seen = look()
+    with lease.hold(hosts, "first") as held:
+        assert held.follows(seen)
+    with lease.hold(hosts, "second") as held:
+        assert not held.follows(seen)  # the first may have changed everything
+    seen = look()
+    with lease.hold(hosts, "third") as held:
+        assert held.follows(seen)
+        assert not held.follows([*seen, replace(seen[0], name="web9")])

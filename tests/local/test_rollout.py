@@ -46,6 +46,21 @@ def test_the_plan_is_what_the_ledger_says_was_done(site: Site, base: ReleaseTree
     assert "the variables have changed; nothing was touched" in refused.err
 
 
+def test_a_deploy_of_nothing_takes_no_lease_and_writes_nothing(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+
+    def written() -> dict[str, int]:
+        roots = [site.root(host) for host in HOSTS]
+        return {str(path): path.stat().st_mtime_ns for root in roots for path in root.rglob("*") if path.is_file()}
+
+    before = {path: at for path, at in written().items() if "ledger" in path or "lease" in path}
+    assert before
+    result = site.deploy(base, expect=10)
+    assert result.last["message"].startswith("nothing to do")
+    after = written()
+    assert {path: after[path] for path in before} == before
+
+
 def test_changed_variables_make_a_generation_and_rolling_back_brings_the_old_ones_back(
     site: Site, base: ReleaseTree
 ) -> None:
