@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import termios
 
 import pytest
 
+from deploy.agent import holds
 from deploy.agent.layout import Layout
 from deploy.artifacts import ReleaseTree
 from tests.deploy.agent import kit
@@ -81,6 +83,7 @@ def test_whatever_is_typed_after_a_kill_ends_clean_and_no_request_fails(site: Si
                     assert seen.in_service, at
                     assert len(seen.processes) == 1, at
                     assert not seen.deployer, at
+                assert holds.read(Layout.under(site.root("lb"))) == {}, where
                 if killed == POINTS:
                     break
     assert killed == POINTS
@@ -98,7 +101,8 @@ def test_an_unfinished_rollout_is_shown_with_what_to_type(site: Site, base: Rele
     for task in ("status", "doctor"):
         said = site.fab(f"{task}:local", expect=None).out
         assert f"(deploy of {newer.version} as generation {generation})" in said, said
-        assert "last step: switch web2" in said
+        # The host may never have heard of the step at which it was killed.
+        assert re.search(r"last step: (drain|switch) web2", said), said
         assert "resume:local goes on" in said
         assert "abort:local goes back" in said
     resumed = site.fab("resume:local")
@@ -214,7 +218,7 @@ def test_asked_twice_it_stops_at_once_and_says_what_is_left(site: Site, base: Re
                 break
         _, err = process.communicate()
         assert process.returncode == 30, err
-        assert "stopped at once, at work: switch web1; hosts differ" in err
+        assert re.search(r"stopped at once, at work: .+; hosts differ", err), err
         assert "fab resume:local goes on, fab abort:local goes back" in err
         site.fab("abort:local")
     assert probed[0].failed == 0, probed[0]
