@@ -52,6 +52,9 @@ lease = 15
 drain_timeout = 5
 keep = 2
 
+[rollout.bake]
+seconds = 0
+
 {hosts}
 """
 
