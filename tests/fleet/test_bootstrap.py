@@ -44,9 +44,6 @@ max_request = 5
 lease = 5
 drain_timeout = 5
 
-[rollout.bake]
-seconds = 0
-
 [prober]
 clients = 2
 rate = 20
