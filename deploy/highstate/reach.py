@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from deploy import ssh, ssh_failures
@@ -65,24 +65,10 @@ def side_by_side(
     """
     names, found, errors = list(hosts), dict[str, T](), dict[str, SlipwayError]()
     with ThreadPoolExecutor(min(PARALLEL, len(names)) or 1) as pool:
-        futures = {host: pool.submit(function, host) for host in names}
-        urgency = list(interrupts)
-        try:
-            while not all(future.done() for future in futures.values()):
-                try:
-                    wait(futures.values())
-                except KeyboardInterrupt:
-                    for future in futures.values():
-                        future.cancel()
-                    if not urgency:
-                        raise
-                    urgency.pop(0)()
-        except BaseException:
-            if interrupts:
-                interrupts[-1]()
-            raise
-    for host, future in futures.items():
-        if future.cancelled():
+        futures = _carried_out(names, lambda host: pool.submit(function, host), interrupts)
+    for host in names:
+        future = futures.get(host)
+        if future is None or future.cancelled():
             errors[host] = ServerError(f"{host}: stopped before its turn")
             continue
         try:
@@ -90,3 +76,35 @@ def side_by_side(
         except SlipwayError as error:
             errors[host] = error
     return found, errors
+
+
+def _carried_out(
+    names: Sequence[str], begin: Callable[[str], Future[T]], interrupts: Sequence[Callable[[], object]]
+) -> dict[str, Future[T]]:
+    """Begin with all and wait for them; each Ctrl-C, also while another is being acted on, is the next interrupt."""
+    futures: dict[str, Future[T]] = {}
+    wanted = acted = 0
+    try:
+        while acted < wanted or not (len(futures) == len(names) or wanted) or not _over(futures):
+            try:
+                while acted < wanted:
+                    acted += 1
+                    interrupts[acted - 1]()
+                while len(futures) < len(names) and not wanted:
+                    futures[names[len(futures)]] = begin(names[len(futures)])
+                wait(futures.values())
+            except KeyboardInterrupt:
+                wanted += 1
+                if wanted > len(interrupts):
+                    raise
+                for future in futures.values():
+                    future.cancel()
+    except BaseException:
+        if interrupts:
+            interrupts[-1]()
+        raise
+    return futures
+
+
+def _over(futures: Mapping[str, Future[T]]) -> bool:
+    return all(future.done() for future in futures.values())

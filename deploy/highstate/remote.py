@@ -20,6 +20,7 @@ import tarfile
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -220,7 +221,8 @@ def described(key: str, value: dict[str, Any]) -> dict[str, Any]:
 def heed_stop(stream: BinaryIO, scratch: Path) -> None:
     """Note it when the operator says stop. That the connection ends says nothing: states run to their end then."""
     if stream.readline().strip() == STOP:
-        (scratch / "stop").touch()
+        with suppress(FileNotFoundError):  # all is done, and the folder is gone
+            (scratch / "stop").touch()
 
 
 def wait_for_packages(scratch: Path) -> None:
