@@ -19,7 +19,7 @@ from deploy.fleet.machines import Machine
 from deploy.hosts import connect
 from tests.deploy.agent import kit
 from tests.support.remote import NAME
-from tests.support.servers import Servers, switched_on
+from tests.support.servers import Servers, held, switched_on
 
 pytestmark = pytest.mark.timeout(900)  # five installations of packages, on whatever computer
 
@@ -153,31 +153,6 @@ def test_states_that_a_server_has_are_not_sent_again_unless_somebody_touched_the
     assert site.highstate("--limit", "web1")["web1"]["changed"] == []
     assert current.readlink() != sent
     assert "The agent is installed" in (current / "states/app/agent.sls").read_text()
-
-
-SLOW = """#!/bin/sh
-# A systemctl that keeps states waiting while there is a file `hold`, and nobody else.
-if grep -q run_states /proc/$PPID/cmdline; then
-    if [ -e /root/hold ]; then touch /root/held; fi
-    while [ -e /root/hold ]; do sleep 0.05; done
-fi
-exec /root/systemctl "$@"
-"""
-
-
-@contextmanager
-def held(machine: Machine) -> Iterator[Path]:
-    """Let states that ask systemd wait while the file is there that this gives."""
-    hold = machine.root / "root/hold"
-    machine.run("cp /usr/bin/systemctl /root/systemctl")
-    Servers.write(machine, {"/root/slow": SLOW})
-    machine.run("chmod +x /root/slow && mount --bind /root/slow /usr/bin/systemctl")
-    hold.touch()
-    try:
-        yield hold
-    finally:
-        hold.unlink(missing_ok=True)
-        machine.run("umount --lazy /usr/bin/systemctl; rm -f /root/held /root/slow /root/systemctl")
 
 
 def stopped(site: Servers, task: str, machine: Machine) -> subprocess.Popen[str]:

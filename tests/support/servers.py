@@ -20,6 +20,14 @@ from tests.support.remote import PYPROJECT, Remote, checkout
 
 # What the states install, at hand without the network.
 PACKAGES = ("haproxy", "nftables", "postgresql", "sudo", "systemd-timesyncd", "unattended-upgrades")
+SLOW = """#!/bin/sh
+# A systemctl that keeps states waiting while there is a file `hold`, and nobody else.
+if grep -q run_states /proc/$PPID/cmdline; then
+    if [ -e /root/hold ]; then touch /root/held; fi
+    while [ -e /root/hold ]; do sleep 0.05; done
+fi
+exec /root/systemctl "$@"
+"""
 
 
 class Servers(Remote):
@@ -77,3 +85,18 @@ def switched_on(
         finally:
             made.hang_up()
             shutil.rmtree(sockets)
+
+
+@contextmanager
+def held(machine: Machine) -> Iterator[Path]:
+    """Let states that ask systemd wait while the file is there that this gives."""
+    hold = machine.root / "root/hold"
+    machine.run("cp /usr/bin/systemctl /root/systemctl")
+    Servers.write(machine, {"/root/slow": SLOW})
+    machine.run("chmod +x /root/slow && mount --bind /root/slow /usr/bin/systemctl")
+    hold.touch()
+    try:
+        yield hold
+    finally:
+        hold.unlink(missing_ok=True)
+        machine.run("umount --lazy /usr/bin/systemctl; rm -f /root/held /root/slow /root/systemctl")
