@@ -5,7 +5,9 @@ It says that it is ready when it can take a job, and at SIGTERM finishes what it
 
 import logging
 import signal
+import socket
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -47,10 +49,13 @@ def do_periodic_jobs(runner: JobRunner, clock: Clock, ready: Ready) -> None:
 def take_jobs(settings: Settings, registry: svcs.Registry, runner: JobRunner, clock: Clock, ready: Ready) -> int:
     """Be a Celery worker."""
     from celery import signals
+    from celery.exceptions import SecurityWarning
     from celery.worker import state
 
     from app.jobs.broker import Broker, first_to_ask, make_celery, register
 
+    # Of root, and of users that no file names, as in containers: because of pickle, which is not accepted here.
+    warnings.simplefilter("ignore", SecurityWarning)
     celery = make_celery(settings)
     register(celery, runner)
     leaving = threading.Event()
@@ -79,7 +84,7 @@ def take_jobs(settings: Settings, registry: svcs.Registry, runner: JobRunner, cl
     for sent, receiver in connected:
         sent.connect(receiver, weak=False)
     worker = celery.Worker(
-        hostname=f"{NAME}-{settings.release_generation or 'x'}@%h",
+        hostname=f"{NAME}-{settings.release_generation or 'x'}@{socket.gethostname()}",
         pool="prefork",
         concurrency=settings.worker_processes,
         without_gossip=True,

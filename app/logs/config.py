@@ -13,7 +13,13 @@ GUNICORN = ("gunicorn.error", "gunicorn.access")
 # Their INFO lines repeat what ours say.
 # Celery's: our lines say what job was done, and with which traceback one failed.
 SILENT = ("celery.app.trace",)
-QUIET = ("alembic.runtime.plugins", "alembic.runtime.migration", "werkzeug", "celery.worker.strategy")
+QUIET = (
+    "alembic.runtime.plugins",
+    "alembic.runtime.migration",
+    "werkzeug",
+    "celery.apps.worker",
+    "celery.worker.strategy",
+)
 
 
 def configure_logging(settings: Settings, stream: str = "ext://sys.stdout") -> None:

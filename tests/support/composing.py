@@ -96,7 +96,7 @@ class Project:
 
     def __call__(self, *words: str, check: bool = True) -> str:
         done = subprocess.run(
-            ["docker-compose", "--profile", "jobs", *words],
+            ["docker-compose", *words],
             cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert not check or done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"

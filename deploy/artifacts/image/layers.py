@@ -90,6 +90,7 @@ def entrypoint(template: str, manifest: Mapping[str, Any]) -> bytes:
         "port": (str(PORT),),
         "program": (f"{release}/{program}" if has_program else f"{release}/bin/python",),
         **{command: _command(manifest, command) for command in ("migrate", "seed")},
+        "worker": _process(manifest, "worker"),
     }
     filled = re.sub(r"@([a-z]+)@", lambda match: shlex.join(values[match[1]]), template)
     return filled.encode()
@@ -125,6 +126,13 @@ def _command(manifest: Mapping[str, Any], name: str) -> tuple[str, ...]:
     missing = f"the contract of this app has no command {name!r}: [tool.slipway.commands]"
     words = contract["commands"].get(name) or ("-c", f"import sys; sys.exit({missing!r})")
     return tuple(word.replace("{revision}", last) for word in words)
+
+
+def _process(manifest: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Answer the arguments of what runs beside the web server; an app without it says so when it is asked."""
+    missing = f"the contract of this app has no process {name!r}: [tool.slipway.processes.{name}]"
+    found = manifest["contract"].get("processes", {}).get(name, {}).get("command")
+    return tuple(found or ("-c", f"import sys; sys.exit({missing!r})"))
 
 
 def _entry(tree: Path, top: str, entry: Mapping[str, Any]) -> Entry:

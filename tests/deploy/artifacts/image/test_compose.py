@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.settings.table import variables
 from deploy import contract
 from deploy.artifacts.image import engine, trial
+from tests.deploy.agent.kit import eventually
 from tests.support import composing, images, releases
 from tests.support.composing import Project
 
@@ -22,13 +23,15 @@ ROOT = releases.ROOT
 CONTRACT = contract.read(ROOT)
 DOCUMENT = composing.document()
 SERVICES: dict[str, dict[str, Any]] = DOCUMENT["services"]
-OF_APP = ("migrate", "seed", "web1", "web2")
+OF_APP = ("migrate", "seed", "web1", "web2", "worker")
 OWNER = f"{CONTRACT.name}_owner"
 
 
 def test_requests_in_flight_get_the_time_that_the_contract_gives_them() -> None:
     for name in ("web1", "web2"):
         assert int(SERVICES[name]["stop_grace_period"].rstrip("s")) >= CONTRACT.server.graceful_timeout + 10
+    grace = int(SERVICES["worker"]["stop_grace_period"].rstrip("s"))
+    assert grace >= CONTRACT.processes["worker"].stop_seconds + 10
 
 
 def test_the_parts_wait_for_one_another() -> None:
@@ -42,6 +45,7 @@ def test_the_parts_wait_for_one_another() -> None:
         "seed": {"migrate": "service_completed_successfully"},
         "web1": {"migrate": "service_completed_successfully"},
         "web2": {"migrate": "service_completed_successfully"},
+        "worker": {"migrate": "service_completed_successfully", "redis": "service_started"},
         "lb": {"web1": "service_healthy", "web2": "service_healthy"},
         "redis": {},
     }
@@ -78,7 +82,8 @@ def test_a_secret_is_a_file_for_those_who_need_it(name: str) -> None:
     assert wanted <= set(DOCUMENT["secrets"])
     for variable, value in service.get("environment", {}).items():
         assert not re.search("PASSWORD|SECRET|KEY", variable) or variable.endswith("_FILE"), variable
-        assert "://" not in value or ":" not in value.split("://")[1].split("@")[0], "a password in a URL"
+        authority = value.partition("://")[2].partition("/")[0]
+        assert "@" not in authority or ":" not in authority.split("@")[0], "a password in a URL"
 
 
 def test_only_migrations_know_the_owner() -> None:
@@ -155,7 +160,11 @@ def test_the_schema_belongs_to_a_role_that_no_web_container_knows(up: Project) -
     connected = set(sql(up, "SELECT DISTINCT usename FROM pg_stat_activity WHERE client_addr IS NOT NULL").split())
     assert connected == {CONTRACT.name}
     for name in ("web1", "web2"):
-        assert up("exec", "-T", name, "ls", "/run/secrets").split() == ["database_password", "secret_key"]
+        assert up("exec", "-T", name, "ls", "/run/secrets").split() == [
+            "database_password",
+            "redis_password",
+            "secret_key",
+        ]
 
 
 def test_a_web_container_less_is_noticed_by_nobody(up: Project) -> None:
@@ -171,6 +180,14 @@ def test_redis_asks_for_its_password_and_shows_it_to_nobody(up: Project) -> None
     assert "NOAUTH" in up("exec", "-T", "redis", "redis-cli", "ping")
     assert up("exec", "-T", "-e", f"REDISCLI_AUTH={password}", "redis", "redis-cli", "ping") == "PONG\n"
     assert password not in up("exec", "-T", "redis", "cat", "/proc/1/cmdline")
+
+
+def test_the_worker_does_what_a_web_container_asks_for(up: Project) -> None:
+    job = "auth.remove-expired-tokens"
+    assert up("exec", "-T", "web1", "gazetteer", "jobs", "run", job, "--queue").endswith(f"{job}: queued\n")
+    # The first is the periodic one.
+    eventually(lambda: up("logs", "--no-color", "worker").count("job done: 0 expired tokens removed") == 2, 90)
+    assert "WARNING" not in up("logs", "--no-color", "worker")
 
 
 def test_no_secret_is_logged(up: Project) -> None:

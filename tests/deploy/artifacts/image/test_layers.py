@@ -109,18 +109,28 @@ def test_the_entrypoint_is_filled_quoted_and_a_shell_can_read_it() -> None:
 
 def test_each_branch_of_the_entrypoint_becomes_its_program() -> None:
     branches = TEMPLATE.partition("case ")[2].splitlines()[1:-1]
-    assert [line.split(")")[0].strip() for line in branches] == ["serve", "migrate", "seed", "health", "*"]
+    assert [line.split(")")[0].strip() for line in branches] == ["serve", "worker", "migrate", "seed", "health", "*"]
     assert all(line.split(") ", 1)[1].startswith("exec ") for line in branches)
 
 
-def test_a_command_that_the_contract_lacks_says_so() -> None:
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("seed", "the contract of this app has no command 'seed': [tool.slipway.commands]"),
+        ("worker", "the contract of this app has no process 'worker': [tool.slipway.processes.worker]"),
+    ],
+)
+def test_what_the_contract_lacks_says_so(word: str, said: str) -> None:
     text = layers.entrypoint(TEMPLATE.replace("@release@", "/nowhere"), manifest()).decode()
     text = text.replace("python=$release/bin/python", "python=/usr/bin/python3.11")
-    done = subprocess.run(["sh", "-c", text, "entrypoint", "seed"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.strip()) == (
-        1,
-        "the contract of this app has no command 'seed': [tool.slipway.commands]",
-    )
+    done = subprocess.run(["sh", "-c", text, "entrypoint", word], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (1, said)
+
+
+def test_a_worker_is_what_the_contract_says() -> None:
+    described = manifest()
+    described["contract"]["processes"] = {"worker": {"command": ["-m", "shop", "work"], "stop_seconds": 60}}
+    assert 'worker) exec "$python" -m shop work ;;' in layers.entrypoint(TEMPLATE, described).decode()
 
 
 @pytest.mark.parametrize(("files", "program"), [([], "python"), ([{"path": "bin/shop"}], "shop")])
