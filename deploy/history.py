@@ -9,6 +9,7 @@ from typing import Any
 
 from deploy.errors import Exit
 
+BY_ITSELF = "releasectl"  # who did it, where no deployer did
 # Tasks that leave every host the generation that it runs.
 UPKEEP = ("restart", "migrate", "contract", "drain", "restore", "maintenance on", "maintenance off")
 
@@ -80,6 +81,11 @@ def last_step(entries: Iterable[Mapping[str, Any]]) -> str:
         return ""
     failed = ", which failed" if newest.get("phase") == "failed" else ""
     return f"{newest['kind']} {newest['host']}{failed}"
+
+
+def came_back(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Name the servers that a load balancer put back into service by itself (deploy/agent/restoring.py)."""
+    return sorted({str(e["host"]) for e in entries if e.get("kind") == "restore" and e.get("by") == BY_ITSELF})
 
 
 def describe(past: Past, last: str, now: float | None = None) -> str:

@@ -65,8 +65,14 @@ def find(hosts: Hosts, lately: Sequence[Past] | None = None) -> Found | None:
         lambda host, agent: agent.call("ledger", tail=LOOK_BACK, rollout=past.rollout)["entries"],
         {name: there[name] for name in past.hosts if name in there},
     )
+    beside, _ = hosts.attempt(
+        lambda host, agent: agent.call("ledger", tail=LOOK_BACK, rollout=past.rollout)["entries"], hosts.balancers
+    )
     last = history.last_step(entry for entries in steps.values() for entry in entries)
-    return Found(past, history.describe(past, last))
+    back = history.came_back(entry for entries in beside.values() for entry in entries)
+    return Found(
+        past, history.describe(past, last) + (f"; back in service by itself: {', '.join(back)}" if back else "")
+    )
 
 
 def require(hosts: Hosts) -> Found:

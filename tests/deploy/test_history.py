@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.errors import Exit
-from deploy.history import describe, last_step, rollouts, unfinished
+from deploy.history import came_back, describe, last_step, rollouts, unfinished
 
 
 def entry(rollout: str, phase: str, time: float, **more: Any) -> dict[str, Any]:
@@ -108,6 +108,12 @@ def test_an_end_that_was_written_later_counts() -> None:
     """As `resume` and `abort` do for the rollout that they end."""
     ledger = [*KILLED, entry("r2", "failed", 99.0, exit=int(Exit.FAILED_ROLLED_BACK), detail="ended by bob@desk")]
     assert unfinished(rollouts({"web1": KILLED, "web2": ledger})) is None
+
+
+def test_servers_that_came_back_by_themselves_are_known_by_who_did_it() -> None:
+    by_itself = entry("r2", "end", 25.0, kind="restore", host="web1", by="releasectl")
+    by_hand = entry("r2", "end", 26.0, kind="restore", host="web2")
+    assert came_back([by_itself, by_hand, {"kind": "rollout"}]) == ["web1"]
 
 
 def test_what_was_found_is_said_in_one_line() -> None:

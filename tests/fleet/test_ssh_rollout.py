@@ -110,5 +110,9 @@ def test_a_host_that_freezes_in_its_turn_is_named_and_the_others_go_back(site: R
     assert f"{frozen.address} broke, or nothing came over it for 9 s" in outcome["message"]
     assert "going back failed too: web1: can't be reached" in outcome["message"]
     assert probed[0].failed == 0, probed[0]
+    left = site.status()["web1"].server
+    assert left
+    assert left.hold
+    assert left.hold.why == "left"  # a person has to look: it does not come back by itself
     site.deploy("2.0")
     assert site.versions() == {"2.0"}

@@ -141,7 +141,9 @@ def test_a_drained_server_comes_back_by_itself(site: Site, base: ReleaseTree, ne
         kit.eventually(lambda: all(host.in_service for host in site.status().values()), seconds=60)
     assert probed[0].failed == 0, probed[0]
     assert "its deployer has vanished" in (site.directory / "lb" / "watch.log").read_text()
-    assert "resume:local goes on" in site.fab("status:local").out
+    said = site.fab("status:local").out
+    assert "; back in service by itself: web1 -> " in said, said
+    assert "resume:local goes on" in said
     site.fab("abort:local")
     assert site.versions() == {base.version}
 
