@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run fleet test test-desk lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible audit bench bench-packaging bench-fleet bench-servers lock clean operator packager dev
+.PHONY: help demo run fleet test test-desk lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible audit bench bench-packaging bench-fleet bench-servers bench-peers bench-scale lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -96,6 +96,14 @@ bench-fleet: operator ## time boot and reset of machines, and file systems witho
 bench-servers: operator ## time five machines from empty to serving, and a highstate that has nothing to change
 	@packaging/workstation.sh machines
 	@$(VENV)/python bench/servers.py
+
+bench-peers: operator ## time the same job done by Slipway, Ansible, pyinfra and a script, to three machines; ROUNDS=3, DELAY=ms
+	@packaging/workstation.sh peers
+	@$(VENV)/python bench/peers.py --rounds $(or $(ROUNDS),3) --delay $(or $(DELAY),0)
+
+bench-scale: operator ## time a deploy to 1, 3, 10 and 30 hosts, and weigh it; HOSTS=1,100
+	@packaging/workstation.sh machines
+	@$(VENV)/python bench/scale.py $(if $(HOSTS),--hosts $(HOSTS)) --delay $(or $(DELAY),0)
 
 ##@ Look after
 lock: operator ## write packaging/locks anew; UPGRADE=1 takes newer versions

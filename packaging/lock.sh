@@ -5,6 +5,7 @@
 #   operator.txt  what `fab` and `make release` need
 #   dev.txt       both of them and the tools of the developers
 #   bench.txt     what `make bench-packaging` compares with
+#   peers.txt     what `make bench-peers` compares with
 #   salt.txt      Salt as servers get it
 set -eu
 cd "$(dirname "$0")/.."
@@ -23,5 +24,6 @@ compile app.txt pyproject.toml
 compile operator.txt --group operator -c "$locks/app.txt"
 compile dev.txt pyproject.toml --group operator --group dev -c "$locks/app.txt" -c "$locks/operator.txt"
 compile bench.txt --group bench
+compile peers.txt --group peers
 printf 'uv==%s\n' "$(sed -n 's/^uv==\([^ ]*\).*/\1/p' "$locks/operator.txt")" | compile uv.txt -
 compile salt.txt --no-deps --group salt

@@ -4,12 +4,13 @@
 #   packaging/workstation.sh dev        that and the tools of `make test` and `make lint`
 #   packaging/workstation.sh image      a Docker engine and what makes the base of images, and no .venv
 #   packaging/workstation.sh machines   what boots machines for tests, and no .venv
+#   packaging/workstation.sh peers      that and what `make bench-peers` copies with, and no .venv
 #   packaging/workstation.sh proof      another clock for `make verify-reproducible`, and no .venv
 #   packaging/workstation.sh rpm        rpmbuild and createrepo_c, and no .venv
 #   packaging/workstation.sh rpm-tests  that, dnf and rpmlint, and no .venv
 set -eu
 cd "$(dirname "$0")/.."
-group=${1:?usage: packaging/workstation.sh operator|dev|image|machines|proof|rpm|rpm-tests}
+group=${1:?usage: packaging/workstation.sh operator|dev|image|machines|peers|proof|rpm|rpm-tests}
 PYTHON=${PYTHON:-/usr/bin/python3.11} # the interpreter of the servers (contract: python), not whatever PATH has first
 lock=packaging/locks/$group.txt
 
@@ -20,10 +21,11 @@ fail() {
 
 missing_packages() {
     case $group in dev | image) missing_for_images ;; esac
-    case $group in dev | machines) missing_for_machines ;; esac
+    case $group in dev | machines | peers) missing_for_machines ;; esac
     case $group in dev | proof) missing_for_proofs ;; esac
     case $group in dev) missing_for_databases ;; esac
-    case $group in machines | proof) return 0 ;; esac
+    case $group in peers) command -v rsync >/dev/null || echo rsync ;; esac
+    case $group in machines | peers | proof) return 0 ;; esac
     case $group in dev | rpm*) missing_for_rpms ;; esac
     case $group in image | rpm*) return 0 ;; esac
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
@@ -136,4 +138,4 @@ install_venv() {
 [ -x "$PYTHON" ] || fail "$PYTHON is missing: Slipway builds for the interpreter that the contract names" \
     "install it (Debian 12: apt-get install python3), or name another: make PYTHON=/path/to/python3.11 ..."
 install_packages
-case $group in image | machines | proof | rpm*) ;; *) install_venv ;; esac
+case $group in image | machines | peers | proof | rpm*) ;; *) install_venv ;; esac

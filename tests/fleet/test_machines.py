@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from deploy.fleet import machines, processes
-from deploy.fleet.base import obstacle
-from deploy.fleet.cgroups import CGROUPS
+from deploy.fleet.base import MachineError, obstacle
+from deploy.fleet.cgroups import CGROUPS, processor
 from deploy.fleet.machines import Fleet
 from deploy.fleet.network import Network
 from tests.deploy.agent.kit import eventually
@@ -36,6 +36,18 @@ def test_several_machines_see_each_other_and_the_host(fleet: Fleet) -> None:
     assert two.run(f"timeout 20 bash -c '</dev/tcp/{one.address}/22'").returncode == 0
     for path in ("/etc/machine-id", "/etc/ssh/ssh_host_ed25519_key.pub"):
         assert one.run(f"cat {path}").stdout != two.run(f"cat {path}").stdout
+
+
+def test_its_processor_time_is_counted_and_nobody_else_s(fleet: Fleet) -> None:
+    """Also that of processes which have ended, which is what a benchmark asks for."""
+    busy, idle = fleet.add("p1"), fleet.add("p2")
+    before = processor(busy.unique), processor(idle.unique)
+    spin = "import time\nwhile time.process_time() < 0.5: pass"
+    busy.run(["systemd-run", "--quiet", "--wait", "python3", "-c", spin])  # what `run` starts itself stays outside
+    used, other = processor(busy.unique) - before[0], processor(idle.unique) - before[1]
+    assert used >= 0.5 > other
+    with pytest.raises(MachineError, match="no control group of s0-nobody"):
+        processor("s0-nobody")
 
 
 def test_a_reset_forgets_everything(fleet: Fleet) -> None:

@@ -1,0 +1,3 @@
+"""One page that says which release answers, and where."""
+
+EDITION = "0"
