@@ -95,6 +95,13 @@ def since(before: Counters, after: Counters) -> Seen:
     )
 
 
+def usual(counters: Counters) -> Seen:
+    """Give the response time that HAProxy knows by itself: of the last answers, whenever they were."""
+    if not counters.answers:
+        return Seen()
+    return Seen(milliseconds=max(0.0, counters.milliseconds - 0.5), slack=0.5, timed=min(SAMPLES, counters.answers))
+
+
 def settled(whole: Seen, late: Seen, limits: Limits) -> Seen:
     """Take response times from the later part of a window, if enough came then: processes are slow at first."""
     if late.timed < limits.requests:
@@ -151,13 +158,13 @@ def judge(
     if before and known.requests < limits.requests:
         known = together([known, before])
     others_down = any(seen.down for seen in old.values())
-    usual = max((seen.restarts for seen in old.values()), default=0)
+    most = max((seen.restarts for seen in old.values()), default=0)
     worse: dict[str, tuple[str, ...]] = {}
     for name, seen in new.items():
         if seen.down and not others_down:
             worse[name] = (f"{name}: the load balancer's check finds it down ({seen.down}), and none of the others",)
-        if seen.restarts > usual + limits.restarts:
-            worse[name] = (*worse.get(name, ()), _restarted(name, seen, usual, limits))
+        if seen.restarts > most + limits.restarts:
+            worse[name] = (*worse.get(name, ()), _restarted(name, seen, most, limits))
     for names in _groups(new, limits):
         reasons = _compare(_listed(names), together(new[name] for name in names), known, limits, elapsed)
         for name in names if reasons else ():
@@ -206,10 +213,10 @@ def _slower(name: str, seen: Seen, known: Seen, limits: Limits) -> str:
     )
 
 
-def _restarted(name: str, seen: Seen, usual: int, limits: Limits) -> str:
+def _restarted(name: str, seen: Seen, most: int, limits: Limits) -> str:
     allowed = f"{limits.restarts} more than those" if limits.restarts else "none more"
     times = "a process was" if seen.restarts == 1 else f"processes were, {seen.restarts} times,"
-    return f"{name}: {times} started anew, at the others {usual or 'none'}: {allowed} is allowed"
+    return f"{name}: {times} started anew, at the others {most or 'none'}: {allowed} is allowed"
 
 
 def _summary(new: Mapping[str, Seen], known: Seen, limits: Limits) -> str:

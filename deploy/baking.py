@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deploy.bake import Counters, Seen, Verdict, judge, settled, since, together
+from deploy.bake import Counters, Seen, Verdict, judge, settled, since, together, usual
 from deploy.hosts import Hosts
 from deploy.plan import Step
 
@@ -34,7 +34,10 @@ class Watch:
     def turn(self) -> None:
         """Remember how the old servers did when the first one is about to change."""
         if self._about and self._before is None:
-            self._before = together(_seen(self._began, self.hosts.balancer.counters(), self._about).values())
+            now = self.hosts.balancer.counters()
+            before = together(_seen(self._began, now, self._about).values())
+            times = together(usual(one.get(name, Counters())) for one in now for name in self._about)
+            self._before = replace(before, milliseconds=times.milliseconds, slack=times.slack, timed=times.timed)
 
     def bake(self, step: Step, stopped: Callable[[], bool]) -> Verdict:
         """Compare all servers that have changed by now with those that have not, until the window is over.

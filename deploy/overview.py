@@ -28,7 +28,7 @@ def overview(
         rows.append(("left out", f"{named(fenced)}: can't be reached, and gets no users until it runs what all run"))
     if turns:
         rows.append(("restarts" if any(host.serving for host in hosts) else "starts", _restarts(hosts, turns)))
-        rows += _rows("order", _order(hosts, turns, policy))
+        rows += _rows("order", _order(hosts, turns, policy, any(step.against for step in plan.steps)))
     return tuple(rows)
 
 
@@ -78,14 +78,13 @@ def _restarts(hosts: Sequence[Host], turns: Iterable[Group]) -> str:
     return f"{'; '.join(found)}: new processes start beside the old ones, which finish and leave"
 
 
-def _order(hosts: Sequence[Host], turns: Sequence[Group], policy: Policy) -> list[str]:
+def _order(hosts: Sequence[Host], turns: Sequence[Group], policy: Policy, beside: bool) -> list[str]:
     if not any(host.in_service for host in hosts):
         return ["all at once: nothing is in service yet"]
     texts = [" -> ".join(_turn(group) for group in turns), _why(hosts, turns, policy)]
     if policy.bake:
-        texts.append(
-            f"after each, {policy.bake:g} s of comparison with servers that are still old; a worse release goes back"
-        )
+        known = "servers that are still old" if beside else "what served before"
+        texts.append(f"after each, {policy.bake:g} s of comparison with {known}; a worse release goes back")
     if policy.pause:
         pause = "asks whether to go on" if isinstance(policy.pause, str) else f"waits for {policy.pause:g} s"
         texts.append(f"after {'the canary' if policy.pause_after == 'canary' else 'each but the last'}, {pause}")

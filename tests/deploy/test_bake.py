@@ -8,7 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.bake import CHANCE, SAMPLES, Counters, Limits, Seen, Verdict, judge, percent, settled, since, together
+from deploy.bake import (
+    CHANCE,
+    SAMPLES,
+    Counters,
+    Limits,
+    Seen,
+    Verdict,
+    judge,
+    percent,
+    settled,
+    since,
+    together,
+    usual,
+)
 
 GOOD = Seen(requests=1000, failed=1, milliseconds=10, slack=1, timed=1000)
 OLD = {"web2": GOOD, "web3": GOOD}
@@ -107,6 +120,15 @@ def test_without_old_servers_the_time_before_is_what_counts() -> None:
     assert not judge({}, new, Limits(), before=Seen(requests=100, failed=10)).worse
     assert judge(OLD, new, Limits(), before=Seen(requests=100, failed=10)).worse, "they had requests enough"
     assert "nothing to compare with" in judge({}, {"web1": NEW}, Limits()).said
+
+
+def test_what_was_usual_before_is_known_of_many_answers_even_if_the_time_before_was_short() -> None:
+    before = replace(usual(Counters(answers=300, milliseconds=5)), requests=12)
+    slow = {"web1": answered(20, 207)}
+    assert judge({}, slow, Limits(), before=before).worse
+    assert not judge({}, {"web1": answered(20, 12)}, Limits(), before=before).worse
+    assert usual(Counters()) == Seen()
+    assert usual(Counters(answers=9000, milliseconds=5)) == Seen(milliseconds=4.5, slack=0.5, timed=512)
 
 
 def test_too_few_requests_are_said_to_be_so_and_restarts_count_nevertheless() -> None:

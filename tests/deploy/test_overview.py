@@ -48,6 +48,11 @@ def test_what_is_not_done_is_told_too() -> None:
     assert lines[-1].endswith("at least 2 of 2 in service: too few to drain, so both generations overlap on the socket")
 
 
+def test_a_server_alone_is_compared_with_itself() -> None:
+    lines = told([serving("web1")], Policy(bake=5))
+    assert lines[-1] == "after each, 5 s of comparison with what served before; a worse release goes back"
+
+
 def test_workers_restart_by_their_own_name() -> None:
     hosts = [serving("web1"), serving("web2", runs=("web", "worker"))]
     assert any(line.startswith("restarts: web on web1, web2; worker on web2: new") for line in told(hosts, Policy()))
