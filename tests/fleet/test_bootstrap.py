@@ -266,19 +266,23 @@ def test_a_rollout_keeps_highstates_away(site: Servers) -> None:
         assert site.highstate("--dry-run", expect=10).keys() == {"lb1", "web1", "db1"}
 
 
-def test_a_user_with_sudo_sets_servers_up_as_well_as_root(site: Servers) -> None:
-    """As on a cloud's machines, where cloud-init made one."""
-    machine = site["web1"]
-    machine.run(
-        "useradd --create-home --shell /bin/bash cloud && cp -r /root/.ssh ~cloud/ && chown -R cloud: ~cloud/.ssh"
-        " && echo 'cloud ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/cloud"
-    )
+@contextmanager
+def user_with_sudo(site: Servers) -> Iterator[None]:
+    """Set servers up as a user that cloud-init made, on each of them, for a while."""
+    for machine in site.fleet.machines.values():
+        machine.run(
+            "apt-get --quiet --yes install sudo"
+            " && useradd --create-home --shell /bin/bash cloud"
+            " && cp -r /root/.ssh ~cloud/ && chown -R cloud: ~cloud/.ssh"
+            " && echo 'cloud ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/cloud"
+        )
     try:
         with site.edited("[ssh]", '[ssh]\nadmin = "cloud"'):
-            assert site.highstate("--dry-run", "--limit", "web1", expect=10).keys() == {"web1"}
+            yield
     finally:
         site.hang_up()
-        machine.run("pkill -u cloud; rm /etc/sudoers.d/cloud; userdel --remove cloud", check=False)
+        for machine in site.fleet.machines.values():
+            machine.run("pkill -u cloud; rm /etc/sudoers.d/cloud; userdel --remove cloud", check=False)
 
 
 def test_an_installed_salt_is_used_instead_of_ours(site: Servers) -> None:
@@ -353,14 +357,19 @@ def test_a_single_web_host_changes_release_without_a_lost_request(site: Servers,
 
 
 def test_a_new_web_host_comes_into_service_without_a_lost_request(site: Servers) -> None:
-    """Where the release that serves is not at hand, everything but the last step is done, and the message says what."""
+    """Where the release that serves is not at hand, everything but the last step is done, and the message says what.
+
+    That far a user with sudo brings it from empty as well as root does.
+    """
     machine = site.add("web2")
     # Servers of a cloud come without the contract's Python now and then.
     machine.run("apt-get --quiet --yes purge python3.11-minimal")
     kept = site.path / "dist/sample-1.0"
     kept.rename(site.path / "dist/.away")
     try:
-        done = site.fab("bootstrap:fleet", "--limit", "web2", expect=20)
+        with user_with_sudo(site):
+            done = site.fab("bootstrap:fleet", "--limit", "web2", expect=20)
+            assert site.highstate("--dry-run", "--limit", "web2", expect=10).keys() == {"web2"}
     finally:
         (site.path / "dist/.away").rename(kept)
     assert "1 server, and lb1, db1, which have to know of it" in done.out
