@@ -213,10 +213,14 @@ class Executor:
 
     def _restart(self, step: Step) -> str:
         self.switched.add(step.host)
+        generation, deadline, place = self.plan.target.generation, self._health["deadline"], self._place(step.host)
+        took = 0.0
         with self._in_ledger(step):
-            self._agent(step, "stop", generation=self.plan.target.generation, timeout=None)
-            seconds = self._agent(step, "start", deadline=self._health["deadline"], **self._place(step.host))["seconds"]
-        return f"ready in {seconds['start'] + seconds['ready']:.1f} s"
+            for name in place["processes"]:  # one after the other: requests must not wait for jobs in hand
+                self._agent(step, "stop", generation=generation, timeout=None, processes=[name])
+                seconds = self._agent(step, "start", deadline=deadline, **place)["seconds"]
+                took += seconds["start"] + seconds["ready"]
+        return f"ready in {took:.1f} s"
 
     def _ready(self, step: Step) -> str:
         with self._in_ledger(step):

@@ -192,14 +192,17 @@ def start(
     return activate(layout, number, deadline, listen if WEB in wanted else None, wanted, say)
 
 
-def stop(layout: Layout, number: int | None, timeout: float | None, say: Say) -> dict[str, Any]:
-    """Stop a generation, or all of them and the listening socket."""
+def stop(
+    layout: Layout, number: int | None, timeout: float | None, processes: Sequence[str] | None, say: Say
+) -> dict[str, Any]:
+    """Stop a generation, or all of them and the listening socket; or just some `processes` of those."""
     supervisor = supervisor_of(layout)
-    running = supervisor.running()
+    running = [p for p in supervisor.running() if processes is None or p.process in processes]
     chosen = [process for process in running if number in (None, process.generation)]
     seconds = supervisor.stop([process.key for process in chosen], say, timeout)
-    socket_closed = number is None and supervisor.listening() is not None
-    if number is None:
+    everything = number is None and processes is None
+    socket_closed = everything and supervisor.listening() is not None
+    if everything:
         supervisor.release_socket()
     return {
         "stopped": sorted({process.generation for process in chosen}),

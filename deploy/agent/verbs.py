@@ -169,10 +169,10 @@ def _start(agent: Agent, deadline: float, listen: str | None, processes: list[st
     return switch.start(agent.layout, deadline, listen, processes, agent.say)
 
 
-def _stop(agent: Agent, generation: int | None, timeout: float | None) -> Result:
+def _stop(agent: Agent, generation: int | None, timeout: float | None, processes: list[str] | None) -> Result:
     from deploy.agent import switch
 
-    return switch.stop(agent.layout, generation, timeout, agent.say)
+    return switch.stop(agent.layout, generation, timeout, processes, agent.say)
 
 
 def _prune(agent: Agent, keep: int) -> Result:
@@ -230,7 +230,7 @@ GENERATION_OR_ALL = Argument("generation", a.integer(1).or_null(), None)
 DEADLINE = Argument("deadline", a.SECONDS, 30)
 LISTEN = Argument("listen", a.TEXT.or_null(), None)  # needed where web is one of the processes
 PROCESSES = Argument("processes", a.PROCESSES, ["web"])
-OR_AS_BEFORE = Argument("processes", a.PROCESSES.or_null(), None)  # what was activated
+CHOSEN = Argument("processes", a.PROCESSES.or_null(), None)  # null: `start` what was activated, `stop` everything
 TIMEOUT = Argument("timeout", a.SECONDS.or_null(), None)
 
 PAYLOADS = ("receive", "install", "load")  # the verbs that may have `length` bytes behind their request
@@ -300,9 +300,9 @@ VERBS = {
             (Argument("to", a.integer(1).or_null(), None), DEADLINE, LISTEN, PROCESSES), writes=True,
         ),
         Verb(
-            "start", "start what is current, as after a reboot", _start, (DEADLINE, LISTEN, OR_AS_BEFORE), writes=True
+            "start", "start what is current, as after a reboot", _start, (DEADLINE, LISTEN, CHOSEN), writes=True
         ),
-        Verb("stop", "stop a generation, or everything", _stop, (GENERATION_OR_ALL, TIMEOUT), writes=True),
+        Verb("stop", "stop a generation, or everything", _stop, (GENERATION_OR_ALL, TIMEOUT, CHOSEN), writes=True),
         Verb("prune", "remove what nobody will go back to", _prune, (Argument("keep", a.integer(1)),), writes=True),
         Verb(
             "run", "run a program of the app", _run,

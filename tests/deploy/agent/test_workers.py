@@ -137,6 +137,23 @@ def test_a_worker_whose_agent_was_killed_before_it_was_ready_is_started_again(
     assert (after["ready"], after["pid"] != before["pid"]) == (True, True)
 
 
+def test_one_of_two_processes_is_stopped_and_started_while_the_other_works(
+    agent: Caller, real_release: Release, port: int
+) -> None:
+    """So a restart lets no request wait for a job."""
+    listen, both = f"127.0.0.1:{port}", ["web", "worker"]
+    agent.prepare(1, real_release)
+    activate(agent, 1, both, listen=listen)
+    for stopped, kept in (("web", "worker"), ("worker", "web")):
+        before = {p["process"]: p["pid"] for p in agent("status")["processes"]}
+        assert agent("stop", generation=1, timeout=None, processes=[stopped])["stopped"] == [1]
+        assert [p["process"] for p in agent("status")["processes"]] == [kept]
+        agent("start", deadline=15, listen=listen, processes=None)
+        after = {p["process"]: p["pid"] for p in agent("status")["processes"]}
+        assert (after[kept], after[stopped] != before[stopped]) == (before[kept], True)
+    assert get(port)[0] == 200
+
+
 def test_stop_logs_and_prune_know_workers(agent: Caller, real_release: Release, queue: Queue) -> None:
     for number in (1, 2):
         agent.prepare(number, real_release.variant(f"{number}.0"))
