@@ -21,7 +21,6 @@ from tempfile import TemporaryDirectory
 
 from deploy.artifacts import cache as caches
 from deploy.artifacts.cache import Cache
-from deploy.artifacts.wheels.destination import COMPILER
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +29,9 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 SOURCE = Path(__file__).resolve().parents[1] / "agent"
 INIT = "deploy/agent/__init__.py"
 PLACEHOLDER = b'BUILD = "source"'
+COMPILER = (
+    Path(__file__).parent / "wheels" / "compile_bytecode.py"
+)  # without its neighbours, which each `fab` would load
 _KIND = "agents"
 _MADE_BY = (Path(__file__), COMPILER)
 
