@@ -156,3 +156,27 @@ def test_going_back_restarting_looking_and_running_reach_workers(
     assert any("takes logged" in line for line in said if line.split()[0] in WORKERS), said
     assert site.fab("run:local", "revision", "--host", "jobs1").out == "0001\n"
     assert "unknown host" in site.fab("drain:local", "--host", "jobs1", expect=None).err
+
+
+def test_a_restart_lets_no_request_wait_for_a_job(site: Site, jobs: Jobs, newer: ReleaseTree) -> None:
+    """On a host that is both, the web server is back long before the worker's job is done."""
+    site.deploy(newer, expect=None)
+    for name in ("one", "other"):  # one for each worker
+        jobs.put(name, go=False)
+        eventually(lambda name=name: jobs.look(name)[0], PATIENCE)
+    before = {p.name: p.pid for p in site.status()["web2"].processes}
+
+    def now() -> dict[str, int]:
+        return {p.name: p.pid for p in site.status()["web2"].processes if p.ready}
+
+    restart = site.start("restart:local", "--host", "web2")
+    eventually(lambda: now().get("web", before["web"]) != before["web"], PATIENCE)
+    assert [jobs.look(name)[1] for name in ("one", "other")] == [0, 0]
+    assert restart.poll() is None, "it waits for the job"
+    for name in ("one", "other"):
+        jobs.let_go(name)
+    out, err = restart.communicate(timeout=PATIENCE)
+    assert restart.returncode == 0, (out, err)
+    assert ready(site) == ALL_READY
+    assert now()["worker"] != before["worker"]
+    assert [jobs.look(name)[1] for name in ("one", "other")] == [1, 1]
