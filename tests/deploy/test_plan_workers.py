@@ -8,7 +8,7 @@ import pytest
 
 from deploy.facts import Process
 from deploy.plan import Kind, Policy, plan_rollout
-from tests.deploy.test_plan import NEW, R2, TARGET, WITH_WORKERS, kinds, serving, worker
+from tests.deploy.inventory import NEW, R2, TARGET, WITH_WORKERS, kinds, serving, worker
 from tests.deploy.world import apply
 
 
