@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run fleet test test-desk lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible audit bench bench-packaging bench-fleet bench-servers bench-peers bench-scale lock clean operator packager dev
+.PHONY: help demo run fleet test test-desk lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-packaging bench-fleet bench-servers bench-peers bench-scale lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -78,6 +78,9 @@ format: dev ## mend formatting and what the linter can mend
 verify-reproducible: operator ## build the commit twice, as differently as possible, and compare every byte
 	@packaging/workstation.sh proof
 	@$(VENV)/python -m deploy.artifacts.supply verify-reproducible --without "$(WITHOUT)"
+
+check-migrations: dev ## prove that migrations lock nobody out and let the release before work; PREVIOUS=REF
+	@PREVIOUS="$(PREVIOUS)" $(VENV)/python -m tests.migrations
 
 audit: dev ## look for known vulnerabilities of all that is locked; IGNORE=ID,ID, STRICT=1
 	@$(VENV)/python -m deploy.artifacts.supply audit --ignore "$(IGNORE)" $(if $(STRICT),--strict)

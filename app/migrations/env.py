@@ -1,7 +1,7 @@
 """How Alembic runs our migrations: on the caller's connection.
 
 In the caller's transaction if there is one (SQLite: all migrations succeed together or not at all), otherwise each in
-its own (PostgreSQL).
+its own (PostgreSQL). Offline, what PostgreSQL would be told is printed.
 """
 
 import logging
@@ -12,13 +12,15 @@ from app.database.tables import metadata
 
 logger = logging.getLogger(__name__)
 
-connection = context.config.attributes["connection"]
-context.configure(
-    connection=connection,
-    target_metadata=metadata,
-    transactional_ddl=True,  # true of SQLite, too, since BEGIN is ours
-    transaction_per_migration=True,  # where the caller has opened none
-    render_as_batch=True,
-)
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", literal_binds=True, transaction_per_migration=True)
+else:
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=metadata,
+        transactional_ddl=True,  # true of SQLite, too, since BEGIN is ours
+        transaction_per_migration=True,  # where the caller has opened none
+        render_as_batch=True,
+    )
 with context.begin_transaction():
     context.run_migrations()

@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 
 BREAKS, BLOCKS, MIXES = "breaks the old release", "blocks a busy table", "is no change of the schema"
 BOTH = ("expand", "contract")
+OTHERS = "squawk:"  # exceptions for what `make check-migrations` asks, which judges them
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def problems(module: ast.Module, kind: str, reviewed: Any, line: int) -> list[tu
     wrong = [(each.line, str(each)) for each in found if each.rule.name not in reviewed]
     names = {each.rule.name for each in found}
     for name in reviewed:
+        if name.startswith(OTHERS):
+            continue
         if name not in RULES:
             wrong.append((line, f"reviewed: there is no rule {name!r}; rules: {', '.join(RULES)}"))
         elif name not in names:

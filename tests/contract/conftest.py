@@ -2,12 +2,17 @@
 
 The suite imports nothing of the application. Add a framework to FRAMEWORKS and every test runs against it as well. On
 PostgreSQL the application has the role that production gives it.
+
+With CONTRACT_DATABASE_URL the suite asks an application on that database, as often as wanted, and leaves out what is
+not about one: so the suite of a release shows whether it works on the schema of the next (`make check-migrations`).
 """
 
 import contextlib
 import dataclasses
 import http.client
 import json
+import os
+import secrets
 import shutil
 import socket
 import sqlite3
@@ -26,6 +31,16 @@ FRAMEWORKS = ("flask",)
 ROOT = Path(__file__).parents[2]
 SECRET_KEY = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
 DEADLINE = 30.0
+GIVEN = os.environ.get("CONTRACT_DATABASE_URL", "")
+RUN = secrets.token_hex(4)  # in addresses, so that a database may be asked by several runs
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a database that was given, leave out what starts servers of its own."""
+    if GIVEN:
+        asking = [item for item in items if "server" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=[item for item in items if item not in asking])
+        items[:] = asking
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +50,7 @@ class Answer:
     status: int
     headers: http.client.HTTPMessage
     body: bytes
+    asked: str = ""  # shown where an assertion fails
 
     @property
     def json(self) -> Any:
@@ -103,7 +119,7 @@ def send(
     """Ask on a connection that stays open."""
     connection.request(method, path, body, dict(headers or {}))
     response = connection.getresponse()
-    return Answer(response.status, response.headers, response.read())
+    return Answer(response.status, response.headers, response.read(), f"{method} {path}")
 
 
 Ask = Callable[..., Answer]
@@ -114,7 +130,7 @@ def framework(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session", params=DATABASES)
+@pytest.fixture(scope="session", params=DATABASES if not GIVEN else [GIVEN.partition(":")[0].partition("+")[0]])
 def database(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -123,7 +139,10 @@ def database(request: pytest.FixtureRequest) -> str:
 def places(
     request: pytest.FixtureRequest, framework: str, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
-    """The variables that lead to a database of this suite's own, with all places in it."""
+    """The variables that lead to a database with all places: the one that was given, or one of this suite's own."""
+    if GIVEN:
+        yield {"DATABASE_URL": GIVEN}
+        return
     if database == "sqlite":
         folder = tmp_path_factory.mktemp("contract")
         shutil.copy(request.getfixturevalue("seeded_database"), folder / "gazetteer.sqlite3")

@@ -9,14 +9,16 @@ import pytest
 from .conftest import ROOT, Empty, Server
 
 
-def test_the_version_is_that_of_the_release(get) -> None:
+def test_the_version_is_that_of_the_release(get, environ: dict[str, str]) -> None:
+    current = [sys.executable, "-m", "app", "db", "current"]
+    schema = subprocess.run(current, cwd=ROOT, env=environ, check=True, capture_output=True, text=True).stdout.strip()
     assert get("/version").json == {
         "name": "gazetteer",
         "version": "1.4.0+g1a2b3c4",
         "commit": "1a2b3c4",
         "generation": "17",
         "environment": "development",
-        "schema_revision": "0001",
+        "schema_revision": schema,
     }
 
 

@@ -4,12 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from .conftest import RUN
+
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
 def user(post, request: pytest.FixtureRequest) -> dict[str, object]:
-    email = f"{request.node.name.replace('[', '-').strip(']')}@example.org"[-60:]
+    email = f"{request.node.name.replace('[', '-').strip(']')}-{RUN}@example.org"[-60:]
     created = post("/api/v1/users", {"email": email, "name": "Me", "password": PASSWORD})
     assert created.status == 201
     return {**created.json, "location": created.headers["Location"]}
@@ -50,7 +52,8 @@ def test_a_wrong_password_is_not_told_from_an_unknown_address(post, user) -> Non
 
 def test_of_many_at_once_one_gets_the_address(post) -> None:
     def sign_up(number: int) -> int:
-        return post("/api/v1/users", {"email": "race@example.org", "name": str(number), "password": PASSWORD}).status
+        user = {"email": f"race-{RUN}@example.org", "name": str(number), "password": PASSWORD}
+        return post("/api/v1/users", user).status
 
     with ThreadPoolExecutor(8) as threads:
         assert sorted(threads.map(sign_up, range(8))) == [201, *[409] * 7]

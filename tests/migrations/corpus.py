@@ -1,0 +1,79 @@
+"""Migrations of the reference application that the release before survives, and such that it does not.
+
+All say `kind = "expand"`: the linter would refuse most of those that break, and here nobody asks it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.migrations.trees import ROOT, VERSIONS, Tree
+
+TEMPLATE = '''"""{name}."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{before}"
+kind = "{kind}"
+reviewed = {reviewed!r}
+
+
+def upgrade() -> None:
+    """Apply."""
+    {body}
+
+
+def downgrade() -> None:
+    """Nothing."""
+'''
+
+SAFE = {
+    "a column that may be NULL": 'op.add_column("users", sa.Column("nickname", sa.String(50)))',
+    "one with a default": 'op.add_column("places", sa.Column("r", sa.Integer, server_default="0", nullable=False))',
+    "a table": (
+        'op.create_table("visits", sa.Column("id", sa.Integer, primary_key=True),'
+        ' sa.Column("user_id", sa.Integer, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False))'
+    ),
+    "an index, built beside": (
+        "with op.get_context().autocommit_block():\n"
+        '        op.create_index("ix_users_created", "users", ["created_at"], postgresql_concurrently=True)'
+    ),
+    "more room": 'op.alter_column("users", "name", type_=sa.String(300))',
+    "a check that all rows meet": (
+        'op.create_check_constraint("later", "users", "created_at > \'2000-01-01\'", postgresql_not_valid=True)'
+    ),
+    "NULL allowed": 'op.alter_column("users", "name", existing_type=sa.String(300), nullable=True)',
+}
+BREAKING = {
+    "a column dropped": 'op.drop_column("users", "name")',
+    "a column renamed": 'op.alter_column("places", "population", new_column_name="inhabitants")',
+    "a table renamed": 'op.rename_table("api_tokens", "tokens")',
+    "a column that must be filled, empty before": (
+        'op.add_column("users", sa.Column("plan", sa.String(9), nullable=False, server_default="free"))\n'
+        '    op.alter_column("users", "plan", server_default=None)'
+    ),
+    "a check that is not met by what it writes": (
+        'op.create_check_constraint("short", "users", "length(password_hash) < 50", postgresql_not_valid=True)'
+    ),
+    "unique, and the rows are not": 'op.create_unique_constraint("one", "api_tokens", ["user_id"])',
+    "another type": 'op.alter_column("places", "latitude", type_=sa.String(20))',
+    "a default dropped": 'op.alter_column("users", "id", server_default=None)',
+}
+
+
+def tree(folder: Path, bodies: Sequence[tuple[str, str]], kinds: Sequence[str] = (), reviewed: object = None) -> Tree:
+    """Make a tree of this checkout's application with more migrations, each a name and its body."""
+    shutil.copytree(ROOT / "app", folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    made = Tree(folder, folder.name)
+    last = made.revisions()[-1].revision
+    for number, (name, body) in enumerate(bodies, int(last) + 1):
+        kind = kinds[number - int(last) - 1] if kinds else "expand"
+        text = TEMPLATE.format(
+            name=name, revision=f"{number:04}", before=f"{number - 1:04}", kind=kind, body=body, reviewed=reviewed or {}
+        )
+        (folder / VERSIONS / f"{number:04}_case.py").write_text(text)
+    return made

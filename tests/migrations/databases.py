@@ -1,0 +1,86 @@
+"""Databases for a while, of the kinds that the application runs on, with the roles of production."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tests.support.postgres import OWNER, Cluster
+
+
+@dataclass(frozen=True)
+class Urls:
+    """A database, as the application's role and as the one that owns the schema."""
+
+    app: str
+    owner: str
+
+
+class Databases(Protocol):
+    kind: str
+
+    @contextmanager
+    def empty(self) -> Iterator[Urls]:
+        """One without tables."""
+
+    @contextmanager
+    def copy(self, of: Urls) -> Iterator[Urls]:
+        """One with the tables and rows of another, which nobody uses."""
+
+
+class Sqlite:
+    """Files in a folder."""
+
+    kind = "sqlite"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.numbers = itertools.count(1)
+
+    @contextmanager
+    def empty(self) -> Iterator[Urls]:
+        path = self.folder / f"{next(self.numbers)}.sqlite3"
+        yield Urls(f"sqlite:///{path}", f"sqlite:///{path}")
+        for left in self.folder.glob(f"{path.name}*"):
+            left.unlink()
+
+    @contextmanager
+    def copy(self, of: Urls) -> Iterator[Urls]:
+        with self.empty() as urls:
+            for ending in ("", "-wal"):
+                source = Path(of.app.removeprefix("sqlite:///") + ending)
+                if source.exists():
+                    shutil.copy(source, urls.app.removeprefix("sqlite:///") + ending)
+            yield urls
+
+
+class Postgresql:
+    """Databases of a running server."""
+
+    kind = "postgresql"
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.numbers = itertools.count(1)
+
+    def urls(self, name: str) -> Urls:
+        return Urls(self.cluster.url(name), self.cluster.url(name, OWNER))
+
+    @contextmanager
+    def empty(self) -> Iterator[Urls]:
+        name = f"migrations_{next(self.numbers)}"
+        self.cluster.make_roles(name)
+        yield self.urls(name)
+        self.cluster.drop(name)
+
+    @contextmanager
+    def copy(self, of: Urls) -> Iterator[Urls]:
+        name = f"migrations_{next(self.numbers)}"
+        self.cluster.clone(of.app.partition("@/")[2].partition("?")[0], name)
+        yield self.urls(name)
+        self.cluster.drop(name)
