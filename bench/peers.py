@@ -15,6 +15,7 @@ prebuilt tree as Slipway. Contenders take turns within each round: quote ratios,
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import statistics
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,16 +79,17 @@ def main() -> int:
         lost = {} if options.no_warm_up else {name: warm_up(ground, rival) for name, rival in chosen.items()}
         found: Found = {}
         loads = []
-        for _ in range(options.rounds):
-            loads.append(os.getloadavg()[0])
-            for rival in chosen.values():
-                for act, spent in turn(ground, rival, options.delay / 2000).items():
-                    found.setdefault((rival.name, act), []).append(spent)
-                    print(f"  {rival.name}, {act}: {spent.clock:.2f} s", file=sys.stderr)
+        with suppress(KeyboardInterrupt):  # then what there is by now is the result
+            for _ in range(options.rounds):
+                loads.append(os.getloadavg()[0])
+                for rival in chosen.values():
+                    for act, spent in turn(ground, rival, options.delay / 2000).items():
+                        found.setdefault((rival.name, act), []).append(spent)
+                        print(f"  {rival.name}, {act}: {spent.clock:.2f} s", file=sys.stderr)
     print(
-        f"{time.strftime('%Y-%m-%d')}; {versions}; {options.rounds} rounds; {os.cpu_count()} processors, load average"
+        f"{time.strftime('%Y-%m-%d')}; {versions}; round-trip time {options.delay:g} ms; {os.cpu_count()} processors,"
     )
-    print(f"{', '.join(f'{load:.1f}' for load in loads)}; round-trip time {options.delay:g} ms\n")
+    print(f"load average when each round began: {', '.join(f'{load:.1f}' for load in loads)}\n")
     report(found, list(chosen), lost)
     return 0
 
@@ -129,13 +131,13 @@ def report(found: Found, names: list[str], lost: dict[str, str]) -> None:
     """Print the medians, their ratios to Slipway, and the goals."""
     print(f"{'':<16}{'':<13}{'s':>7}{'(least, most)':>18}{'/ slipway':>11}{'CPU here':>10}{'a web host':>12}{'lb1':>7}")
     for act in ACTS:
-        ours = _clock(found, "slipway", act)
         for name in names:
-            runs = found[name, act]
-            clock = _clock(found, name, act)
+            runs = found.get((name, act), [])
+            if not runs:
+                continue
+            clock, ratio = _median(runs, lambda r: r.clock), f"{ratio_of(found, act, name, 'slipway'):.2f}"
             web = statistics.median(statistics.mean(r.there[host] for host in grounds.WEB) for r in runs)
             spread = f"({min(r.clock for r in runs):.2f}, {max(r.clock for r in runs):.2f})"
-            ratio = f"{clock / ours:.2f}" if ours else "-"
             here, lb = _median(runs, lambda r: r.here), _median(runs, lambda r: r.there["lb1"])
             print(f"{name:<16}{act:<13}{clock:>7.2f}{spread:>18}{ratio:>11}{here:>10.2f}{web:>12.2f}{lb:>7.2f}")
         print()
@@ -143,17 +145,19 @@ def report(found: Found, names: list[str], lost: dict[str, str]) -> None:
         print(f"{name}: {said} requests were lost during a change of version under traffic")
     print(f"\n{MORE}\n")
     for act, theirs, how, wanted in GOALS:
-        ours, other = _clock(found, "slipway", act), _clock(found, theirs, act)
-        if not (ours and other):
-            continue
-        ratio = ours / other if how == "at most" else other / ours
-        met = ratio <= wanted if how == "at most" else ratio >= wanted
-        said = f"slipway / {theirs}" if how == "at most" else f"{theirs} / slipway"
-        print(f"{'met   ' if met else 'MISSED'} {act:<12} {said:<26} {ratio:6.2f}   goal: {how} {wanted:g}")
+        ours = how == "at most"
+        ratio = ratio_of(found, act, *(("slipway", theirs) if ours else (theirs, "slipway")))
+        met = ratio <= wanted if ours else ratio >= wanted
+        said = f"slipway / {theirs}" if ours else f"{theirs} / slipway"
+        if not math.isnan(ratio):  # as it is when one of them was left out
+            print(f"{'met   ' if met else 'MISSED'} {act:<12} {said:<26} {ratio:6.2f}   goal: {how} {wanted:g}")
 
 
-def _clock(found: Found, name: str, act: str) -> float:
-    return _median(found.get((name, act), []), lambda r: r.clock)
+def ratio_of(found: Found, act: str, one: str, other: str) -> float:
+    """Give the median of the rounds' ratios: both sides of each had the same neighbours. NaN without any."""
+    pairs = zip(found.get((one, act), []), found.get((other, act), []), strict=False)
+    ratios = [ours.clock / theirs.clock for ours, theirs in pairs]
+    return statistics.median(ratios) if ratios else math.nan
 
 
 def _median(runs: list[Spent], of: Callable[[Spent], float]) -> float:

@@ -255,7 +255,8 @@ def report(rows: dict[tuple[int, str], list[Spent]], counts: list[int]) -> None:
             print(f"{'met   ' if growth < allowed else 'MISSED'} {said}   goal: below {allowed:g}")
     python, memory = (max(getattr(s, what) for act in ACTS for s in rows[most, act]) for what in ("python", "memory"))
     said = f"{most} hosts: {python:.0f} MB, with all ssh {memory:.0f} MB"
-    print(f"{'met   ' if memory < 200 else 'MISSED'} {said}   goal: below 200 MB at 100")
+    verdict = "seen  " if most < 100 else "met   " if memory < 200 else "MISSED"
+    print(f"{verdict} {said}   goal: below 200 MB at 100")
 
 
 if __name__ == "__main__":
