@@ -150,14 +150,14 @@ class Executor:
 
     def _migrate(self, step: Step) -> str:
         """Run it as whoever may change the schema: that role's password reaches the host for this command only."""
-        own = for_migrate(self.hosts.environment)
-        to = step.revision or None
-        return self._command(step, "migrate", to=to, variables=dict(own.plain), secrets=own.revealed())
+        return self._command(step, "migrate", to=step.revision or None)
 
     def _seed(self, step: Step) -> str:
+        """Run it as the same role: only who owns tables may ANALYZE them, and first plans depend on that."""
         return self._command(step, "seed")
 
-    def _command(self, step: Step, command: str, **more: Mapping[str, str] | str | None) -> str:
+    def _command(self, step: Step, command: str, to: str | None = None) -> str:
+        own = for_migrate(self.hosts.environment)
         answer = self._agent(
             step,
             "migrate",
@@ -165,7 +165,9 @@ class Executor:
             generation=self.plan.target.generation,
             command=command,
             timeout=MIGRATE_TIMEOUT,
-            **more,
+            to=to,
+            variables=dict(own.plain),
+            secrets=own.revealed(),
         )
         lines = str(answer["output"]).strip().splitlines()
         return lines[-1] if lines else "done"

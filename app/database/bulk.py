@@ -16,6 +16,8 @@ Rows = Iterable[Mapping[str, Any]]
 BATCH = 20_000
 """Rows per call of the driver: half a million at once would take 300 MB."""
 
+OWNS = text("SELECT true FROM pg_tables WHERE tablename = :name AND tableowner = current_user")
+
 LOCK_SECONDS = 60
 """How long to wait for somebody else who loads."""
 
@@ -23,6 +25,8 @@ LOCK_SECONDS = 60
 @contextmanager
 def loading(engine: Engine, guard: Table) -> Iterator[Connection]:
     """Give a connection in a transaction that writes, and commit it at the end. Readers go on meanwhile.
+
+    Then let the database look at what it has, or its first plans would be those for empty tables.
 
     On PostgreSQL, ``guard`` is the table that only one loader holds; SQLite has one writer at a time in any case.
     """
@@ -33,9 +37,11 @@ def loading(engine: Engine, guard: Table) -> Iterator[Connection]:
         else:
             connection.exec_driver_sql("PRAGMA cache_size = -65536")  # KiB: indexes are filled in random order
         yield connection
-    if engine.dialect.name == "sqlite":  # PostgreSQL does it by itself, and the app's role may not
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if not is_postgresql(connection):
             connection.exec_driver_sql("PRAGMA optimize")
+        elif connection.scalar(OWNS, {"name": guard.name}):  # others may not, and have to wait for autovacuum
+            connection.exec_driver_sql("ANALYZE")
 
 
 def execute_many(connection: Connection, statement: Any, rows: Rows) -> None:

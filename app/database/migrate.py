@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 import app.migrations
@@ -30,6 +30,22 @@ LOCK_SECONDS = 30.0
 
 class CannotMigrate(Exception):
     """The schema can't be brought up to date now; the message says what to do."""
+
+
+UNFINISHED = text(
+    "SELECT format('%I.%I', nspname, relname) FROM pg_index"
+    " JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+    " WHERE NOT indisvalid AND relkind = 'i' AND nspname = current_schema() AND relowner = current_user::regrole"
+)
+"""Indexes whose concurrent build or removal was interrupted: each write keeps them, and no query uses them."""
+
+OTHER_WRITERS = text(
+    "SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END"
+    " FROM pg_class CROSS JOIN aclexplode(relacl)"
+    " WHERE pg_class.oid = to_regclass('alembic_version') AND relowner = current_user::regrole"
+    " AND grantee <> relowner AND privilege_type <> 'SELECT'"
+)
+"""Roles besides its owner that may write which migrations ran: default privileges give the app that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +102,30 @@ def upgrade_postgresql(target: Target, lock_seconds: float, to: str) -> Upgraded
 
         def run() -> None:
             connection.rollback()
+            drop_unfinished(engine)
             _run_alembic(connection, to)
 
-        return _upgrade_on(connection, to, lambda: insist(run, deadline))
+        done = _upgrade_on(connection, to, lambda: insist(run, deadline))
+        connection.rollback()
+        keep_to_owner(connection)
+        return done
+
+
+def drop_unfinished(engine: Engine) -> None:
+    """Drop what a killed migrator's concurrent build has left: IF NOT EXISTS would take it for the index."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for name in connection.scalars(UNFINISHED).all():
+            logger.info("dropping %s, whose build was not finished", name)
+            connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+
+
+def keep_to_owner(connection: Connection) -> None:
+    """Let nobody but the owner write which migrations ran; whoever could before still reads it."""
+    with connection.begin():
+        for role in connection.scalars(OTHER_WRITERS).all():
+            connection.exec_driver_sql(
+                f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON alembic_version FROM {role}"
+            )
 
 
 def _upgrade_on(connection: Connection, to: str, run: Callable[[], None]) -> Upgraded:

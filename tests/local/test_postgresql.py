@@ -88,6 +88,8 @@ def test_the_owner_migrates_and_the_app_serves(site: Site, migrating: ReleaseTre
     with urllib.request.urlopen(f"{site.url}/api/v1/places?q=lisb", timeout=10) as answer:
         assert json.load(answer)["items"][0]["name"] == "Lisbon"
     assert postgres.sql("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'", "rollout") == OWNER
+    seen = postgres.sql("SELECT reltuples FROM pg_class WHERE relname = 'places'", "rollout")
+    assert int(seen) > 0, "analyzed by whoever seeded: there is no autovacuum here"
     for privilege, role in (("INSERT", NAME), ("SELECT", READER)):
         assert postgres.sql(f"SELECT has_table_privilege('{role}', 'notes', '{privilege}')", "rollout") == "t"
     assert postgres.sql(f"SELECT has_table_privilege('{NAME}', 'notes', 'TRUNCATE')", "rollout") == "f"

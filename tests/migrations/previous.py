@@ -132,7 +132,10 @@ def unanswered(folder: Path) -> tuple[str, ...]:
         for text in log.read_text(encoding="utf-8").splitlines():
             line = json.loads(text)
             if line.get("exception"):
-                reason = str(line["exception"]).strip().splitlines()[-1]
+                raised = re.findall(
+                    r"^[\w.]+: .+", str(line["exception"]), re.MULTILINE
+                )  # the last: what reached the top
+                reason = raised[-1] if raised else ""
             if line.get("status", 0) >= 500:
                 found[f"{line['message']}{f' ({reason})' if reason else ''}"] = None
                 reason = ""

@@ -74,7 +74,7 @@ def test_what_breaks_is_found(name: str, old: Tree, databases: Postgresql, rows:
         assert "could not create unique index" in problem
     else:
         assert "breaks v1.0.0: tests/contract/" in problem
-        assert re.search(r"failing request: (GET|POST) /api/v1/\S+ (500 \(.+\)|409)", problem)
+        assert re.search(r"failing request: (GET|POST) /api/v1/\S+ (500 \(\w+\.\S+: .+\)|409)", problem)
 
 
 def test_of_several_the_one_that_breaks_is_named(old: Tree, databases: Postgresql, rows: Urls, tmp_path: Path) -> None:

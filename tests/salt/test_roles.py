@@ -29,6 +29,8 @@ OWNING = (
     "ALTER TABLE things ADD COLUMN other int",
     "DROP TABLE things",
     "TRUNCATE things",
+    "UPDATE alembic_version SET version_num = '0'",
+    "DELETE FROM alembic_version",
 )
 RULING = ("CREATE ROLE other", "CREATE DATABASE other", "ALTER SYSTEM SET work_mem = '1GB'", f"SET ROLE {SUPERUSER}")
 
@@ -39,6 +41,7 @@ def database(postgres: Cluster) -> Iterator[str]:
     postgres.make_roles("rights")
     for table in ("alembic_version (version_num text)", "things (id serial PRIMARY KEY, name text)"):
         postgres.sql(f"CREATE TABLE {table}", "rights", OWNER)
+    postgres.sql(f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {APP}", "rights", OWNER)
     yield "rights"
     postgres.drop("rights")
 
@@ -108,6 +111,7 @@ def test_a_second_run_changes_nothing(postgres: Cluster, database: str) -> None:
     "drift",
     [
         f"GRANT TRUNCATE ON things TO {APP}",
+        f"GRANT UPDATE ON alembic_version TO {APP}",
         f"REVOKE ALL ON things FROM {READER}",
         f"GRANT UPDATE ON SEQUENCE things_id_seq TO {APP}",
         "GRANT SELECT ON things TO PUBLIC",

@@ -65,7 +65,7 @@ WHERE nspname = 'public' AND pg_get_userbyid(nspowner) <> :'owner'
 \gexec
 
 -- Schema, what the owner will make, and what is there already: the difference between the privileges that are wanted
--- and those that exist, each as one statement.
+-- and those that exist, each as one statement. Which migrations ran is the migrator's to write: everybody reads it.
 WITH
 wanted (kind, role, privilege) AS (
     VALUES
@@ -105,7 +105,9 @@ existing (kind, alter_defaults, target, role, privilege) AS (
     WHERE rolname IS DISTINCT FROM :'owner' AND (rolname IS NULL OR NOT rolsuper)
 ),
 desired (kind, alter_defaults, target, role, privilege) AS (
-    SELECT things.kind, alter_defaults, target, role, privilege FROM things JOIN wanted USING (kind)
+    SELECT things.kind, alter_defaults, target, role, privilege
+    FROM things JOIN wanted USING (kind)
+    WHERE target <> 'TABLE alembic_version' OR privilege = 'SELECT'
 )
 SELECT format('%sGRANT %s ON %s TO %I', alter_defaults, privilege, target, role)
 FROM (TABLE desired EXCEPT TABLE existing) AS missing

@@ -4,7 +4,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.database.bulk import execute_many, insert_many, loading
 from app.geolocation.tables import countries, datasets
-from tests.support.postgres import DATABASES
+from tests.support.postgres import DATABASES, Cluster
 
 ROWS = [{"code": "PT", "name": "Portugal\t\\N\n'ü"}, {"code": "FR", "name": "France"}]
 
@@ -38,3 +38,19 @@ def test_a_row_that_is_refused_undoes_all(engine: Engine) -> None:
     assert isinstance(caught.value, DBAPIError)
     assert "Portugal" not in str(caught.value)
     assert names(engine) == []
+
+
+class TestPostgresql:
+    @pytest.fixture
+    def database(self) -> str:
+        return "postgresql"
+
+    @pytest.mark.parametrize("who", ["owner_engine", "engine"])
+    def test_the_owner_lets_it_look_at_what_was_loaded(
+        self, request: pytest.FixtureRequest, postgres: Cluster, who: str
+    ) -> None:
+        """Its first plans would be those for empty tables; the app's role has to wait for autovacuum."""
+        with loading(request.getfixturevalue(who), datasets) as connection:
+            insert_many(connection, countries, ["code", "name"], iter(ROWS))
+        seen = "2" if who == "owner_engine" else "-1"
+        assert postgres.sql("SELECT reltuples FROM pg_class WHERE relname = 'countries'", "own") == seen

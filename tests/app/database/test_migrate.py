@@ -1,18 +1,21 @@
 import dataclasses
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy.exc import DBAPIError
 
 from app.database import migrate
 from app.database.engine import make_engine
 from app.database.migrate import CannotMigrate, disposed, upgrade
 from app.database.revisions import read_revisions
 from app.database.target import Target
-from tests.support.postgres import DATABASES, OWNER, PASSWORDS, Cluster
+from tests.migrations.corpus import SAFE, tree
+from tests.support.postgres import DATABASES, NAME, OWNER, PASSWORDS, Cluster
 
 HEAD = read_revisions()[-1].revision
 
@@ -48,8 +51,8 @@ def test_an_empty_database_gets_everything_once(new: Target) -> None:
     assert second.before == second.after == first.after
 
 
-def test_a_newer_schema_is_left_alone(engine: Engine, owner: Target) -> None:
-    with engine.begin() as connection:
+def test_a_newer_schema_is_left_alone(owner_engine: Engine, owner: Target) -> None:
+    with owner_engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     done = upgrade(owner)
     assert done.newer
@@ -61,10 +64,10 @@ def test_many_processes_at_once_apply_each_migration_once(new: Target) -> None:
         "from app.database.migrate import upgrade; from app.database.target import Target;"
         f"print(len(upgrade(Target({new.url!r})).applied))"
     )
-    running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(10)]
     applied = sorted(int(process.communicate(timeout=60)[0]) for process in running)
-    assert [process.returncode for process in running] == [0] * 4
-    assert applied == [0, 0, 0, len(read_revisions())]
+    assert [process.returncode for process in running] == [0] * 10
+    assert applied == [*[0] * 9, len(read_revisions())]
 
 
 def test_a_failed_migration_leaves_nothing_behind(new: Target) -> None:
@@ -132,6 +135,109 @@ class TestPostgresql:
             upgrade(new)
         with disposed(make_engine(new)) as engine:
             assert [column["name"] for column in inspect(engine).get_columns("countries")] == ["code", "extra"]
+
+    def test_only_the_owner_writes_which_migrations_ran(self, postgres: Cluster, new: Target) -> None:
+        """Default privileges give the app's role every table's rows; Alembic's table is none of its own."""
+        upgrade(new)
+        with disposed(make_engine(Target(postgres.url("fresh")))) as engine, engine.connect() as app:
+            assert app.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD
+            app.exec_driver_sql("DELETE FROM users")
+            with pytest.raises(DBAPIError, match="permission denied for table alembic_version"):
+                app.exec_driver_sql("UPDATE alembic_version SET version_num = '0'")
+        assert postgres.make_roles("fresh") == "", "the roles' script has nothing left to do"
+
+    def test_rights_that_were_given_before_are_taken_back(self, postgres: Cluster, new: Target) -> None:
+        upgrade(new)
+        for role in (f"{NAME}", "PUBLIC"):
+            postgres.sql(f"GRANT UPDATE, DELETE ON alembic_version TO {role}", "fresh", OWNER)
+        assert upgrade(new).applied == ()
+        assert postgres.make_roles("fresh") == ""
+
+    def test_the_app_s_role_may_ask_when_nothing_is_missing(self, postgres: Cluster, new: Target) -> None:
+        upgrade(new)
+        assert upgrade(Target(postgres.url("fresh"))).applied == ()
+
+    def test_an_index_whose_build_was_interrupted_is_dropped_first(self, postgres: Cluster, new: Target) -> None:
+        upgrade(new)
+        with disposed(make_engine(new)) as engine:
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as owner:
+                owner.exec_driver_sql("INSERT INTO countries VALUES ('AA', 'x'), ('BB', 'x')")
+                with pytest.raises(DBAPIError, match="could not create unique index"):
+                    owner.exec_driver_sql("CREATE UNIQUE INDEX CONCURRENTLY ix_left ON countries (name)")
+            assert "ix_left" in {index["name"] for index in inspect(engine).get_indexes("countries")}
+            migrate.drop_unfinished(engine)
+            assert "ix_left" not in {index["name"] for index in inspect(engine).get_indexes("countries")}
+
+    def test_the_locks_of_a_killed_one_go_before_its_statement_ends(self, postgres: Cluster, new: Target) -> None:
+        """It holds a table and the migrators' lock in the middle of a statement of ten minutes."""
+        upgrade(new)
+        code = (
+            "from app.database import migrate; from app.database.target import Target\n"
+            "migrate._upgrade_on = lambda connection, to, run: connection.exec_driver_sql("
+            "'LOCK TABLE users') and connection.exec_driver_sql('SELECT pg_sleep(600)')\n"
+            f"migrate.upgrade(Target({new.url!r}))"
+        )
+        killed = subprocess.Popen([sys.executable, "-c", code])
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'"
+        while postgres.sql(asleep) == "0":
+            assert killed.poll() is None
+            time.sleep(0.05)
+        killed.kill()
+        killed.wait()
+        assert upgrade(new, lock_seconds=120).applied == ()
+        with disposed(make_engine(new)) as engine, engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '120s'")
+            connection.exec_driver_sql("LOCK TABLE users")
+        assert postgres.sql(asleep) == "0"
+
+    def test_killed_after_each_statement_in_turn_it_converges(self, new: Target, tmp_path: Path) -> None:
+        """One database: each run is killed one statement later than the one before, until one comes to its end."""
+        index = (
+            "with op.get_context().autocommit_block():\n"
+            '        op.create_index("ix_new", "users", ["name"], postgresql_concurrently=True, if_not_exists=True)\n'
+            '    op.add_column("users", sa.Column("nickname", sa.String(50)))'
+        )
+        made = tree(tmp_path / "new", [("a column", SAFE["one with a default"]), ("an index", index)])
+        done = made.run([made.python, "-c", KILLING, new.url])
+        assert int(done) > 15, "kills"
+        with disposed(make_engine(new)) as engine:
+            found = inspect(engine)
+            assert {"ix_new"} <= {index["name"] for index in found.get_indexes("users")}
+            assert "nickname" in {column["name"] for column in found.get_columns("users")}
+            assert "r" in {column["name"] for column in found.get_columns("places")}
+            with engine.connect() as connection:
+                assert connection.scalars(migrate.UNFINISHED).all() == []
+
+
+KILLING = """
+import os, signal, sys
+from sqlalchemy import Engine, event
+from app.database.migrate import upgrade
+from app.database.target import Target
+
+def attempt(point):
+    left = [point]
+    @event.listens_for(Engine, "after_cursor_execute")
+    def count(*_):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    upgrade(Target(sys.argv[1]), lock_seconds=60)
+
+for point in range(1, 200):
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            attempt(point)
+            code = 0
+        finally:
+            os._exit(code)
+    status = os.waitpid(child, 0)[1]
+    if not os.WIFSIGNALED(status):
+        print(point)
+        sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 def change_countries(connection: Connection, to: str) -> None:
