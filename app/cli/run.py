@@ -43,5 +43,4 @@ def command(host: str, port: int) -> None:
 def prepare_database() -> None:
     """Make the database if it is a file, and bring schema and data up to date: what a rollout does on servers."""
     for prepare in (db.upgrade, db.seed):
-        if prepare.callback:
-            prepare.callback()
+        prepare.main([], standalone_mode=False)

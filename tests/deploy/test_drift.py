@@ -11,7 +11,10 @@ from deploy.facts import Generation, Host, Process, Release
 
 RELEASE = Release("1.0", "d" * 64, complete=True)
 GENERATION = Generation(4, "1.0", "d" * 64, "e" * 64, activated=1000.0, created=990.0)
-FINE = Host("web1", "127.0.0.1:1", (RELEASE,), (GENERATION,), current=4, processes=(Process(4, 7, True, since=995.0),))
+FINE = Host(
+    "web1", "127.0.0.1:1", releases=(RELEASE,), generations=(GENERATION,), current=4,
+    processes=(Process(4, 7, True, since=995.0),),
+)  # fmt: skip
 
 
 def test_nothing_differs_where_all_is_as_it_was_brought() -> None:

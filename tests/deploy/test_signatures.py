@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,8 +68,8 @@ def test_required_names_what_is_wrong(ada: Signer, signers: Path, tmp_path: Path
 def host(signers: str | None, signature: str | None = None, current: int | None = None) -> Host:
     release = Release("1.0", "d", complete=True, signature=signature)
     generation = Generation(1, "1.0", "d", "e", activated=1.0)
-    there = ((release,), (generation,)) if current else ((), ())
-    return Host("web1", "127.0.0.1:1", *there, current=current, signers=signers)
+    made = Host("web1", "127.0.0.1:1", current=current, signers=signers)
+    return replace(made, releases=(release,), generations=(generation,)) if current else made
 
 
 def test_hosts_that_go_by_another_list_are_named(signers: Path) -> None:
@@ -90,8 +91,6 @@ def test_hosts_that_go_by_another_list_are_named(signers: Path) -> None:
 @pytest.mark.parametrize(("there", "wanted", "kinds"), [("s", "s", []), (None, "s", [Kind.STAGE]), ("s", None, [])])
 def test_a_signature_that_is_new_is_sent(there: str | None, wanted: str | None, kinds: list[Kind]) -> None:
     """And nothing else is done for it; a release that lost its signature here keeps the one it has there."""
-    from dataclasses import replace
-
     from deploy.facts import Process, Server
 
     running = replace(

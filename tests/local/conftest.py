@@ -281,3 +281,15 @@ def site(tmp_path_factory: pytest.TempPathFactory, base: ReleaseTree, sites: lis
         sites[0].fab("bootstrap:local")
         sites[0].deploy(base)
     return sites[0]
+
+
+@contextmanager
+def own_site(path: Path, base: ReleaseTree) -> Iterator[Site]:
+    """Give a site where a release serves, which no other suite gets: for what would stay in it."""
+    made = make_site(path)
+    try:
+        made.fab("bootstrap:local")
+        made.deploy(base)
+        yield made
+    finally:
+        made.destroy()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from deploy.artifacts import ReleaseTree
-from tests.local.conftest import Site
+from tests.local.conftest import Site, own_site
 from tests.support import releases
 
 DROP = '''"""The table of old is gone."""
@@ -24,6 +25,13 @@ def upgrade(database):
     database.execute("DROP TABLE IF EXISTS of_old")
 '''
 BEHIND = DROP.replace("0001", "0002x").replace('0002"', '0003"').replace("0002x", "0002").replace("contract", "expand")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, base: ReleaseTree) -> Iterator[Site]:
+    """Make a site whose database is of no use to others afterwards."""
+    with own_site(tmp_path_factory.mktemp("site"), base) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.artifacts import ReleaseTree
-from tests.local.conftest import Site
+from tests.local.conftest import Site, own_site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, base: ReleaseTree) -> Iterator[Site]:
+    """Make a site of its own: releases share their files, so what is damaged here would be in others too."""
+    with own_site(tmp_path_factory.mktemp("site"), base) as made:
+        yield made
 
 
 def damage(path: Path) -> None:
