@@ -70,6 +70,7 @@ Variable = Annotated[
     str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v)
 ]
 Role = Literal["web", "worker", "db", "lb"]
+SALT_LEASE = 15  # seconds: a third of it must do for a renewal
 PROCESS_ROLES = ("web", "worker")  # those that are also names of processes
 
 
@@ -114,6 +115,15 @@ class SshEntry(TomlModel):
     config: Annotated[Path | None, Field(strict=False)] = None
     connect_timeout: int = Field(10, ge=1, le=300, description="seconds")
     silence: int = Field(15, ge=3, le=300, description="seconds without a sign of life until a connection is given up")
+
+
+class SaltEntry(TomlModel):
+    """`[salt]`: the salt-master that carries requests to agents, with `engine = "salt"`."""
+
+    master: str = Field("", description="a host of this file, or an address")
+    program: str = Field(
+        "salt-run", min_length=1, description="one of the master's programs: by it Salt is found there"
+    )
 
 
 class RpmEntry(TomlModel):
@@ -206,6 +216,7 @@ class EnvironmentFile(TomlModel):
 
     transport: Literal["local", "ssh"]
     directory: Annotated[Path | None, Field(strict=False)] = None
+    engine: Literal["ssh", "salt"] = "ssh"
     artifact: Literal["tree", "rpm", "image"] = "tree"
     rpm: RpmEntry = RpmEntry()
     signatures: Literal["required", "optional"] = "optional"
@@ -213,6 +224,7 @@ class EnvironmentFile(TomlModel):
     confirm: bool = False
     hosts: dict[str, HostEntry] = Field(min_length=1)
     ssh: SshEntry = SshEntry()
+    salt: SaltEntry = SaltEntry()
     balancer: BalancerEntry
     rollout: RolloutEntry = RolloutEntry()
     prober: ProberEntry = ProberEntry()
@@ -253,6 +265,21 @@ class EnvironmentFile(TomlModel):
             raise ValueError('expected a host with roles = ["lb"]')
         if self.transport == "local" and self.artifact != "tree":
             raise ValueError('artifact: expected "tree" where transport = "local"')
+        return self
+
+    @model_validator(mode="after")
+    def _fits_engine(self) -> EnvironmentFile:
+        if self.engine == "ssh":
+            return self
+        found = {
+            ("engine",): 'expected only where transport = "ssh"' if self.transport != "ssh" else "",
+            ("salt", "master"): "" if self.salt.master else "expected a host of this file or an address",
+            ("rollout", "lease"): f'expected at least {SALT_LEASE} with engine = "salt": a renewal takes seconds'
+            if self.rollout.lease < SALT_LEASE
+            else "",
+        }
+        if any(found.values()):
+            raise Mistakes({key: text for key, text in found.items() if text})
         return self
 
     @model_validator(mode="after")

@@ -18,6 +18,8 @@ from deploy.balancer import SWITCH, Balancer, BalancerError, Send, agent_sender
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.facts import Host, Server, host_from_status
+from deploy.salted import agents as relayed
+from deploy.salted.agents import Line, Relayed
 
 if TYPE_CHECKING:
     from deploy.staging import Supply
@@ -44,6 +46,7 @@ class Hosts:
         self.name = name
         self.tokens: dict[str, int] = {}  # this deployer's number of the lease on each host, while it holds it
         self.away: dict[str, SlipwayError] = {}  # hosts that could not be reached for the lease, and why
+        self.line = _line(environment, name) if environment.file.engine == "salt" else None
         self.agents = {host: self.agent(host) for host in environment.app}
         # Of their own even where a load balancer is a web host too: a look at it must not wait for a switch.
         balancers = list(environment.having("lb")) if environment.remote else [LOCAL_BALANCER]
@@ -56,6 +59,8 @@ class Hosts:
 
     def agent(self, host: str) -> Agent:
         """Give a session with a host's agent, which opens when it is used."""
+        if self.line:
+            return Relayed(host, self.line)
         if self.environment.remote:
             explain = partial(ssh_failures.explain, ssh.link(self.environment, host, self.name))
             return Agent(host, self.command(host), explain, far=True)
@@ -134,6 +139,8 @@ class Hosts:
         if len(errors) == 1 or not all(isinstance(error, AgentGone) for error in errors.values()):
             return first
         problems = [f"{error.message} -> {error.hint}" if error.hint else error.message for error in errors.values()]
+        if len(set(problems)) == 1:  # the salt-master that leads to all of them
+            return first
         return HostsGone(
             f"{self.environment.name}: {len(errors)} hosts can't be worked with",
             problems=tuple(problems),
@@ -217,7 +224,17 @@ class Hosts:
         """End all sessions."""
         agents = (*self.agents.values(), *self.balancers.values())
         with ThreadPoolExecutor(min(PARALLEL, len(agents))) as pool:
-            list(pool.map(Agent.close, agents))
+            list(pool.map(lambda agent: agent.close(), agents))
+        if self.line:
+            self.line.close()
+
+
+def _line(environment: Environment, name: str) -> Line:
+    """Lead to the salt-master of an environment; `name` is the application's."""
+    master = environment.file.salt.master
+    words = relayed.words(name, environment.file.salt.program, environment.file.ssh.silence)
+    explain = partial(ssh_failures.explain, ssh.link(environment, master, name, admin=True))
+    return Line(master, environment.name, ssh.command(environment, master, words, admin=True), explain)
 
 
 def status_of(name: str, agent: Agent) -> dict[str, Any]:

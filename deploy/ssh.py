@@ -34,7 +34,13 @@ def command(environment: Environment, host: str, words: Sequence[str], *, admin:
     entry = environment.file.ssh
     user = entry.admin if admin else entry.user
     remote = list(words) if user == "root" else ["sudo", "-n", *words]
-    return [*_client(environment), "-l", user, "--", environment.hosts[host].address, shlex.join(remote)]
+    return [*_client(environment), "-l", user, "--", address(environment, host), shlex.join(remote)]
+
+
+def address(environment: Environment, host: str) -> str:
+    """Say where a host is; a salt-master need not be a host of the environment."""
+    entry = environment.hosts.get(host)
+    return entry.address if entry else host
 
 
 def agent(environment: Environment, host: str, name: str) -> list[str]:
@@ -59,7 +65,7 @@ def link(environment: Environment, host: str, name: str, *, admin: bool = False)
     return Link(
         environment=environment.name,
         host=host,
-        address=environment.hosts[host].address,
+        address=address(environment, host),
         port=entry.port,
         user=entry.admin if admin else entry.user,
         agent=shlex.join(_call(name)),
