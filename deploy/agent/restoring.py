@@ -24,7 +24,7 @@ from deploy.agent.layout import Layout
 
 POLL = 1.0  # seconds between two looks
 GRACE = 3.0  # seconds that a heartbeat may be late: it would still find its lease
-AFRESH = 3.0  # seconds until systemd has forgotten the unit of a watcher that ended
+AFRESH = 15.0  # seconds in which a watcher that just began has locked, and one that ended is forgotten by systemd
 MAINT, DRAIN = 0x01 | 0x02 | 0x04 | 0x20, 0x08 | 0x10  # bits of srv_admin_state, as in deploy/balancer.py
 RUNNING = "2"  # srv_op_state
 
@@ -71,6 +71,8 @@ def _as_unit(layout: Layout, command: list[str]) -> None:
             systemctl.run(words)
             return
         except AgentError:
+            if _watched(layout):  # one that was just begun had not come to its lock yet
+                return
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

@@ -269,7 +269,8 @@ def test_a_rollout_keeps_highstates_away(site: Servers) -> None:
 @contextmanager
 def user_with_sudo(site: Servers) -> Iterator[None]:
     """Set servers up as a user that cloud-init made, on each of them, for a while."""
-    for machine in site.fleet.machines.values():
+    servers = [site[name] for name in site.environment.hosts]
+    for machine in servers:
         machine.run(
             "apt-get --quiet --yes install sudo"
             " && useradd --create-home --shell /bin/bash cloud"
@@ -281,7 +282,7 @@ def user_with_sudo(site: Servers) -> Iterator[None]:
             yield
     finally:
         site.hang_up()
-        for machine in site.fleet.machines.values():
+        for machine in servers:
             machine.run("pkill -u cloud; rm /etc/sudoers.d/cloud; userdel --remove cloud", check=False)
 
 

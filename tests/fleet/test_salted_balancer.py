@@ -122,6 +122,9 @@ def test_after_a_reboot_no_server_is_in_between(serving: Salted, balancer: Balan
     kit.eventually(lambda: states(balancer) == {"web1": "maint", "web2": "ready"}, seconds=60)
     said = serving["lb1"].run(f"journalctl --unit={NAME}-watch --output=cat").stdout
     assert "web2: its deployer has vanished (rollout r1 by ann@desk)" in said
+    agent("balancer", commands=[f"set server {NAME}/web1 state ready"], save=True)
+    serving["lb1"].run("systemctl restart haproxy")
+    assert states(balancer) == {"web1": "ready", "web2": "ready"}, "and stays in once the fence is taken away"
 
 
 def test_the_configuration_says_the_address_whatever_was_saved(serving: Salted, balancer: Balancer) -> None:
