@@ -31,7 +31,7 @@ def logs(
 
     A filter that looks back has the generations before the current one give theirs as well.
 
-    Raises: AgentError nothing-current, no-log.
+    Raises: AgentError nothing-current, no-generation, no-log.
     """
     newest = generations.current(layout) if number is None else number
     if newest is None:
@@ -42,6 +42,7 @@ def logs(
         texts = source.past(each, lines if chosen.is_open else None, chosen.since)
         said.extend((each, text) for text in texts if chosen.wants(text))
     if lines and not (said or follow) and chosen.is_open:
+        generations.load(layout, newest)
         raise AgentError("no-log", f"generation {newest} has said nothing yet", hint="see `status`")
     for generation, text in said:
         line(generation, text)

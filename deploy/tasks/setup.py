@@ -80,3 +80,6 @@ def destroy(c: Any, environment: str, json: bool = False) -> None:
         common.say_json({"environment": environment, "changed": changed, "done": done})
     elif not changed:
         common.say(f"nothing to do: there is no environment {environment}")
+
+
+destroy.help = {"json": "machine-readable output"}  # type: ignore[attr-defined]

@@ -170,3 +170,7 @@ def _verdict(environment: str, url: str, observed: list[Any], differs: list[str]
         why = f"not in service: {', '.join(out)}" if out else "hosts run different generations"
         return f"{why} -> fab deploy:{environment} puts it right"
     return f"all in service at {url}" + (f" -> fab deploy:{environment} mends the drift" if differs else "")
+
+
+status.help = {"json": "machine-readable output"}  # type: ignore[attr-defined]
+releases.help = {"json": "machine-readable output"}  # type: ignore[attr-defined]

@@ -32,6 +32,7 @@ def understand(namespace: Collection, groups: Groups) -> None:
         raise SystemExit(2) from None
     if expanded != words:
         _replace_unparsed(words, expanded)
+    _refuse_wrong_options(namespace)
 
 
 def listing(namespace: Collection, groups: Groups) -> str:
@@ -131,3 +132,24 @@ def _replace_unparsed(words: Sequence[str], expanded: Sequence[str]) -> None:
     if unparsed and list(words[-len(unparsed) :]) == unparsed:
         kept = len(words) - len(unparsed)
         program.core.unparsed[:] = expanded[kept:]
+
+
+def _refuse_wrong_options(namespace: Collection) -> None:
+    """Read the tasks' options as Invoke will, which ends with 1, or in a traceback, where one is wrong."""
+    from fabric.main import program
+    from invoke.exceptions import ParseError
+    from invoke.parser import Parser
+
+    unparsed = list(program.core.unparsed)
+    contexts = [context for context in namespace.to_contexts() if context.name in unparsed]
+    try:
+        Parser(initial=program.initial_context, contexts=contexts).parse_argv(unparsed)
+    except ParseError as error:
+        problem = str(error)
+    except ValueError as error:  # "invalid literal for int() with base 10: 'x'"
+        problem = f"expected a number, got {str(error).rpartition(': ')[2]}"
+    else:
+        return
+    task = next((context.name for context in contexts), "")
+    print(f"slipway: {problem}" + (f"\n  -> fab --help {task}" if task else ""), file=sys.stderr)  # noqa: T201
+    raise SystemExit(2)

@@ -148,3 +148,19 @@ def test_a_directory_with_other_things_in_it_is_neither_used_nor_removed(tmp_pat
     for task in ("bootstrap:local", "destroy:local"):
         assert "has other things in it" in fresh.fab(task, expect=2).err
     assert precious.read_text() == "chapter 1"
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (["logs:local", "--lines", "x"], "expected a number, got 'x'"),
+        (["migrate:local", "--josn"], "No idea what '--josn' is!"),
+        (["maintenance:local"], "did not receive required positional arguments: 'state'"),
+        (["prune:local,keep=x"], "expected a number, got 'x'"),
+    ],
+)
+def test_a_wrong_option_is_usage_and_no_traceback(site: Site, typed: list[str], says: str) -> None:
+    done = site.fab(*typed, expect=2)
+    assert says in done.err
+    assert "Traceback" not in done.err
+    assert f"fab --help {typed[0].partition(',')[0]}" in done.err
