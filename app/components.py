@@ -31,6 +31,7 @@ from app.middleware.metrics import RequestMetrics
 from app.settings import Settings
 from app.users.repository import SqlUserRepository, UserRepository
 from app.users.services import Users
+from app.web.paging import Cursors
 from app.web.routes import Authenticator
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def build_registry(settings: Settings) -> svcs.Registry:
     registry.register_value(Settings, settings)
     registry.register_value(Clock, SystemClock())
     registry.register_value(RequestMetrics, RequestMetrics())
+    registry.register_value(Cursors, Cursors(settings))
     engine = Lazy(lambda: make_engine(Target.of(settings)), Engine.dispose)
     registry.register_factory(Engine, engine, on_registry_close=engine.close)
     registry.register_factory(Session, open_session)
