@@ -54,6 +54,10 @@ def mount_on(framework: str, registry: svcs.Registry) -> WSGIApplication:
         from app.adapters import flask
 
         return flask.mount(ROUTES, registry)
+    if framework == "falcon":
+        from app.adapters import falcon
+
+        return falcon.mount(ROUTES, registry)
     raise ValueError(f"no adapter for {framework!r}")
 
 

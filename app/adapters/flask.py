@@ -9,9 +9,8 @@ import svcs
 from werkzeug.exceptions import HTTPException
 
 from app.about import NAME
-from app.middleware.environ import ROUTE
-from app.web.dispatch import dispatch
-from app.web.messages import Request, Response
+from app.adapters.incoming import answer
+from app.web.messages import Response
 from app.web.problems import problem
 from app.web.routes import Route, RouteTable
 
@@ -33,24 +32,18 @@ def mount(routes: RouteTable, registry: svcs.Registry) -> WSGIApplication:
 def view(route: Route, registry: svcs.Registry) -> Callable[..., flask.Response]:  # type: ignore[type-arg]
     """Return the view function of a route."""
 
-    def answer(**path: str) -> flask.Response:
-        incoming = flask.request
-        incoming.environ[ROUTE] = route.path
-        request = Request(
-            path=path,
-            query=dict(incoming.args.lists()),
-            body=incoming.get_data(cache=False) if route.has_body else b"",
-            content_type=incoming.headers.get("Content-Type", ""),
-            authorization=incoming.headers.get("Authorization", ""),
-        )
-        return outgoing(dispatch(route, request, registry))
+    def respond(**path: str) -> flask.Response:
+        return outgoing(answer(route, path, flask.request.environ, registry))
 
-    return answer
+    return respond
 
 
-def outgoing(response: Response) -> flask.Response:
+def outgoing(answered: Response) -> flask.Response:
     """Return Flask's form of a response."""
-    return flask.Response(response.body, response.status, {**response.headers}, content_type=response.content_type)
+    response = flask.Response(answered.body, answered.status, {**answered.headers}, content_type=answered.content_type)
+    if not answered.content_type:
+        del response.headers["Content-Type"]
+    return response
 
 
 def refuse(error: HTTPException) -> flask.Response:

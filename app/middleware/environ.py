@@ -22,7 +22,9 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 
 def respond(response: Response, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Send a complete response; to HEAD, without its body."""
-    headers = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
+    headers = [("Content-Length", str(len(response.body)))]
+    if response.content_type:
+        headers.insert(0, ("Content-Type", response.content_type))
     start_response(status_line(response.status), [*headers, *response.headers.items()])
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
 

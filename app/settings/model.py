@@ -118,8 +118,11 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = variable(
         "json", "Log lines for machines or for a terminal", "json or console", "json"
     )
-    app_framework: Literal["flask"] = variable(
-        "flask", "Framework that serves the route table", "flask (the only one so far)", "flask"
+    app_framework: Literal["flask", "falcon"] = variable(
+        "flask",
+        "Framework that serves the route table; Falcon serves the JSON API, health and metrics, and no pages",
+        "flask or falcon",
+        "flask",
     )
     allowed_hosts: HostList = variable(
         ("*",),

@@ -1,17 +1,18 @@
 """One request, start to end, whatever the framework: authenticate, validate, call, serialise, close."""
 
-import json
 import logging
-from typing import Any, NoReturn
+from typing import Any
+from urllib.parse import quote
 
 import svcs
-from pydantic import ValidationError
 
 from app.errors import NotAuthenticated, Refused
 from app.logs.context import user_id
-from app.web.messages import Request, Response, json_bytes
+from app.web.conditional import conditional
+from app.web.messages import Request, Response
 from app.web.problems import BadRequest, problem_of
-from app.web.routes import Authenticator, Call, Permission, Principal, Route
+from app.web.routes import Authenticator, Call, Content, Output, Permission, Principal, Route, Upload
+from app.web.validation import validate
 
 logger = logging.getLogger(__name__)
 
@@ -25,18 +26,18 @@ def dispatch(route: Route[Any], request: Request, registry: svcs.Registry) -> Re
     try:
         with svcs.Container(registry) as components:
             principal = identify(route.permission, request, components)
-            output = route.endpoint(Call(validate(route, request), components, principal))
+            upload = Upload(request.body, request.media_type)
+            output = route.endpoint(Call(validate(route, request), components, principal, upload))
     except (Refused, BadRequest) as error:
         return problem_of(error)
-    headers = {"Location": route.location(output)} if route.location else {}
-    return Response(route.status, json_bytes(output.model_dump(mode="json")), headers=headers)
+    return conditional(request, render(route, output))
 
 
 def identify(permission: Permission, request: Request, components: svcs.Container) -> Principal | None:
     """Return who calls, or None where anybody may. Raises NotAuthenticated."""
     if permission is Permission.PUBLIC:
         return None
-    scheme, _, token = request.authorization.partition(" ")
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise NotAuthenticated("Send an API token: Authorization: Bearer TOKEN.")
     authenticator: Authenticator = components.get(Authenticator)
@@ -45,45 +46,17 @@ def identify(permission: Permission, request: Request, components: svcs.Containe
     return principal
 
 
-def validate(route: Route[Any], request: Request) -> Any:
-    """Return the route's input model. Raises BadRequest with every fault."""
-    if route.has_body:
-        data = parse_body(request)
-    else:
-        data = {name: values[0] if len(values) == 1 else list(values) for name, values in request.query.items()}
-    try:
-        return route.input.model_validate({**data, **request.path})
-    except ValidationError as error:
-        _refuse(error, in_body=route.has_body, path=request.path)
-
-
-def _refuse(error: ValidationError, *, in_body: bool, path: Any) -> NoReturn:
-    faults = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
-        where = [str(part) for part in item["loc"]]
-        in_parameter = not in_body or (where and where[0] in path)
-        place = {"parameter": ".".join(where)} if in_parameter else {"pointer": "#" + "".join(f"/{p}" for p in where)}
-        faults.append({**place, "detail": item["msg"].removeprefix("Value error, ")})
-    raise BadRequest(422, "Some of what you sent can't be used; errors has each one.", faults)
-
-
-def parse_body(request: Request) -> dict[str, Any]:
-    """Return the JSON object in the body. Raises BadRequest: 415 not JSON, 400 malformed, 422 not an object."""
-    media_type = request.content_type.partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise BadRequest(415, "Send JSON, with Content-Type: application/json.")
-    try:
-        data = json.loads(request.body.decode("utf-8"), parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}"
-        raise BadRequest(400, f"The body is not JSON: {error.msg} at {place}.") from None
-    except (ValueError, RecursionError) as error:
-        # Not UTF-8, NaN, a number of thousands of digits, thousands of nested arrays.
-        raise BadRequest(400, f"The body is not JSON that can be read: {type(error).__name__}.") from None
-    if not isinstance(data, dict):
-        raise BadRequest(422, "The body must be a JSON object.", [{"pointer": "#", "detail": "not an object"}])
-    return data
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)
+def render(route: Route[Any], output: Output | Content) -> Response:
+    """Return the complete response for what an endpoint returned."""
+    headers = {"Cache-Control": "no-cache"} if route.permission is Permission.PUBLIC else {}
+    if isinstance(output, Content):
+        if output.media_type not in route.media_types:
+            raise TypeError(f"{route.name} returned {output.media_type}; its media_types are {route.media_types}")
+        if output.filename:
+            headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(output.filename, safe='')}"
+        return Response(route.status, output.body, output.media_type, headers | dict(output.headers))
+    if route.location:
+        headers["Location"] = route.location(output)
+    if route.status == 204:
+        return Response(204, b"", "", headers)
+    return Response(route.status, output.model_dump_json().encode() + b"\n", headers=headers)

@@ -11,13 +11,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an adapter hands over. ``query`` keeps every value of a repeated parameter."""
+    """What an adapter hands over. ``query`` keeps every value of a repeated parameter; names of headers are lower-case.
 
-    path: Mapping[str, str]
-    query: Mapping[str, Sequence[str]]
-    body: bytes
-    content_type: str
-    authorization: str
+    ``address`` is the client's, as far as trusted proxies say it.
+    """
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "GET"
+    address: str = ""
+
+    @property
+    def media_type(self) -> str:
+        """What the body is, without parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 @dataclass(frozen=True, slots=True)

