@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import svcs
 from sqlalchemy import Engine
 
+from app.auth.credentials import Credentials
 from app.auth.passwords import Argon2Hasher, PasswordHasher
 from app.auth.repository import SqlTokenRepository, TokenRepository
 from app.auth.services import Tokens
+from app.auth.session_repository import SessionRepository, SqlSessionRepository
+from app.auth.sessions import Sessions
 from app.background import JOBS
 from app.clock import Clock, SystemClock
 from app.database.engine import make_engine
@@ -77,6 +80,7 @@ def build_registry(settings: Settings) -> svcs.Registry:
     registry.register_factory(Transaction, session_as_transaction, enter=False)
     register_geolocation(registry)
     register_users(registry)
+    register_auth(registry)
     register_jobs(registry, settings)
     return registry
 
@@ -127,23 +131,47 @@ def session_as_transaction(components: svcs.Container) -> Transaction:
 
 
 def register_users(registry: svcs.Registry) -> None:
-    """Register what knows users and their tokens."""
+    """Register what knows users."""
 
     def user_repository(components: svcs.Container) -> UserRepository:
         return SqlUserRepository(components.get(Session))
 
+    def users(components: svcs.Container) -> Users:
+        return Users(*components.get(UserRepository, Transaction, PasswordHasher, Clock))
+
+    registry.register_value(PasswordHasher, Argon2Hasher())
+    registry.register_factory(UserRepository, user_repository)
+    registry.register_factory(Users, users)
+
+
+def register_auth(registry: svcs.Registry) -> None:
+    """Register what knows who somebody is."""
+
     def token_repository(components: svcs.Container) -> TokenRepository:
         return SqlTokenRepository(components.get(Session))
 
-    def users(components: svcs.Container) -> Users:
-        return Users(*components.get(UserRepository, Transaction, PasswordHasher, Clock))
+    def session_repository(components: svcs.Container) -> SessionRepository:
+        return SqlSessionRepository(components.get(Session))
+
+    def credentials(components: svcs.Container) -> Credentials:
+        return Credentials(*components.get(UserRepository, Transaction, PasswordHasher))
 
     def tokens(components: svcs.Container) -> Tokens:
         return Tokens(
             users=components.get(UserRepository),
             tokens=components.get(TokenRepository),
             transaction=components.get(Transaction),
-            hasher=components.get(PasswordHasher),
+            credentials=components.get(Credentials),
+            clock=components.get(Clock),
+            settings=components.get(Settings),
+        )
+
+    def sessions(components: svcs.Container) -> Sessions:
+        return Sessions(
+            users=components.get(UserRepository),
+            sessions=components.get(SessionRepository),
+            transaction=components.get(Transaction),
+            credentials=components.get(Credentials),
             clock=components.get(Clock),
             settings=components.get(Settings),
         )
@@ -151,9 +179,9 @@ def register_users(registry: svcs.Registry) -> None:
     def authenticator(components: svcs.Container) -> Authenticator:
         return components.get(Tokens)
 
-    registry.register_value(PasswordHasher, Argon2Hasher())
-    registry.register_factory(UserRepository, user_repository)
     registry.register_factory(TokenRepository, token_repository)
-    registry.register_factory(Users, users)
+    registry.register_factory(SessionRepository, session_repository)
+    registry.register_factory(Credentials, credentials)
     registry.register_factory(Tokens, tokens)
+    registry.register_factory(Sessions, sessions)
     registry.register_factory(Authenticator, authenticator)

@@ -2,11 +2,23 @@
 
 import logging
 
-from app.auth.tables import tokens
+from app.auth.tables import failures, letters, second_factors, sessions, tokens
 from app.database.metadata import metadata
 from app.geolocation.tables import countries, datasets, place_names, places
 from app.users.tables import users
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["countries", "datasets", "metadata", "place_names", "places", "tokens", "users"]
+__all__ = [
+    "countries",
+    "datasets",
+    "failures",
+    "letters",
+    "metadata",
+    "place_names",
+    "places",
+    "second_factors",
+    "sessions",
+    "tokens",
+    "users",
+]

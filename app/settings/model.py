@@ -142,6 +142,9 @@ class Settings(BaseSettings):
     api_token_days: Annotated[int, Field(ge=1, le=366)] = variable(
         30, "Days until an API token expires", "a number from 1 to 366", "30"
     )
+    session_days: Annotated[int, Field(ge=1, le=366)] = variable(
+        14, "Days until somebody who logged in with a browser has to do so again", "a number from 1 to 366", "14"
+    )
     release_version: str = variable(
         "", "Version of the release; without it, that of the installed package", "a version", "1.4.0", by_slipway=True
     )

@@ -1,14 +1,15 @@
 """Where users are kept: the port, its adapter on the database, and its twin in memory."""
 
+import dataclasses
 import logging
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.database.session import Session
-from app.users.models import User
+from app.users.models import Role, User
 from app.users.tables import users
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,10 @@ class UserRepository(Protocol):
 
     def by_email(self, email: str) -> User | None:
         """Return a user, or None."""
+        ...
+
+    def note_log_in(self, user_id: int, moment: datetime) -> None:
+        """Note when a user last logged in."""
         ...
 
 
@@ -61,11 +66,25 @@ class SqlUserRepository:
         """Return a user, or None."""
         return _user(self.session.execute(select(users).where(users.c.email == email)).one_or_none())
 
+    def note_log_in(self, user_id: int, moment: datetime) -> None:
+        """Note when a user last logged in."""
+        self.session.execute(update(users).where(users.c.id == user_id).values(last_login_at=moment))
+
 
 def _user(row: Row[*tuple[Any, ...]] | None) -> User | None:
     if row is None:
         return None
-    return User(row.id, row.email, row.name, row.password_hash, row.active, row.created_at)
+    return User(
+        row.id,
+        row.email,
+        row.name,
+        row.password_hash,
+        row.active,
+        row.created_at,
+        Role(row.role),
+        row.language,
+        row.last_login_at,
+    )
 
 
 class InMemoryUserRepository:
@@ -89,3 +108,8 @@ class InMemoryUserRepository:
     def by_email(self, email: str) -> User | None:
         """Return a user, or None."""
         return next((user for user in self.users.values() if user.email == email), None)
+
+    def note_log_in(self, user_id: int, moment: datetime) -> None:
+        """Note when a user last logged in."""
+        if user_id in self.users:
+            self.users[user_id] = dataclasses.replace(self.users[user_id], last_login_at=moment)

@@ -18,4 +18,7 @@ users = Table(
     Column("password_hash", String(200), nullable=False),
     Column("active", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("role", String(20), nullable=False, server_default="user"),
+    Column("language", String(10)),
+    Column("last_login_at", UtcDateTime),
 )

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import svcs
 
-from app.errors import NotAuthenticated, Refused
+from app.errors import NotAllowed, NotAuthenticated, Refused
 from app.logs.context import user_id
 from app.web.conditional import conditional
 from app.web.messages import Request, Response
@@ -25,7 +25,7 @@ def dispatch(route: Route[Any], request: Request, registry: svcs.Registry) -> Re
     """
     try:
         with svcs.Container(registry) as components:
-            principal = identify(route.permission, request, components)
+            principal = identify(route, request, components)
             upload = Upload(request.body, request.media_type)
             output = route.endpoint(Call(validate(route, request), components, principal, upload))
     except (Refused, BadRequest) as error:
@@ -33,16 +33,18 @@ def dispatch(route: Route[Any], request: Request, registry: svcs.Registry) -> Re
     return conditional(request, render(route, output))
 
 
-def identify(permission: Permission, request: Request, components: svcs.Container) -> Principal | None:
-    """Return who calls, or None where anybody may. Raises NotAuthenticated."""
-    if permission is Permission.PUBLIC:
+def identify(route: Route[Any], request: Request, components: svcs.Container) -> Principal | None:
+    """Return who calls, or None where anybody may. Raises NotAuthenticated and NotAllowed."""
+    if route.permission is Permission.PUBLIC:
         return None
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise NotAuthenticated("Send an API token: Authorization: Bearer TOKEN.")
     authenticator: Authenticator = components.get(Authenticator)
-    principal = authenticator.authenticate(token.strip())
+    principal = authenticator.authenticate(token.strip(), route.scope)
     user_id.set(principal.id)
+    if route.permission is Permission.ADMIN and not principal.admin:
+        raise NotAllowed("Only admins may do this.")
     return principal
 
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from typing_extensions import TypeForm
 
 from app.errors import NotAuthenticated
+from app.scopes import Scope
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Permission(enum.Enum):
 
     PUBLIC = "public"
     SIGNED_IN = "signed in"
+    ADMIN = "admin"
 
 
 class Principal(Protocol):
@@ -43,12 +45,17 @@ class Principal(Protocol):
         """The number under which logs know them."""
         ...
 
+    @property
+    def admin(self) -> bool:
+        """Whether they may call what only admins may."""
+        ...
+
 
 class Authenticator(Protocol):
     """Recognises the owner of a token."""
 
-    def authenticate(self, token: str) -> Principal:
-        """Return the token's owner. Raises NotAuthenticated."""
+    def authenticate(self, token: str, scope: Scope) -> Principal:
+        """Return the token's owner. Raises NotAuthenticated, and NotAllowed for a token that is not for this use."""
         ...
 
 
@@ -171,6 +178,13 @@ class Route(Generic[InputT]):
     def path_parameters(self) -> set[str]:
         """What the path has in braces."""
         return {part[1:-1] for part in self.path.split("/") if part.startswith("{")}
+
+    @property
+    def scope(self) -> Scope:
+        """What an API token must be for."""
+        if self.permission is Permission.ADMIN:
+            return Scope.ADMIN
+        return Scope.READ if self.method == "GET" else Scope.WRITE
 
 
 RouteTable = tuple[Route[Any], ...]

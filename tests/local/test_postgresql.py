@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.database.revisions import read_revisions
 from deploy.artifacts import ReleaseTree
 from tests.local.conftest import Site, make_site
 from tests.support import releases
@@ -21,15 +22,16 @@ DATABASE_URL = "{url}"
 [migrate.secrets]
 DATABASE_PASSWORD = "DATABASE_OWNER_PASSWORD"
 """
+LAST = read_revisions()[-1].revision
+NUMBER = f"{int(LAST) + 1:04}"
 
-
-REVISION = '''"""Notes."""
+REVISION = f'''"""Notes."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{NUMBER}"
+down_revision = "{LAST}"
 kind = "expand"
 
 
@@ -45,7 +47,7 @@ def downgrade() -> None:
 @pytest.fixture(scope="module")
 def migrating() -> ReleaseTree:
     """Build a release that has one table more."""
-    return releases.variant("notes", {"app/migrations/versions/0002_notes.py": REVISION})
+    return releases.variant("notes", {f"app/migrations/versions/{NUMBER}_notes.py": REVISION})
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_the_owner_migrates_and_the_app_serves(site: Site, migrating: ReleaseTre
         assert "for migrate: DATABASE_URL: expected" in refused.err
     done = site.deploy(migrating)
     migrated = next(e for e in done.events if e["event"] == "end" and e["step"]["kind"] == "migrate")
-    assert "applied 0002" in json.dumps(migrated)
+    assert f"applied {NUMBER}" in json.dumps(migrated)
     with urllib.request.urlopen(f"{site.url}/api/v1/places?q=lisb", timeout=10) as answer:
         assert json.load(answer)["items"][0]["name"] == "Lisbon"
     assert postgres.sql("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'", "rollout") == OWNER

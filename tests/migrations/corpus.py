@@ -65,6 +65,11 @@ BREAKING = {
 }
 
 
+def number(further: int = 1) -> str:
+    """Return the number of a migration that comes after this checkout's."""
+    return f"{int(Tree(ROOT, 'this checkout').revisions()[-1].revision) + further:04}"
+
+
 def tree(folder: Path, bodies: Sequence[tuple[str, str]], kinds: Sequence[str] = (), reviewed: object = None) -> Tree:
     """Make a tree of this checkout's application with more migrations, each a name and its body."""
     shutil.copytree(ROOT / "app", folder / "app", ignore=shutil.ignore_patterns("__pycache__"))

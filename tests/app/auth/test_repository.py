@@ -4,6 +4,7 @@ import pytest
 
 from app.auth.models import ApiToken
 from app.auth.repository import InMemoryTokenRepository, SqlTokenRepository, TokenRepository
+from app.scopes import Scope
 from app.users.repository import SqlUserRepository
 from tests.support.postgres import DATABASES
 
@@ -26,13 +27,14 @@ def repository(request: pytest.FixtureRequest, adapter: str) -> TokenRepository:
     if adapter == "memory":
         return InMemoryTokenRepository()
     session = request.getfixturevalue("session")
-    SqlUserRepository(session).add("me@example.org", "Me", "hash", NOW)
+    for name in ("me", "you"):
+        SqlUserRepository(session).add(f"{name}@example.org", name, "hash", NOW)
     return SqlTokenRepository(session)
 
 
 def test_a_token_is_found_by_its_digest(repository: TokenRepository) -> None:
-    token = ApiToken(1, "laptop", "d" * 64, NOW, NOW + timedelta(days=1))
-    repository.add(token)
+    token = repository.add(ApiToken(1, "laptop", "d" * 64, NOW, NOW + timedelta(days=1), frozenset({Scope.READ})))
+    assert token.id > 0
     assert repository.by_digest("d" * 64) == token
     assert repository.by_digest("e" * 64) is None
     assert "dddd" not in repr(token)
@@ -44,3 +46,17 @@ def test_expired_tokens_are_removed_and_counted(repository: TokenRepository) -> 
     assert repository.remove_expired(NOW + timedelta(days=2)) == 2
     assert [repository.by_digest(name * 64) is not None for name in "abc"] == [False, False, True]
     assert repository.remove_expired(NOW + timedelta(days=2)) == 0
+
+
+def test_ones_own_tokens_are_listed_and_removed(repository: TokenRepository) -> None:
+    owners = {"a": (1, 1), "b": (1, 1), "c": (2, 1), "d": (1, 0)}
+    kept = {
+        name: repository.add(ApiToken(user_id, name, name * 64, NOW, NOW + timedelta(days=days)))
+        for name, (user_id, days) in owners.items()
+    }
+    assert repository.of(1, NOW) == [kept["a"], kept["b"]]
+    assert not repository.remove(2, kept["a"].id)
+    assert repository.remove(1, kept["a"].id)
+    assert not repository.remove(1, kept["a"].id)
+    assert repository.remove_all(1) == 2
+    assert repository.of(2, NOW) == [kept["c"]]

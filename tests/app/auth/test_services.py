@@ -3,14 +3,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.auth.credentials import Credentials
 from app.auth.passwords import Argon2Hasher
 from app.auth.repository import InMemoryTokenRepository
 from app.auth.services import Tokens
 from app.clock import FixedClock
 from app.database.transaction import InMemoryTransaction
-from app.errors import NotAuthenticated, NotFound
+from app.errors import NotAllowed, NotAuthenticated, NotFound
+from app.scopes import Scope
 from app.settings import Settings
-from app.users.models import User
+from app.users.models import Role, User
 from app.users.repository import InMemoryUserRepository
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,7 +28,9 @@ def clock() -> FixedClock:
 def tokens(settings: Settings, clock: FixedClock) -> Tokens:
     users = InMemoryUserRepository()
     users.add("me@example.org", "Me", Argon2Hasher(memory_kib=64).hash(PASSWORD), NOW)
-    return Tokens(users, InMemoryTokenRepository(), InMemoryTransaction(), Argon2Hasher(memory_kib=64), clock, settings)
+    transaction = InMemoryTransaction()
+    credentials = Credentials(users, transaction, Argon2Hasher(memory_kib=64))
+    return Tokens(users, InMemoryTokenRepository(), transaction, credentials, clock, settings)
 
 
 def me(tokens: Tokens) -> User:
@@ -44,10 +48,10 @@ def test_a_token_stands_for_its_owner_until_it_expires(tokens: Tokens, clock: Fi
     issued = tokens.log_in("ME@example.org", PASSWORD, "laptop")
     assert issued.expires_at == NOW + timedelta(days=30)
     clock.moment = issued.expires_at - timedelta(seconds=1)
-    assert tokens.authenticate(issued.secret) == me(tokens)
+    assert tokens.authenticate(issued.secret, Scope.READ) == me(tokens)
     clock.moment = issued.expires_at
     with pytest.raises(NotAuthenticated):
-        tokens.authenticate(issued.secret)
+        tokens.authenticate(issued.secret, Scope.READ)
 
 
 def test_the_token_itself_is_kept_nowhere(tokens: Tokens) -> None:
@@ -75,13 +79,13 @@ def test_a_deactivated_user_loses_every_token(tokens: Tokens) -> None:
     issued = tokens.log_in("me@example.org", PASSWORD, "laptop")
     deactivate(tokens)
     with pytest.raises(NotAuthenticated):
-        tokens.authenticate(issued.secret)
+        tokens.authenticate(issued.secret, Scope.READ)
 
 
 @pytest.mark.parametrize("token", ["", "gzt_", "gzt_wrong", "\udcff", "x" * 10_000])
 def test_what_is_no_token_is_refused(tokens: Tokens, token: str) -> None:
     with pytest.raises(NotAuthenticated):
-        tokens.authenticate(token)
+        tokens.authenticate(token, Scope.READ)
 
 
 def test_a_new_key_makes_old_tokens_useless(tokens: Tokens, settings: Settings) -> None:
@@ -89,11 +93,11 @@ def test_a_new_key_makes_old_tokens_useless(tokens: Tokens, settings: Settings) 
     other = settings.model_validate({"secret_key": "Zq7Rt5Yw3Ku1Io9Pa8Sd6Fg4Hj2Lx0Cv"})
     tokens.settings = other
     with pytest.raises(NotAuthenticated):
-        tokens.authenticate(issued.secret)
+        tokens.authenticate(issued.secret, Scope.READ)
 
 
 def test_an_operator_may_issue_a_token_without_the_password(tokens: Tokens) -> None:
-    assert tokens.authenticate(tokens.issue("me@example.org", "script").secret) == me(tokens)
+    assert tokens.authenticate(tokens.issue("me@example.org", "script").secret, Scope.READ) == me(tokens)
     with pytest.raises(NotFound):
         tokens.issue("you@example.org", "script")
 
@@ -116,3 +120,44 @@ def test_what_nobody_can_use_any_more_is_removed(tokens: Tokens, clock: FixedClo
     assert tokens.remove_expired() == 1
     assert isinstance(tokens.transaction, InMemoryTransaction)
     assert tokens.transaction.commits > 0
+
+
+def test_a_token_is_good_for_its_scopes_only(tokens: Tokens) -> None:
+    issued = tokens.log_in("me@example.org", PASSWORD, "script", scopes=frozenset({Scope.READ}))
+    assert tokens.authenticate(issued.secret, Scope.READ) == me(tokens)
+    for scope in (Scope.WRITE, Scope.ADMIN):
+        with pytest.raises(NotAllowed):
+            tokens.authenticate(issued.secret, scope)
+
+
+def test_only_admins_get_tokens_for_admins(tokens: Tokens) -> None:
+    scopes = frozenset({Scope.ADMIN})
+    with pytest.raises(NotAllowed):
+        tokens.issue("me@example.org", "script", scopes=scopes)
+    assert isinstance(tokens.users, InMemoryUserRepository)
+    tokens.users.users[1] = dataclasses.replace(me(tokens), role=Role.ADMIN)
+    assert tokens.authenticate(tokens.issue_to(me(tokens), "script", scopes=scopes).secret, Scope.ADMIN).admin
+
+
+def test_a_token_may_be_short_lived_and_no_longer_lived_than_the_site_allows(tokens: Tokens) -> None:
+    assert tokens.issue("me@example.org", "script", days=1).expires_at == NOW + timedelta(days=1)
+    assert tokens.issue("me@example.org", "script", days=300).expires_at == NOW + timedelta(days=30)
+
+
+def test_ones_own_tokens_can_be_seen_and_revoked_and_nobody_elses(tokens: Tokens) -> None:
+    issued = tokens.log_in("me@example.org", PASSWORD, "laptop")
+    tokens.log_in("me@example.org", PASSWORD, "phone")
+    assert [token.name for token in tokens.of(me(tokens))] == ["laptop", "phone"]
+    other = dataclasses.replace(me(tokens), id=2)
+    assert tokens.of(other) == []
+    with pytest.raises(NotFound):
+        tokens.revoke(other, 1)
+    tokens.revoke(me(tokens), 1)
+    with pytest.raises(NotAuthenticated):
+        tokens.authenticate(issued.secret, Scope.READ)
+
+
+def test_the_last_log_in_is_noted(tokens: Tokens) -> None:
+    assert me(tokens).last_login_at is None
+    tokens.log_in("me@example.org", PASSWORD, "laptop")
+    assert me(tokens).last_login_at == NOW

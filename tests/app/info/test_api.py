@@ -2,6 +2,7 @@ from werkzeug.test import Client
 
 from app.about import NAME, TAGLINE, installed_version
 from app.application import create_app
+from app.database.revisions import read_revisions
 from app.settings import Settings
 
 
@@ -24,7 +25,7 @@ def test_the_version_is_that_of_the_release(settings: Settings) -> None:
         "commit": "1a2b3c4",
         "generation": "17",
         "environment": "staging",
-        "schema_revision": "0001",
+        "schema_revision": read_revisions()[-1].revision,
     }
     application.close()
 

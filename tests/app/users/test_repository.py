@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.users.models import Role
 from app.users.repository import EmailTaken, InMemoryUserRepository, SqlUserRepository, UserRepository
 from tests.support.postgres import DATABASES
 
@@ -45,6 +46,15 @@ def test_an_address_belongs_to_one_user_and_the_others_go_on(repository: UserRep
     other = repository.add("other@example.org", "Other", "hash", NOW)
     assert repository.by_email("me@example.org") == first
     assert other.id != first.id
+
+
+def test_the_last_log_in_is_noted(repository: UserRepository) -> None:
+    user = repository.add("me@example.org", "Me", "hash", NOW)
+    assert (user.role, user.language, user.last_login_at) == (Role.USER, None, None)
+    repository.note_log_in(user.id, NOW)
+    found = repository.by_id(user.id)
+    assert found
+    assert found.last_login_at == NOW
 
 
 def test_personal_data_is_not_in_the_repr(repository: UserRepository) -> None:

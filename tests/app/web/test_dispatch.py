@@ -7,8 +7,9 @@ import pytest
 import svcs
 from pydantic import Field
 
-from app.errors import Conflict, NotAuthenticated
+from app.errors import Conflict, NotAllowed, NotAuthenticated
 from app.logs.context import request_context, user_id
+from app.scopes import Scope
 from app.web.dispatch import dispatch
 from app.web.messages import Request
 from app.web.problems import BadRequest
@@ -46,12 +47,19 @@ class Echo(Output):
 class Somebody:
     id = 7
 
+    def __init__(self, *, admin: bool) -> None:
+        self.admin = admin
 
-class OneToken:
-    def authenticate(self, token: str) -> Principal:
-        if token != "right":
+
+class SomeTokens:
+    """`read-write` is a user's token of these scopes; `read-admin!` an admin's."""
+
+    def authenticate(self, token: str, scope: Scope) -> Principal:
+        if not token.startswith(("read", "write", "admin")):
             raise NotAuthenticated("wrong token")
-        return Somebody()
+        if scope not in token.rstrip("!").split("-"):
+            raise NotAllowed("not for this")
+        return Somebody(admin=token.endswith("!"))
 
 
 class Resource:
@@ -81,7 +89,7 @@ def components(resources: list[Resource]) -> svcs.Registry:
 
     registry = svcs.Registry()
     registry.register_factory(Resource, open_resource)
-    registry.register_value(Authenticator, OneToken())
+    registry.register_value(Authenticator, SomeTokens())
     return registry
 
 
@@ -136,11 +144,11 @@ def test_what_was_created_has_an_address(components: svcs.Registry) -> None:
     ("authorization", "status"),
     [
         ("", 401),
-        ("right", 401),
-        ("Basic right", 401),
+        ("read", 401),
+        ("Basic read", 401),
         ("Bearer wrong", 401),
-        ("Bearer right", 200),
-        ("bearer right ", 200),
+        ("Bearer read", 200),
+        ("bearer read ", 200),
     ],
 )
 def test_only_those_signed_in_get_in(components: svcs.Registry, authorization: str, status: int) -> None:
@@ -148,8 +156,31 @@ def test_only_those_signed_in_get_in(components: svcs.Registry, authorization: s
     assert dispatch(route(permission=Permission.SIGNED_IN), request, components).status == status
 
 
+@pytest.mark.parametrize(
+    ("method", "permission", "token", "status"),
+    [
+        ("GET", Permission.SIGNED_IN, "read", 200),
+        ("GET", Permission.SIGNED_IN, "write-admin", 403),
+        ("POST", Permission.SIGNED_IN, "write", 200),
+        ("POST", Permission.SIGNED_IN, "read", 403),
+        ("DELETE", Permission.SIGNED_IN, "read", 403),
+        ("GET", Permission.ADMIN, "admin!", 200),
+        ("GET", Permission.ADMIN, "read-write!", 403),
+        ("GET", Permission.ADMIN, "read-write-admin", 403),
+        ("POST", Permission.ADMIN, "admin!", 200),
+    ],
+)
+def test_a_token_must_be_for_it_and_its_owner_may_have_to_be_an_admin(
+    components: svcs.Registry, method: str, permission: Permission, token: str, status: int
+) -> None:
+    headers = {**POST.headers, "authorization": f"Bearer {token}"}
+    request = replace(POST, path={"number": "1"}, body=b'{"number": 1}', headers=headers)
+    guarded = route(method=method, permission=permission)
+    assert dispatch(guarded, request, components).status == status
+
+
 def test_log_lines_know_who_is_signed_in(components: svcs.Registry) -> None:
-    request = replace(GET, path={"number": "1"}, headers={"authorization": "Bearer right"})
+    request = replace(GET, path={"number": "1"}, headers={"authorization": "Bearer read"})
     dispatch(route(permission=Permission.SIGNED_IN), request, components)
     assert user_id.get() == 7
 

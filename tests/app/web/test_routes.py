@@ -19,6 +19,7 @@ def test_control_characters_are_refused(text: str) -> None:
 
 class Somebody:
     id = 1
+    admin = False
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
