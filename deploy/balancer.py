@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import reduce
@@ -97,16 +97,50 @@ def agent_sender(agent: Agent, tokens: Mapping[str, int]) -> Send:
 class Balancer:
     """HAProxy, on one host or on several, and the backend whose servers are the web hosts."""
 
-    def __init__(self, backend: str, *sends: Send, switch: str = SWITCH) -> None:
+    def __init__(self, backend: str, *sends: Send, switch: str = SWITCH, names: Sequence[str] = ()) -> None:
         self.backend = backend
+        self.names = tuple(names) or tuple(f"load balancer {number}" for number, _ in enumerate(sends, 1))
         self._sends = sends
         self._switch = switch
 
     def servers(self) -> dict[str, Server]:
-        """Look at every server of the backend; of several load balancers at all of them together."""
-        looked = [self._servers(send) for send in self._sends]
-        common = [name for name in looked[0] if all(name in servers for servers in looked)]
-        return {name: reduce(together, [servers[name] for servers in looked]) for name in common}
+        """Look at every server of the backend; of several load balancers at all of them together.
+
+        Raises: what keeps one of them from being looked at.
+        """
+        servers, problem = self.look()
+        if problem:
+            raise problem
+        return servers
+
+    def look(self) -> tuple[dict[str, Server], SlipwayError | None]:
+        """Look at every server as far as load balancers answer; say what is wrong with those that do not."""
+        looked, problem = self._looked()
+        return seen_together(looked, alone=len(self._sends) == 1), problem
+
+    def answering(self) -> tuple[Balancer, SlipwayError | None]:
+        """Give those of several load balancers that answer; say what is wrong with the others.
+
+        Raises: what is wrong when none answers.
+        """
+        looked, problem = self._looked()
+        if problem and not looked:
+            raise problem
+        there = {name: send for name, send in self._named() if name in looked}
+        return Balancer(self.backend, *there.values(), switch=self._switch, names=list(there)), problem
+
+    def _named(self) -> list[tuple[str, Send]]:
+        return list(zip(self.names, self._sends, strict=True))
+
+    def _looked(self) -> tuple[dict[str, dict[str, Server]], SlipwayError | None]:
+        looked: dict[str, dict[str, Server]] = {}
+        errors: list[SlipwayError] = []
+        for name, send in self._named():
+            try:
+                looked[name] = self._servers(send)
+            except SlipwayError as error:
+                errors.append(error)
+        return looked, _first(errors)
 
     def _servers(self, send: Send) -> dict[str, Server]:
         stat, listed, held = send("show stat -1 4 -1", f"show servers state {self.backend}", "show holds")
@@ -162,10 +196,16 @@ class Balancer:
 
     def set_state(self, name: str, state: str, hold: Mapping[str, str] | None = None) -> None:
         """Set a server's administrative state: ready, drain or maint; with `hold`, say why it is taken out."""
-        for send in self._sends:
-            (answer,) = send(f"set server {self.backend}/{name} state {state}", change=True, hold=hold)
-            if answer.strip():
-                raise BalancerError(f"load balancer: could not set {name} to {state}: {answer.strip()}")
+        errors: list[SlipwayError] = []
+        for where, send in self._named():
+            try:
+                (answer,) = send(f"set server {self.backend}/{name} state {state}", change=True, hold=hold)
+                if answer.strip():
+                    raise BalancerError(f"{where}: could not set {name} to {state}: {answer.strip()}")
+            except SlipwayError as error:  # the others are told all the same
+                errors.append(error)
+        if problem := _first(errors):
+            raise problem
 
     def set_address(self, name: str, address: str) -> None:
         """Send a server's requests elsewhere. HAProxy answers a change, and no change, with a sentence."""
@@ -177,14 +217,21 @@ class Balancer:
 
     def is_closed(self) -> bool:
         """Whether users get the maintenance page; of several load balancers, from any."""
-        return any(self._closes(send) for send in self._sends)
+        return any(self._closed())
+
+    def is_all(self, *, closed: bool) -> bool:
+        """Whether every load balancer closes the site, or none does."""
+        return all(each == closed for each in self._closed())
+
+    def _closed(self) -> list[bool]:
+        return [self._closes(send) for send in self._sends]
 
     def set_closed(self, closed: bool) -> None:
         """Give users the maintenance page instead of the site, or the site again; servers stay as they are."""
         for send in self._sends:
             if self._closes(send) != closed:
                 send(f"add acl {self._switch} on" if closed else f"clear acl {self._switch}", change=True)
-        if any(self._closes(send) != closed for send in self._sends):
+        if not self.is_all(closed=closed):
             raise BalancerError(f"load balancer: could not {'close' if closed else 'open'} the site")
 
     def _closes(self, send: Send) -> bool:
@@ -226,6 +273,29 @@ class Balancer:
         """Return the state of all servers, for `load-server-state-from-file`."""
         (states,) = self._sends[0]("show servers state")
         return states
+
+
+def seen_together(looked: Mapping[str, Mapping[str, Server]], *, alone: bool = False) -> dict[str, Server]:
+    """See servers as several load balancers do, by their names; who does not know one of them knows it nowhere."""
+    views = list(looked.values())
+    common = [name for name in (views[0] if views else ()) if all(name in view for view in views)]
+    if alone:
+        return {name: views[0][name] for name in common}
+    return {
+        name: replace(
+            reduce(together, [view[name] for view in views]), views=tuple((b, v[name]) for b, v in looked.items())
+        )
+        for name in common
+    }
+
+
+def _first(errors: Sequence[SlipwayError]) -> SlipwayError | None:
+    """Give the first error; the others are its problems."""
+    if not errors:
+        return None
+    first, *others = errors
+    first.problems = (*first.problems, *(error.message for error in others))
+    return first
 
 
 def together(one: Server, other: Server) -> Server:

@@ -37,9 +37,9 @@ class Described:
 
 
 def names_of(environment: Environment) -> tuple[str, ...]:
-    """List the names and the address that users know an environment by."""
-    host = environment.file.balancer.listen.rpartition(":")[0].strip("[]")
-    return tuple(dict.fromkeys([*environment.file.balancer.names, host]))
+    """List the names and the addresses that users know an environment by."""
+    doors = [door.rpartition(":")[0].strip("[]") for door in environment.doors]
+    return tuple(dict.fromkeys([*environment.file.balancer.names, *doors]))
 
 
 def self_signed(names: Sequence[str], now: datetime | None = None) -> Secret:

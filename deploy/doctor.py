@@ -76,7 +76,7 @@ def _other(hosts: Hosts, name: str, build: str) -> Finding:
 def _balancer(observed: Sequence[Host], problem: SlipwayError | None) -> Finding:
     if problem:
         return _finding("balancer", "", [f"{problem.message} -> {problem.hint}" if problem.hint else problem.message])
-    said = [f"{h.name} {h.server.admin}, {'up' if h.server.up else 'down'}" for h in observed if h.server]
+    said = [f"{h.name} {h.server.place}" for h in observed if h.server]
     return Finding("balancer", f"answers: {'; '.join(said) or 'no servers'}")
 
 

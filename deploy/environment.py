@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy import toml_model
 from deploy.batches import CONFIRM
-from deploy.environment_model import NAME, PORT, EnvironmentFile, HostEntry
+from deploy.environment_model import ANY, NAME, PORT, EnvironmentFile, HostEntry
 from deploy.errors import SlipwayError
 from deploy.toml_model import nearest
 from deploy.toml_position import Document, load
@@ -62,9 +62,19 @@ class Environment:
     def url(self) -> str:
         """Where users come in."""
         entry = self.file.balancer
-        host, _, port = entry.listen.rpartition(":")
+        host, _, port = self.doors[0].rpartition(":")
         scheme, usual = ("http", "80") if entry.tls == "off" else ("https", "443")
         return f"{scheme}://{entry.names[0] if entry.names else host}{'' if port == usual else f':{port}'}"
+
+    @property
+    def doors(self) -> tuple[str, ...]:
+        """Where load balancers listen: at one address, or, where that is any, each at its own."""
+        listen = self.file.balancer.listen
+        host, _, port = listen.rpartition(":")
+        own = [entry.address for entry in self.having("lb").values() if entry.address]
+        if host.strip("[]") not in ANY or not own:
+            return (listen,)
+        return tuple(f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address in own)
 
     def with_options(self, *, wait: object = "", spare: bool = False) -> Environment:
         """Give the same environment for a task with `--wait [SECONDS]` and `--skip-unreachable`.

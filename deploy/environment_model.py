@@ -23,6 +23,7 @@ RESERVED = (
     ),
 )
 NAME = re.compile(r"[a-z][a-z0-9-]*")
+ANY = ("0.0.0.0", "::", "*")  # noqa: S104  (nothing is bound here: where a program listens at every address of its server)
 PORT = 8000  # where a web host listens unless its entry says otherwise
 
 
@@ -306,6 +307,16 @@ class EnvironmentFile(TomlModel):
             if listen and listen in seen:
                 raise ValueError(f"{who} and {seen[listen]} both listen on {listen}: expected an address for each")
             seen[listen] = who
+        return self
+
+    @model_validator(mode="after")
+    def _every_balancer_can_listen(self) -> EnvironmentFile:
+        own = {host.address: name for name, host in self.hosts.items() if "lb" in host.roles}
+        where, _, port = self.balancer.listen.rpartition(":")
+        if len(own) > 1 and where.strip("[]") in own:
+            only = own[where.strip("[]")]
+            text = f'expected "0.0.0.0:{port}", or an address that load balancers share: this one is {only}\'s alone'
+            raise Mistakes({("balancer", "listen"): text})
         return self
 
     @model_validator(mode="after")

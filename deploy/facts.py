@@ -78,6 +78,26 @@ class Server:
     check: str = ""  # the last check's outcome: L7OK, L4CON, ...
     address: str = ""  # where the balancer sends requests
     hold: Hold | None = None
+    views: tuple[tuple[str, Server], ...] = ()  # of several load balancers: what each sees, by its name
+
+    @property
+    def each(self) -> tuple[Server, ...]:
+        """What each load balancer sees."""
+        return tuple(server for _, server in self.views) or (self,)
+
+    @property
+    def fenced(self) -> bool:
+        """Whether a load balancer keeps it from users until it runs what all run."""
+        return self.hold is not None and self.hold.why == "fenced"
+
+    @property
+    def place(self) -> str:
+        """Say how it stands at the load balancer; of several, at each."""
+        stands = [(name, server.place) for name, server in self.views]
+        if len({place for _, place in stands}) > 1:
+            return "; ".join(f"{name}: {place}" for name, place in stands)
+        names = f" at {', '.join(name for name, _ in stands)}" if stands else ""
+        return f"{'fenced' if self.fenced else self.admin}, {'up' if self.up else 'down'}{names}"
 
 
 @dataclass(frozen=True)
@@ -168,7 +188,7 @@ class Host:
     @property
     def fenced(self) -> bool:
         """Whether it could not be reached once, and gets no request until it runs what all run."""
-        return bool(self.server and self.server.hold and self.server.hold.why == "fenced")
+        return bool(self.server and self.server.fenced)
 
     @property
     def moves(self) -> bool:

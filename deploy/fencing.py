@@ -41,15 +41,15 @@ def set_aside(hosts: Sequence[Host], policy: Policy) -> Aside:
         problems = [f"{', '.join(asked)} can't be reached and still gets requests: without it {left} would be left"]
     out = policy.max_unavailable
     left_over = None if out is None else max(0, allowed - sum(host.web for host in gone))
-    fence = tuple(host for host in gone if host.server and not host.fenced)
+    fence = tuple(host for host in gone if host.server and not all(server.fenced for server in host.server.each))
 
     policy = replace(policy, floor=floor, max_unavailable=left_over)
     return Aside(living, policy, fence, tuple(host.name for host in gone), tuple(problems))
 
 
 def gets_requests(host: Host) -> bool:
-    """Whether the load balancer sends requests to a host, as far as it can tell."""
-    return bool(host.server and host.server.admin == "ready" and host.server.up)
+    """Whether a load balancer sends requests to a host, as far as it can tell."""
+    return bool(host.server and any(server.admin == "ready" and server.up for server in host.server.each))
 
 
 def notes(environment: str, hosts: Sequence[Host], *, done: bool = False) -> list[str]:

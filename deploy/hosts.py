@@ -52,7 +52,7 @@ class Hosts:
         balancers = list(environment.having("lb")) if environment.remote else [LOCAL_BALANCER]
         self.balancers = {host: self.agent(host) for host in balancers}
         switch = SWITCH if environment.remote else haproxy.SWITCH
-        self.balancer = Balancer(name, *self._senders(), switch=switch)
+        self.balancer = Balancer(name, *self._senders(), switch=switch, names=list(self.balancers))
 
     def _senders(self) -> list[Send]:
         return [agent_sender(agent, self.tokens) for agent in self.balancers.values()]
@@ -177,13 +177,11 @@ class Hosts:
         return observed, problem
 
     def _servers(self) -> tuple[dict[str, Server], SlipwayError | None]:
-        try:
-            return self.balancer.servers(), None
-        except BalancerError as error:
+        servers, problem = self.balancer.look()
+        if isinstance(problem, BalancerError):
             task = "highstate" if self.environment.remote else "bootstrap"
-            return {}, BalancerError(error.message, hint=f"fab {task}:{self.environment.name} starts it")
-        except SlipwayError as error:
-            return {}, error
+            problem.hint = f"fab {task}:{self.environment.name} starts it"
+        return servers, problem
 
     def _host(
         self, name: str, status: Mapping[str, Any] | None, error: SlipwayError | None, server: Server | None

@@ -14,12 +14,15 @@ def switch(hosts: Hosts, closed: bool) -> bool:
 
     No lease is needed: a rollout goes on behind the page.
 
-    Raises: BalancerError.
+    Raises: what keeps a load balancer from it, once the others have done it.
     """
-    if hosts.balancer.is_closed() == closed:
+    balancer, problem = hosts.balancer.answering()
+    if balancer.is_all(closed=closed):
+        if problem:
+            raise problem
         return False
     begun = time.time()
-    hosts.balancer.set_closed(closed)
+    balancer.set_closed(closed)
     entry = {"rollout": new_identifier(), "kind": "rollout", "by": by()}
     ended = {"phase": "end", "exit": int(Exit.OK), "seconds": round(time.time() - begun, 3)}
     detail = f"maintenance {'on' if closed else 'off'}"
@@ -31,4 +34,7 @@ def switch(hosts: Hosts, closed: bool) -> bool:
         ),
         hosts.agents,
     )
+    if problem:
+        problem.message = f"{problem.message}; {', '.join(balancer.names)} did as asked"
+        raise problem
     return True

@@ -243,13 +243,13 @@ class Prober:
         clients: int,
         rate: float,
         *,
-        address: str = "",
+        addresses: Sequence[str] = (),
         certificate: str = "",
         wait: bool = True,
     ) -> None:
         """Start it, and `wait` until its clients run: a tenth of a second that others have better use for."""
         command = [sys.executable, "-m", "deploy.prober", url, "--clients", str(clients), "--rate", str(rate)]
-        command += ["--address", address] if address else []
+        command += [word for address in addresses for word in ("--address", address)]
         command += ["--certificate"] if certificate else []
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT
@@ -277,14 +277,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("url")
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second, all clients together")
-    parser.add_argument("--address", default="", help="ADDRESS:PORT to connect to, whatever the URL's name says")
+    where = "ADDRESS:PORT to connect to, whatever the URL's name says; of several, clients take one each in turn"
+    parser.add_argument("--address", action="append", help=where)
     parser.add_argument("--certificate", action="store_true", help="trust only the one on the second line of the input")
     options = parser.parse_args(argv)
     requests = [Request(**entry) for entry in json.loads(sys.stdin.readline())]
-    door = Door(options.url, options.address, json.loads(sys.stdin.readline()) if options.certificate else "")
+    certificate = json.loads(sys.stdin.readline()) if options.certificate else ""
+    doors = [Door(options.url, address, certificate) for address in options.address or [""]]
     stop = threading.Event()
     interval = options.clients / options.rate
-    clients = [Client(door, requests, interval, i, stop) for i in range(options.clients)]
+    clients = [Client(doors[i % len(doors)], requests, interval, i, stop) for i in range(options.clients)]
     for client in clients:
         client.start()
     print("probing", flush=True)  # noqa: T201

@@ -30,15 +30,16 @@ def probing(hosts: Hosts, contract: Contract, before: Sequence[Host], plan: Plan
         outcome.problems = ("no prober watched: users get the maintenance page",)
         yield
         return
-    address, shown = _door(hosts.environment)
+    addresses, shown = _doors(hosts.environment)
     if shown is None:
         outcome.problems = ("no prober watched: the secret TLS_CERTIFICATE is not here, so nothing is trusted",)
         yield
         return
     url = hosts.environment.url
     begins_aside = bool(plan.steps) and plan.steps[0].kind is Kind.STAGE
+    clients = max(settings.clients, len(addresses))  # every load balancer is watched
     prober = Prober(
-        url, requests, settings.clients, settings.rate, address=address, certificate=shown, wait=not begins_aside
+        url, requests, clients, settings.rate, addresses=addresses, certificate=shown, wait=not begins_aside
     )
     try:
         yield
@@ -46,15 +47,15 @@ def probing(hosts: Hosts, contract: Contract, before: Sequence[Host], plan: Plan
         outcome.prober = prober.stop()
 
 
-def _door(environment: Environment) -> tuple[str, str | None]:
+def _doors(environment: Environment) -> tuple[tuple[str, ...], str | None]:
     """Say where users come in, whatever their names resolve to here, and what is shown there; None when unknown.
 
     A certificate of an authority that the system trusts need not be at hand: then nothing ("") is asked of it.
     """
     entry = environment.file.balancer
     if entry.tls == "off":
-        return (entry.listen if environment.remote else ""), ""
+        return (environment.doors if environment.remote else ()), ""
     bundle = secrets_store.read(environment, ["TLS_CERTIFICATE"])["TLS_CERTIFICATE"]
     if bundle is None:
-        return entry.listen, "" if entry.tls == "provided" else None
-    return entry.listen, first_certificate(bundle.reveal())
+        return environment.doors, "" if entry.tls == "provided" else None
+    return environment.doors, first_certificate(bundle.reveal())

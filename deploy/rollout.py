@@ -228,6 +228,7 @@ def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayE
     """After a failure, bring the hosts back to what they ran, in the same careful way, and say what came of it."""
     failed = _what_failed(error)
     outcome.hint = error.hint
+    _without_gone_balancers(hosts, executor, outcome)
     if isinstance(error, Interrupted):
         outcome.hint = error.hint or f"fab deploy:{hosts.environment.name} begins again"
     if executor.lease.lost.is_set() or getattr(error, "code", "") in leases.LOST or isinstance(error, LeaseLost):
@@ -254,6 +255,18 @@ def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayE
     outcome.exit = Exit.FAILED_ROLLED_BACK if executor.switched else Exit.FAILED_UNCHANGED
     done = "rolled back" if executor.switched else "nothing changed"
     outcome.message = f"{failed}; {done}: {_running(hosts)}"
+
+
+def _without_gone_balancers(hosts: Hosts, executor: Executor, outcome: Outcome) -> None:
+    """Go back by those load balancers that are left; what another has drained, it puts back itself once it is there."""
+    if len(hosts.balancers) < 2 or executor.lease.lost.is_set():
+        return
+    with suppress(SlipwayError):  # when none is left, whoever needs one says so
+        hosts.balancer, problem = hosts.balancer.answering()
+        if problem:
+            told = f"{problem.message}: going back by {', '.join(hosts.balancer.names)} alone"
+            executor.reporter.note(told)
+            outcome.problems = (*outcome.problems, *dict.fromkeys((problem.message, *problem.problems)))
 
 
 def _leave_out(hosts: Hosts, executor: Executor) -> None:

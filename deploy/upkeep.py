@@ -105,4 +105,4 @@ def plan_restore(hosts: Sequence[Host], target: Target, policy: Policy, names: C
 
 def _is_out(host: Host) -> bool:
     """Say whether a server has no users and gets none; one that is draining still has some."""
-    return host.server is None or host.server.admin == "maint"
+    return host.server is None or all(server.admin == "maint" for server in host.server.each)

@@ -48,7 +48,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
                 running.version if running else "-",
                 common.ago(process.since) if process else "-",
                 _health(host),
-                _place(host),
+                host.server.place if host.server else "-",
                 str(host.server.sessions) if host.server else "-",
             ]
         )
@@ -67,13 +67,6 @@ def status(c: Any, environment: str, json: bool = False) -> None:
         common.say(f"unfinished: {left} -> fab resume:{environment} goes on, fab abort:{environment} goes back")
     elif not problem:
         common.say(_verdict(environment, settings.url, observed, differs))
-
-
-def _place(host: Any) -> str:
-    """Say how a host stands at the load balancer."""
-    if host.server is None:
-        return "-"
-    return f"{'fenced' if host.fenced else host.server.admin}, {'up' if host.server.up else 'down'}"
 
 
 def _wanted(settings: Any) -> str | None:

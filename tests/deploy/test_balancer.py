@@ -19,10 +19,10 @@ from pathlib import Path
 import pytest
 
 from deploy.bake import since
-from deploy.balancer import Balancer, BalancerError, together, unix_sender
+from deploy.balancer import Balancer, BalancerError, seen_together, together, unix_sender
 from deploy.environment import Environment
 from deploy.environment_model import BalancerEntry, EnvironmentFile, HostEntry
-from deploy.facts import Server
+from deploy.facts import Hold, Server
 from deploy.haproxy import SWITCH, HaproxyError, ensure, render
 from tests.support.contracts import minimal
 from tests.support.ports import free_ports
@@ -265,6 +265,38 @@ def test_several_load_balancers_are_all_set_and_all_asked(balancer: Balancer, en
     assert said == ["set server sample/web1 state drain"] * 2
     assert two.server("web1").admin == "drain"
     assert two.answers()
+
+
+def test_several_load_balancers_are_each_shown_where_they_differ() -> None:
+    drained = replace(ONE, admin="drain", hold=Hold("rollout"))
+    fenced = replace(ONE, admin="maint", up=False, hold=Hold("fenced"))
+    assert ONE.place == "ready, up"
+    assert seen_together({"lb1": {"web1": ONE}}, alone=True) == {"web1": ONE}
+    assert seen_together({"lb1": {"web1": ONE}, "lb2": {"web1": ONE}})["web1"].place == "ready, up at lb1, lb2"
+    differ = seen_together({"lb1": {"web1": drained}, "lb2": {"web1": fenced}})["web1"]
+    assert differ.place == "lb1: drain, up; lb2: fenced, down"
+    assert differ.fenced
+    assert differ.each == (drained, fenced)
+    assert seen_together({"lb1": {"web1": ONE}, "lb2": {}}) == {}, "who does not know it has to learn it first"
+
+
+def test_of_several_load_balancers_those_that_answer_do_as_told_and_the_other_is_named(
+    balancer: Balancer, environment: Environment, tmp_path: Path
+) -> None:
+    here = unix_sender(environment.directory / "lb" / "run" / "admin.sock")
+    two = Balancer(minimal().name, unix_sender(tmp_path / "gone.sock"), here, names=["lb1", "lb2"], switch=SWITCH)
+    with pytest.raises(BalancerError, match=r"no answer on .*gone"):
+        two.set_state("web1", "drain")
+    assert balancer.server("web1").admin == "drain"
+    seen, problem = two.look()
+    assert seen["web1"].place == "drain, up at lb2"
+    assert problem
+    left, problem = two.answering()
+    assert (left.names, left.answers(), bool(problem)) == (("lb2",), True, True)
+    left.set_state("web1", "ready")
+    assert left.is_all(closed=False)
+    with pytest.raises(BalancerError):
+        Balancer("x", unix_sender(tmp_path / "gone.sock")).answering()
 
 
 def reloaded(environment: Environment, **balancer: object) -> Environment:

@@ -168,3 +168,15 @@ def test_a_rollout_may_be_told_to_pause(tmp_path: Path) -> None:
     environment = written(tmp_path, LOCAL, "sample")
     assert environment.file.rollout.pause == 0
     assert environment.pausing().file.rollout.pause == "confirm"
+
+
+def test_each_of_several_load_balancers_listens_at_an_address_that_it_has(tmp_path: Path) -> None:
+    text = SERVERS + '\n[hosts.lb2]\nroles = ["lb"]\naddress = "10.0.0.12"\n'
+    with pytest.raises(EnvironmentFileError) as refused:
+        written(tmp_path, text)
+    assert 'balancer.listen: expected "0.0.0.0:443"' in refused.value.problems[0]
+    assert written(tmp_path).doors == ("10.0.0.11:443",)
+    two = written(tmp_path, text.replace("10.0.0.11:443", "0.0.0.0:443"))
+    assert two.doors == ("10.0.0.11:443", "10.0.0.12:443")
+    shared = written(tmp_path, text.replace("10.0.0.11:443", "10.0.0.10:443").replace("names =", "# names ="))
+    assert (shared.doors, shared.url) == (("10.0.0.10:443",), "https://10.0.0.10")

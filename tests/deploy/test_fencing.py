@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.balancer import together
 from deploy.batches import Policy
 from deploy.facts import Host, Server
 from deploy.generations import running_generation
@@ -38,6 +39,16 @@ def test_a_dead_host_is_fenced_first_and_nothing_else_is_done_to_it() -> None:
     again = plan_rollout(apply(hosts, plan, Policy()), TARGET, Policy(spare=True))
     assert again.is_empty
     assert not again.problems
+
+
+def test_a_host_that_one_of_two_load_balancers_still_sends_requests_is_fenced_at_both() -> None:
+    open_, fenced = Server("web2", "ready", up=True), server_of("web2", "fenced", up=False)
+    half = replace(together(open_, fenced), views=(("lb1", fenced), ("lb2", open_)))
+    hosts = [serving("web1"), dead(serving("web2", server=half))]
+    assert kinds(plan_rollout(hosts, TARGET, Policy(spare=True)))[0] == ("fence", "web2")
+    whole = replace(fenced, views=(("lb1", fenced), ("lb2", fenced)))
+    hosts = [serving("web1"), dead(serving("web2", server=whole))]
+    assert ("fence", "web2") not in kinds(plan_rollout(hosts, TARGET, Policy(spare=True)))
 
 
 def test_a_worker_that_is_dead_has_no_users_to_be_kept_from() -> None:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def url() -> Iterator[str]:
     server.server_close()
 
 
-def probe(url: str, *requests: dict[str, str], **door: str) -> dict[str, object]:
+def probe(url: str, *requests: dict[str, str], **door: Any) -> dict[str, Any]:
     """Probe for a moment."""
     prober = Prober(url, requests, clients=4, rate=200.0, **door)
     time.sleep(0.3)
@@ -84,7 +85,7 @@ def test_it_comes_in_by_the_name_and_trusts_the_one_certificate(secure: str, bun
     """Whatever the name resolves to here, and whoever has signed it."""
     shown = first_certificate(bundle)
     assert "PRIVATE" not in shown
-    found = probe("https://shop.example", {"path": "/"}, address=secure, certificate=shown)
+    found = probe("https://shop.example", {"path": "/"}, addresses=[secure], certificate=shown)
     assert found["failed"] == 0
     assert found["connections"] == 4
 
@@ -92,7 +93,7 @@ def test_it_comes_in_by_the_name_and_trusts_the_one_certificate(secure: str, bun
 @pytest.mark.parametrize("trusted", ["another", "nothing"])
 def test_it_trusts_no_other_certificate(secure: str, trusted: str) -> None:
     other = first_certificate(certificate.self_signed(["shop.example"]).reveal()) if trusted == "another" else ""
-    found = probe("https://shop.example", {"path": "/"}, address=secure, certificate=other)
+    found = probe("https://shop.example", {"path": "/"}, addresses=[secure], certificate=other)
     assert found["failures"] == {"GET /: SSLCertVerificationError": found["requests"]}
 
 
@@ -103,6 +104,13 @@ def test_it_sends_all_requests_in_turn_over_connections_that_stay(url: str) -> N
     requests = found["requests"]
     assert isinstance(requests, int)
     assert 20 < requests < 200
+
+
+def test_of_several_addresses_each_is_asked(url: str) -> None:
+    """One of them refuses: the clients that come in there fail, and no other."""
+    found = probe("http://site.example", {"path": "/"}, addresses=[url.removeprefix("http://"), "127.0.0.1:1"])
+    assert found["failures"] == {"GET /: ConnectionRefusedError": found["failed"]}
+    assert 0 < found["failed"] < found["requests"]
 
 
 def test_an_error_status_is_a_failure(url: str) -> None:

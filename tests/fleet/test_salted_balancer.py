@@ -48,7 +48,7 @@ def traffic(salted: Salted) -> Iterator[None]:
     """Users over HTTPS with kept connections, GET and POST, who never retry; not one may be lost."""
     shown = first_certificate(salted.certificate)
     address = f"{salted['lb1'].address}:443"
-    prober = Prober("https://sample.example", REQUESTS, 8, 80.0, address=address, certificate=shown)
+    prober = Prober("https://sample.example", REQUESTS, 8, 80.0, addresses=[address], certificate=shown)
     try:
         yield
     finally:

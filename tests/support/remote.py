@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,9 +236,7 @@ class Remote:
         environment = self.environment
         requests = [probe.as_request() for probe in self.contract.probe]
         shown = first_certificate(self.bundle)
-        prober = Prober(
-            environment.url, requests, clients, rate, address=environment.file.balancer.listen, certificate=shown
-        )
+        prober = Prober(environment.url, requests, clients, rate, addresses=environment.doors, certificate=shown)
         summaries: list[Summary] = []
         try:
             yield summaries
@@ -296,37 +294,40 @@ class Remote:
 @pytest.fixture(scope="session")
 def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
     """Boot the servers and make them ready for a first deploy."""
+    with booted(tmp_path_factory.mktemp("remote")) as made:
+        yield made
+
+
+@contextmanager
+def booted(folder: Path, names: Sequence[str] = ("lb1", *WEB), text: str = ENVIRONMENT) -> Iterator[Remote]:
+    """Boot servers that are named after their roles, ready for a first deploy, and a checkout in this folder.
+
+    The text of the environment file may name {access}, {lb} and {hosts}.
+    """
     reason = obstacle()
     if reason:
         pytest.skip(reason)
-    checkout = tmp_path_factory.mktemp("remote")
     # Short, since a socket's path may have 107 bytes; our own, since addresses of gone machines come back.
     sockets = Path(tempfile.mkdtemp(prefix="slw", dir="/tmp"))
     settings = {"XDG_RUNTIME_DIR": str(sockets), "SLIPWAY_FLEET_SECRET_KEY": secrets.token_hex()}
     with pytest.MonkeyPatch.context() as patch, machines.fleet(print, packages=("haproxy",)) as fleet:
+        checkout(folder)
+        addresses = {machine.name: machine.address for machine in fleet.add_all(dict.fromkeys(names))}
+        given = access.write(fleet, folder / "access")
+        file = folder / "deploy/environments/fleet.toml"
+        file.write_text(text.format(access=given, lb=addresses["lb1"], hosts=hosts(addresses)))
+        bundle = certificate.self_signed(["sample.example"]).reveal()
+        settings["SLIPWAY_FLEET_TLS_CERTIFICATE"] = bundle
         for name, value in settings.items():
             patch.setenv(name, value)
-        made = _checkout(checkout, fleet, settings)
-        patch.setenv("SLIPWAY_FLEET_TLS_CERTIFICATE", made.bundle)
+        made = Remote(folder, fleet, contracts.parse(PYPROJECT), bundle, settings)
         try:
-            for name in ("lb1", *WEB):
+            for name in names:
                 made.stuff(name)
             yield made
         finally:
             made.hang_up()
             shutil.rmtree(sockets)
-
-
-def _checkout(folder: Path, fleet: Fleet, settings: dict[str, str]) -> Remote:
-    """Make a checkout, and an environment of new machines."""
-    checkout(folder)
-    addresses = {name: fleet.add(name).address for name in ("lb1", *WEB)}
-    given = access.write(fleet, folder / "access")
-    text = ENVIRONMENT.format(access=given, lb=addresses["lb1"], hosts=hosts(addresses))
-    (folder / "deploy/environments/fleet.toml").write_text(text)
-    bundle = certificate.self_signed(["sample.example"]).reveal()
-    settings["SLIPWAY_FLEET_TLS_CERTIFICATE"] = bundle
-    return Remote(folder, fleet, contracts.parse(PYPROJECT), bundle, settings)
 
 
 def checkout(folder: Path, pyproject: str = PYPROJECT) -> None:
