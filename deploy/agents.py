@@ -7,14 +7,13 @@ import logging
 import os
 import selectors
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
-from deploy import sessions
+from deploy import head_start, sessions
 from deploy.errors import Exit, SlipwayError
 
 logger = logging.getLogger(__name__)
@@ -147,17 +146,7 @@ class Agent:
 
     def _open(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the session)
-            # A session of its own: Ctrl-C at the operator's terminal must not stop an agent in the middle of a switch.
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._stderr,
-                start_new_session=True,
-                # ssh may pass it on: what sudo says over there is understood in English (deploy/ssh_failures.py).
-                env={**os.environ, "LC_ALL": "C.UTF-8"},
-            )
+            self._process, self._stderr = head_start.take(self._command) or sessions.begin(self._command)
         return self._process
 
     def _answer(self, verb: str, silence: float | None, on_event: Callable[[Event], None] | None) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from deploy.artifacts import ReleaseTree
 from deploy.batches import Policy
 from deploy.environment import Environment
 from deploy.errors import Exit, SlipwayError
-from deploy.execute import Payload
 from deploy.facts import Host
 from deploy.generations import number_generation, rollback_candidates, running_generation
 from deploy.hosts import Hosts
+from deploy.payload import Payload
 from deploy.plan import Kind, Plan, Target, plan_rollout
 from deploy.preflight import (
     PreflightFailed,

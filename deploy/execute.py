@@ -18,10 +18,10 @@ from deploy.errors import SlipwayError
 from deploy.facts import WEB
 from deploy.hosts import Hosts
 from deploy.lease import Lease, LeaseLost
+from deploy.payload import Payload
 from deploy.plan import Group, Kind, Lane, Plan, Step
 from deploy.report import Reporter
-from deploy.staging import Supply
-from deploy.variables import Variables, for_migrate
+from deploy.variables import for_migrate
 from deploy.wording import count, human
 
 MIGRATE_TIMEOUT = 600.0  # seconds
@@ -40,17 +40,6 @@ class StepFailed(SlipwayError):
 
 class Interrupted(SlipwayError):
     """The operator asked to stop."""
-
-
-@dataclass(frozen=True)
-class Payload:
-    """What the target is made of. `supply` is None when the hosts have it already (a rollback)."""
-
-    manifest: Mapping[str, Any]
-    manifest_text: str
-    variables: Variables | None = None
-    supply: Supply | None = None
-    signature: str | None = None
 
 
 @dataclass

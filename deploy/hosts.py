@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deploy import haproxy, ssh, ssh_failures
+from deploy import haproxy, head_start, ssh, ssh_failures
 from deploy.agents import Agent, AgentGone
 from deploy.balancer import SWITCH, Balancer, BalancerError, Send, agent_sender
-from deploy.environment import Environment
+from deploy.environment import ROOT, Environment
 from deploy.errors import SlipwayError
 from deploy.facts import Host, Server, host_from_status
 from deploy.salted import agents as relayed
@@ -102,6 +102,9 @@ class Hosts:
         """
         for agent in list(agents.values())[:PARALLEL] if self.environment.remote else ():
             agent.open()
+        if self.environment.remote and not self.line:
+            commands = [self.command(host) for host in (*self.balancers, *self.environment.app)][:PARALLEL]
+            head_start.remember(self.environment.name, ROOT, commands)
 
     def each(self, function: Callable[[str, Agent], T], agents: Mapping[str, Agent] | None = None) -> dict[str, T]:
         """Call a function for every web host, or for other `agents`, side by side.

@@ -6,7 +6,7 @@ import time
 
 from deploy.errors import Exit
 from deploy.hosts import Hosts
-from deploy.rollout import by, new_identifier
+from deploy.identity import by, new_identifier
 
 
 def switch(hosts: Hosts, closed: bool) -> bool:

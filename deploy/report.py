@@ -9,15 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from deploy.bake import Verdict
 from deploy.errors import Exit, SlipwayError
 from deploy.overview import PIECES, named
 from deploy.plan import Plan, Step
-from deploy.prober import Summary
 from deploy.terminal import while_somebody_reads
 from deploy.wording import count, human
+
+if TYPE_CHECKING:
+    from deploy.bake import Verdict
+    from deploy.prober import Summary
 
 
 @dataclass

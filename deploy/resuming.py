@@ -13,10 +13,10 @@ from deploy.artifacts import ReleaseTree, find_release
 from deploy.deciding import Rollout, from_hosts, look, policy_back, policy_of, refuse, target_of
 from deploy.environment import ROOT
 from deploy.errors import Exit, SlipwayError
-from deploy.execute import Payload
 from deploy.facts import Generation, Host
 from deploy.history import Past
 from deploy.hosts import Hosts
+from deploy.payload import Payload
 from deploy.plan import Plan, Target, plan_rollout
 from deploy.preflight import PreflightFailed, host_problems
 from deploy.staging import Supply

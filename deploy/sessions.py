@@ -1,11 +1,41 @@
-"""Ends of sessions: programs that are spoken to through a pipe, and leave when nobody speaks any more."""
+"""Sessions: programs that are spoken to through a pipe, and leave when nobody speaks any more."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import IO, NamedTuple
 
 PATIENCE = 10.0  # seconds that a program may take to leave
+
+
+class Session(NamedTuple):
+    """A program that runs, and what it complains of."""
+
+    process: subprocess.Popen[bytes]
+    stderr: IO[bytes]
+
+
+def begin(command: Sequence[str]) -> Session:
+    """Start a program, and don't wait for its first word.
+
+    Ctrl-C at the operator's terminal must not stop an agent in the middle of a switch: the session is one of its own.
+    """
+    import tempfile
+
+    stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the session)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,
+        # ssh may pass it on: what sudo says over there is understood in English (deploy/ssh_failures.py).
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )
+    return Session(process, stderr)
 
 
 def end(process: subprocess.Popen[bytes], *, kill: bool = False, cut: bool = False) -> None:

@@ -6,24 +6,18 @@ keys work as the operator is used to; and ControlMaster lets all sessions with a
 
 from __future__ import annotations
 
-import os
 import shlex
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy import ssh_sockets
 from deploy.environment import ROOT, Environment
-from deploy.errors import SlipwayError
 from deploy.ssh_failures import Link
+from deploy.ssh_sockets import SshError
 
 MACHINES = Path("var/fleet/ssh_config")  # leads to machines that `make fleet` made
 PERSIST = 30  # seconds a connection stays open for the next command
-LONGEST = 40  # characters of the path below which the connections' sockets lie
 MISSED = 3  # signs of life that may be missed in a row
-
-
-class SshError(SlipwayError):
-    """Servers can't be reached by SSH from here."""
 
 
 def command(environment: Environment, host: str, words: Sequence[str], *, admin: bool = False) -> list[str]:
@@ -115,7 +109,7 @@ def _client(environment: Environment) -> list[str]:
         "ServerAliveCountMax": MISSED,
         "ControlMaster": "auto",
         "ControlPersist": PERSIST,
-        "ControlPath": f"{_sockets()}/%C",
+        "ControlPath": f"{ssh_sockets.directory()}/%C",
         "LogLevel": "ERROR",
     }
     if entry.known_hosts:
@@ -129,20 +123,3 @@ def _client(environment: Environment) -> list[str]:
     for name, value in options.items():
         words += ["-o", f"{name}={value}"]
     return words
-
-
-def _sockets() -> Path:
-    """Give a directory for the connections' sockets that nobody else can reach; its path is short (unix(7): 107 bytes).
-
-    Raises: SshError when somebody else made it.
-    """
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    base = Path(runtime) if runtime and os.access(runtime, os.W_OK) else Path(tempfile.gettempdir())
-    if len(str(base)) > LONGEST:
-        base = Path("/tmp")  # noqa: S108  (checked below)
-    directory = base / f"slipway-ssh-{os.geteuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    found = directory.lstat()
-    if found.st_uid != os.geteuid() or found.st_mode & 0o077 or directory.is_symlink():
-        raise SshError(f"{directory}: expected a directory that only you can enter", hint=f"remove {directory}")
-    return directory

@@ -131,11 +131,18 @@ install_venv() {
     [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r packaging/locks/uv.txt
     .venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python "$lock"
     # Where the shell forbids Python to keep bytecode, each `fab` would compile its libraries anew: 0.2 s.
-    env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c 'import fabric.main, deploy.local, deploy.rollout, deploy.tasks.common'
+    env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c 'import fabric.main, deploy.carrying_out, deploy.head_start, deploy.local, deploy.rollout, deploy.tasks.common'
     stamp "$group" >.venv/slipway-lock
+}
+
+# `fab` of this repository begins sessions while it loads Fabric; uv has put Fabric's own into its place.
+install_fab() {
+    sed "s|@PYTHON@|$PWD/.venv/bin/python|" packaging/fab.in >.venv/fab.new
+    if cmp -s .venv/fab.new .venv/bin/fab; then rm .venv/fab.new; return 0; fi
+    chmod 755 .venv/fab.new && mv .venv/fab.new .venv/bin/fab
 }
 
 [ -x "$PYTHON" ] || fail "$PYTHON is missing: Slipway builds for the interpreter that the contract names" \
     "install it (Debian 12: apt-get install python3), or name another: make PYTHON=/path/to/python3.11 ..."
 install_packages
-case $group in image | machines | peers | proof | rpm*) ;; *) install_venv ;; esac
+case $group in image | machines | peers | proof | rpm*) ;; *) install_venv && install_fab ;; esac

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Any
 
-from deploy.agent import health
 from deploy.agent.errors import AgentError
 from deploy.agent.receive import Payload
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
 
 VARIABLE = "DOCKER_HOST"
 USUAL = "unix:///run/docker.sock"
@@ -24,20 +22,8 @@ LOADING = 600.0
 PING = 5.0
 REMOVAL = 20.0  # seconds until a container that is going must be gone
 TELL = 5.0  # seconds between two words while it takes its time
-CHUNK = 1 << 20
+CHUNK = 1 << 20  # bytes of a refusal that are read
 HINT = "is it running? systemctl status docker; the environment's artifact is image"
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float | None) -> None:
-        super().__init__("docker", blocksize=CHUNK)
-        self._path = path
-        self._timeout = timeout
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self._timeout)
-        health.reach(Path(self._path), self.sock.connect)
 
 
 class Engine:
@@ -56,25 +42,31 @@ class Engine:
         length: int | None = None,
         timeout: float | None = PATIENCE,
         **query: Any,
-    ) -> Iterator[http.client.HTTPResponse]:
+    ) -> Iterator[HTTPResponse]:
         """Send a request, and give the answer to read; `body` is JSON, or with `length` a source of bytes.
 
         Raises: AgentError no-engine, engine-refused (with the engine's own words and `status`).
         """
         if not self.address.startswith("unix://"):
             raise AgentError("no-engine", f"{VARIABLE} is {self.address}", expected=USUAL)
-        connection = _Connection(self.address[len("unix://") :], timeout)
+        socket = self.address[len("unix://") :]
+        if not os.path.exists(socket):  # most servers have no engine, and each `status` asks
+            raise AgentError("no-engine", f"there is no Docker engine at {self.address}", hint=HINT)
+        # Here: to load HTTP takes as long as all else that a `status` loads.
+        from deploy.agent import engine_http
+
+        connection = engine_http.Connection(socket, timeout)
         headers = {} if body is None else {"Content-Type": "application/json" if length is None else "application/tar"}
         data = body if body is None or length is not None else json.dumps(body).encode()
         if length is not None:
             headers["Content-Length"] = str(length)
         try:
-            connection.request(method, target + (f"?{urlencode(query)}" if query else ""), data, headers)
+            connection.request(method, engine_http.target(target, query), data, headers)
             answer = connection.getresponse()
             if answer.status >= 400:
                 raise refused(f"{method} {target}", answer.status, answer.read(CHUNK))
             yield answer
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, engine_http.HTTPException) as error:
             raise AgentError(
                 "no-engine", f"the Docker engine does not answer at {self.address}: {error}", hint=HINT
             ) from None
@@ -100,6 +92,8 @@ class Engine:
 
     def image(self, identity: str) -> Mapping[str, Any] | None:
         """Describe an image that the engine has whole."""
+        from deploy.agent.engine_http import quote
+
         found: Mapping[str, Any] | None = self.find(f"/images/{quote(identity)}/json")
         return found
 

@@ -27,7 +27,7 @@ def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
     by_number = {str(generation.number): generation.version for generation in known}
     supervisor = supervisor_of(layout)
     current = generations.current(layout)
-    processes = supervisor.processes(lambda key: manifest_of(by_number[key]) if key in by_number else None)
+    runs = supervisor.facts(lambda key: manifest_of(by_number[key]) if key in by_number else None)
     running = manifest_of(by_number[str(current)]) if str(current) in by_number else None
     return {
         "agent": f"{VERSION}+{BUILD}",
@@ -37,8 +37,8 @@ def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
         "generations": [generation.facts() for generation in known],
         "unreadable": generations.unreadable(layout),
         "current": current,
-        "processes": processes,
-        "listening": supervisor.listening(),
+        "processes": runs["processes"],
+        "listening": runs["listening"],
         "lacking": supervisor.lacking(),
         "forms": forms.missing() if layout.systemd else {},
         "lease": lease.show(layout),

@@ -1,16 +1,19 @@
 """The manifest: all that a server knows about a release. The same commit gives the same bytes."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deploy.artifacts.files import File
-from deploy.artifacts.interpreter import Interpreter
-from deploy.artifacts.migrations import Migration
-from deploy.artifacts.source.version import Version
-from deploy.contract import Contract
+if TYPE_CHECKING:
+    from deploy.artifacts.files import File
+    from deploy.artifacts.interpreter import Interpreter
+    from deploy.artifacts.migrations import Migration
+    from deploy.artifacts.source.version import Version
+    from deploy.contract import Contract
 
 SCHEMA = 1
 FILE = "manifest.json"

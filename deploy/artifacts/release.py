@@ -1,18 +1,16 @@
 """A release from a source: wheel + lock -> tree + manifest."""
 
-import glob
 import hashlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from deploy.artifacts import cache as caches
 from deploy.artifacts import importing, interpreter, manifest, migrations, tree, wheel
+from deploy.artifacts.built import ReleaseError, ReleaseTree
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.interpreter import Interpreter
-from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.migrations import Migration
 from deploy.artifacts.output import writing
 from deploy.artifacts.source import Source, opened
@@ -22,31 +20,6 @@ from deploy.artifacts.wheels import floor, lock, unpack, wheelhouse
 from deploy.artifacts.wheels.lock import Pin
 from deploy.artifacts.wheels.unpack import Unpacked
 from deploy.contract import Contract
-from deploy.errors import SlipwayError
-
-
-class ReleaseError(SlipwayError):
-    """There is no such release, or it can't be built."""
-
-
-@dataclass(frozen=True)
-class ReleaseTree:
-    """A release that lies in `dist/`."""
-
-    path: Path
-    version: str
-    digest: str
-    manifest: Manifest
-    built: bool = False  # False: it was there already
-    seconds: float = 0.0
-
-    @property
-    def signature(self) -> str | None:
-        """Answer the signature of the manifest, when somebody signed it."""
-        try:
-            return (self.path / manifest.SIGNATURE).read_text(encoding="ascii", errors="replace")
-        except FileNotFoundError:
-            return None
 
 
 def build_release(
@@ -89,22 +62,6 @@ def build_release(
             )
     cache.sweep()
     return ReleaseTree(path, version.text, made.digest, made, not present, time.monotonic() - started)
-
-
-def find_release(out: Path, version: str) -> ReleaseTree:
-    """Answer the release of a version that was built before."""
-    found = [path for path in out.glob(f"*-{glob.escape(version)}") if (path / manifest.FILE).is_file()]
-    if not found:
-        raise ReleaseError(f"no release tree for {version} in {out}/", hint="make release")
-    path = found[0].resolve()
-    try:
-        read = manifest.parse((path / manifest.FILE).read_text(encoding="utf-8"))
-        intact = read.data["version"] == version and tree.is_whole(path, read)
-    except (ValueError, KeyError, TypeError):
-        intact = False
-    if not intact:
-        raise ReleaseError(f"{path}: not as it was built: a file is missing or was changed", hint="make release")
-    return ReleaseTree(path, version, read.digest, read)
 
 
 def _locked(source: Source, python: Interpreter) -> tuple[dict[str, Pin], str]:

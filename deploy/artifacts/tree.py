@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from deploy.artifacts import manifest as manifests
-from deploy.artifacts.files import MTIME, File, intact, write
+from deploy.artifacts.built import is_whole
+from deploy.artifacts.files import MTIME, File, write
 from deploy.artifacts.interpreter import Interpreter
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.wheels.unpack import Unpacked
@@ -61,17 +62,6 @@ def is_complete(path: Path, manifest: Manifest) -> bool:
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return False
     return is_whole(path, manifest)
-
-
-def is_whole(path: Path, manifest: Manifest) -> bool:
-    """Say whether the manifest and every file that it names are there, with their size, mode and time."""
-    entries = manifest.data["files"]
-    links = [entry for entry in entries if "link" in entry]
-    files = [File(e["path"], int(e["mode"], 8), e["size"], e["sha256"]) for e in entries if "link" not in e]
-    files.append(File(manifests.FILE, 0o644, len(manifest.text.encode()), manifest.digest))
-    with contextlib.suppress(OSError):
-        return all(str((path / link["path"]).readlink()) == link["link"] for link in links) and intact(path, files)
-    return False
 
 
 def build(

@@ -105,7 +105,7 @@ def abort(c: Any, environment: str, yes: bool = False, json: bool = False, skip_
 
 def _take_up(task: str, environment: str, *, yes: bool, json: bool, spare: bool) -> None:
     """Say what was found and what will be done, then do it."""
-    from deploy import asking, rollout
+    from deploy import asking, taking_up
     from deploy.report import plan_as_text
     from deploy.resuming import NothingUnfinished
     from deploy.tasks import common
@@ -113,7 +113,7 @@ def _take_up(task: str, environment: str, *, yes: bool, json: bool, spare: bool)
     settings, contract = common.open_environment(environment)
     settings = settings.with_options(spare=spare)
     try:
-        found, plan = rollout.unfinished(settings, contract, task)
+        found, plan = taking_up.unfinished(settings, contract, task)
     except NothingUnfinished as nothing:
         said = {"event": "outcome", "exit": int(nothing.exit_code), "message": nothing.message}
         common.say_json(said) if json else common.say(nothing.report())
@@ -126,7 +126,7 @@ def _take_up(task: str, environment: str, *, yes: bool, json: bool, spare: bool)
         common.say(f"{environment}: all of it is done already" if plan.is_empty else plan_as_text(environment, plan))
     common.confirm(settings, f"{task} this rollout", yes=yes)
     name, ask = found.past.rollout, asking.whom(yes=yes)
-    common.report(lambda reporter: rollout.take_up(settings, contract, task, name, reporter, ask), as_json=json)
+    common.report(lambda reporter: taking_up.take_up(settings, contract, task, name, reporter, ask), as_json=json)
 
 
 plan.help = {  # type: ignore[attr-defined]

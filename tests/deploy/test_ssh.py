@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import ssh
+from deploy import ssh, ssh_sockets
 from deploy.environment import ROOT, read
 from tests.support.environments import SERVERS, written
 
@@ -17,8 +17,8 @@ def sockets(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     """Keep the sockets' directory out of everybody's way."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/nowhere")
     folder = tmp_path_factory.mktemp("s")
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    monkeypatch.setattr(ssh, "LONGEST", 200)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(ssh_sockets, "LONGEST", 200)
     return folder
 
 
@@ -70,7 +70,7 @@ def test_openssh_takes_these_words(tmp_path: Path) -> None:
 
 def test_files_that_are_not_there_are_all_named(tmp_path: Path) -> None:
     more = f'[ssh]\nidentity = "var/no-key"\nknown_hosts = "{tmp_path}"\nconfig = "var/no-config"\n'
-    with pytest.raises(ssh.SshError) as raised:
+    with pytest.raises(ssh_sockets.SshError) as raised:
         ssh.require_files(written(tmp_path, SERVERS + more))
     assert raised.value.problems == (
         "ssh.config: there is no var/no-config",
@@ -83,7 +83,7 @@ def test_files_of_a_fleet_that_is_not_up_are_made_by_make_fleet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ssh, "ROOT", tmp_path)
-    with pytest.raises(ssh.SshError) as raised:
+    with pytest.raises(ssh_sockets.SshError) as raised:
         ssh.require_files(read("fleet"))
     assert raised.value.hint == "make fleet"
 
@@ -93,5 +93,5 @@ def test_sockets_lie_where_nobody_else_comes_and_are_refused_elsewhere(tmp_path:
     assert path.parent == sockets
     assert path.stat().st_mode & 0o777 == 0o700
     path.chmod(0o755)
-    with pytest.raises(ssh.SshError, match="only you can enter"):
+    with pytest.raises(ssh_sockets.SshError, match="only you can enter"):
         ssh.agent(written(tmp_path), "web1", "shop")

@@ -109,8 +109,8 @@ class Supervisor(Protocol):
     def running(self) -> list[Running]:
         """List the generations, and trials, that have living processes."""
 
-    def processes(self, ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:
-        """Describe the living generations for `status`; trials are left out."""
+    def facts(self, ask: Callable[[str], Manifest | None]) -> dict[str, Any]:
+        """Describe for `status`, from one look: living generations but no trials, and the address that is held."""
 
     def command(
         self, generation: Generation, argv: Sequence[str], overlay: Path | None = None, *, terminal: bool = False

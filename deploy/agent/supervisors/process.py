@@ -235,9 +235,9 @@ class ProcessSupervisor:
         for suffix in ("sock", "ready", "pid", "alive"):
             files.remove(self._layout.run_file(key, suffix))
 
-    def processes(self, ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:
-        """Describe the living generations for `status`; trials are left out."""
-        return serving.describe(self._layout, self.running(), ask)
+    def facts(self, ask: Callable[[str], Manifest | None]) -> dict[str, Any]:
+        """Describe the living generations for `status`, without trials, and the address that is held."""
+        return {"processes": serving.describe(self._layout, self.running(), ask), "listening": self.listening()}
 
     def command(
         self, generation: Generation, argv: Sequence[str], overlay: Path | None = None, *, terminal: bool = False

@@ -183,8 +183,7 @@ class SystemdSupervisor:
 
     def listening(self) -> str | None:
         """Tell the address that is held."""
-        held = systemctl.show(self._socket)[self._socket]
-        return held.address if held.active else None
+        return _held(systemctl.show(self._socket)[self._socket])
 
     def start(self, generation: Generation, wanted: Manifest, shared: Shared, address: str) -> None:
         """Start a generation's unit beside whatever runs."""
@@ -278,7 +277,9 @@ class SystemdSupervisor:
 
     def running(self) -> list[Running]:
         """List the generations, and trials, that have living processes."""
-        units = self._look()
+        return self._living(self._look())
+
+    def _living(self, units: dict[str, Unit]) -> list[Running]:
         held = units[self._socket].address
         return [
             Running(
@@ -356,9 +357,11 @@ class SystemdSupervisor:
                 say(serving.finishing(left))
             time.sleep(0.05)
 
-    def processes(self, ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:
-        """Describe the living generations for `status`; trials are left out."""
-        return serving.describe(self._layout, self.running(), ask)
+    def facts(self, ask: Callable[[str], Manifest | None]) -> dict[str, Any]:
+        """Describe the living generations for `status`, without trials, and the address that is held."""
+        units = self._look()
+        processes = serving.describe(self._layout, self._living(units), ask)
+        return {"processes": processes, "listening": _held(units[self._socket])}
 
 
 def start_current(layout: Layout, say: Say) -> None:
@@ -375,6 +378,10 @@ def start_current(layout: Layout, say: Say) -> None:
     units = [unit_of(layout, key_of(process, number)) for process in processes(layout, number)]
     if units:
         systemctl.call("start", "--no-block", *units)
+
+
+def _held(socket: Unit) -> str | None:
+    return socket.address if socket.active else None
 
 
 def _installed(unit: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.artifacts.built import ReleaseTree
 from deploy.artifacts.cache import Cache, code_of, key
 from deploy.artifacts.files import write
 from deploy.artifacts.image import archive, config, engine
@@ -14,7 +15,7 @@ from deploy.artifacts.image import base as bases
 from deploy.artifacts.image.base import Base
 from deploy.artifacts.image.layers import split
 from deploy.artifacts.output import writing
-from deploy.artifacts.release import ReleaseTree, build_release
+from deploy.artifacts.release import build_release
 from deploy.artifacts.source import opened
 from deploy.artifacts.source.beside import IMAGE, beside
 from deploy.contract import Contract

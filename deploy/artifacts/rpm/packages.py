@@ -20,11 +20,11 @@ from typing import Any
 from deploy.agent import store
 from deploy.artifacts import agent, release, units
 from deploy.artifacts import cache as caches
+from deploy.artifacts.built import ReleaseTree
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.files import MTIME, digest
 from deploy.artifacts.manifest import FILE as MANIFEST
 from deploy.artifacts.output import writing
-from deploy.artifacts.release import ReleaseTree
 from deploy.artifacts.rpm import needs, tools
 from deploy.artifacts.rpm import version as versions
 from deploy.artifacts.source import opened

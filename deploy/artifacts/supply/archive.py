@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.artifacts import manifest
+from deploy.artifacts.built import ReleaseTree
 from deploy.artifacts.cache import Cache, code_of, key
 from deploy.artifacts.files import MTIME, digest
 from deploy.artifacts.output import writing
-from deploy.artifacts.release import ReleaseTree
 
 SUFFIX = ".release.tar.zst"
 LEVEL = 6

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.artifacts import agent
+from deploy.artifacts.built import ReleaseTree
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.files import write
-from deploy.artifacts.release import ReleaseTree
 from deploy.artifacts.source.beside import Beside
 from deploy.artifacts.supply import archive, sbom
 from deploy.contract import Contract

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from deploy.artifacts import cache as caches
 from deploy.artifacts import manifest, signing, wheel
+from deploy.artifacts.built import ReleaseTree
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.files import digest
-from deploy.artifacts.release import ReleaseTree, build_release
+from deploy.artifacts.release import build_release
 from deploy.artifacts.source import opened
 from deploy.artifacts.source import version as versions
 from deploy.artifacts.source.beside import ALL, beside
@@ -90,7 +91,7 @@ def sign(source: Path, ref: str | None, out: Path) -> tuple[list[Path], signing.
 
     Raises: SigningError without a key; ReleaseError without a release.
     """
-    from deploy.artifacts.release import find_release
+    from deploy.artifacts.built import find_release
 
     with opened(source, ref) as state:
         contract, version = state.contract, versions.of(state)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.artifacts import manifest
+from deploy.artifacts.built import ReleaseTree
 from deploy.artifacts.files import digest
-from deploy.artifacts.release import ReleaseTree
 from deploy.artifacts.source.version import Version
 from deploy.artifacts.supply import sbom
 from deploy.contract import Contract

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from deploy.artifacts import build_release, find_release
+from deploy.artifacts.built import ReleaseError
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.importing import ImportCheckError
 from deploy.artifacts.interpreter import Interpreter, InterpreterError
-from deploy.artifacts.release import ReleaseError
 from deploy.artifacts.tree import TreeError
 from deploy.artifacts.wheels.lock import LockError
 from tests.support.releases import git

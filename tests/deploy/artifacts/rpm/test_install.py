@@ -10,9 +10,9 @@ import pytest
 
 from deploy.agent import releases as agent_releases
 from deploy.agent.layout import Layout
+from deploy.artifacts.built import ReleaseTree
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.files import digest
-from deploy.artifacts.release import ReleaseTree
 from deploy.artifacts.rpm import build_rpms, openpgp
 from deploy.artifacts.rpm.repo import build_repo
 from deploy.fleet.base import obstacle

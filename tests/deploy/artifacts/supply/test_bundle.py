@@ -14,8 +14,8 @@ import pytest
 import zstandard
 
 from deploy.artifacts import signing
+from deploy.artifacts.built import find_release
 from deploy.artifacts.cache import Cache
-from deploy.artifacts.release import find_release
 from deploy.artifacts.signing import SigningError
 from deploy.artifacts.supply import bundle
 from deploy.artifacts.supply.__main__ import main

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from deploy.artifacts import build_release
+from deploy.artifacts.built import ReleaseError
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.interpreter import Interpreter
-from deploy.artifacts.release import ReleaseError
 from deploy.artifacts.wheels import floor, lock, wheelhouse
 from deploy.artifacts.wheels.floor import FloorError
 from deploy.artifacts.wheels.wheelhouse import WheelhouseError

@@ -1,0 +1,71 @@
+"""Go on with a rollout that was killed, or take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deploy import lease as leases
+from deploy import resuming
+from deploy.asking import Ask
+from deploy.carrying_out import STOP_SILENCE, carry_out
+from deploy.contract import Contract
+from deploy.deciding import Rollout
+from deploy.environment import Environment
+from deploy.errors import Exit
+from deploy.history import Past
+from deploy.hosts import Hosts, connect
+from deploy.identity import by, new_identifier
+from deploy.plan import Plan
+from deploy.preflight import PreflightFailed
+from deploy.report import Outcome, Reporter
+from deploy.resuming import Found
+
+
+def unfinished(environment: Environment, contract: Contract, task: str) -> tuple[Found, Plan]:
+    """Say which rollout has no end, and what `resume` or `abort` would do.
+
+    Raises: NothingUnfinished; LeaseHeld when it is at work still.
+    """
+    with connect(environment, contract.name) as hosts:
+        hosts.require_bootstrap()
+        leases.require_free(hosts)
+        found = resuming.require(hosts)
+        return found, _taking_up(task)(hosts, found.past).plan
+
+
+def take_up(
+    environment: Environment,
+    contract: Contract,
+    task: str,
+    rollout: str,
+    reporter: Reporter,
+    ask: Ask | None = None,
+) -> Outcome:
+    """Go on with a rollout that began and never ended (`resume`), or take it back (`abort`)."""
+    with connect(environment, contract.name) as hosts:
+        hosts.require_bootstrap()
+        identifier = new_identifier()
+        with leases.hold(hosts, identifier, reporter.note) as lease:
+            found = resuming.require(hosts)
+            if found.past.rollout != rollout:
+                raise PreflightFailed(f"{environment.name}: meanwhile another began: {found.text}; nothing was touched")
+            decided = _taking_up(task)(hosts, found.past)
+            if task == "abort":
+                _stop_newcomers(hosts, decided, found.past, reporter)
+            outcome = carry_out(hosts, contract, decided, lease, identifier, reporter, ask)
+            if outcome.exit is Exit.NOTHING_TO_DO:
+                outcome.exit, outcome.message = Exit.OK, outcome.message.replace("to do", "was left to do")
+            unwritten = resuming.close(hosts, found.past, by(), outcome.exit, f"{task} {identifier}")
+            outcome.problems = (*outcome.problems, *([unwritten] if unwritten else []))
+            return outcome
+
+
+def _taking_up(task: str) -> Callable[[Hosts, Past], Rollout]:
+    return resuming.decide_resume if task == "resume" else resuming.decide_abort
+
+
+def _stop_newcomers(hosts: Hosts, decided: Rollout, past: Past, reporter: Reporter) -> None:
+    for name in resuming.newcomers(hosts.observe(), decided):
+        reporter.note(f"{name} ran nothing before rollout {past.rollout}: its processes are stopped")
+        token = hosts.tokens[name]
+        hosts.agents[name].request("stop", {"generation": past.generation, "token": token}, silence=STOP_SILENCE)
