@@ -6,8 +6,9 @@ from app.auth import api as auth
 from app.geolocation import api as geolocation
 from app.info import api as info
 from app.users import api as users
+from app.web.description import described
 from app.web.routes import RouteTable
 
 logger = logging.getLogger(__name__)
 
-ROUTES: RouteTable = (*info.ROUTES, *geolocation.ROUTES, *users.ROUTES, *auth.ROUTES)
+ROUTES: RouteTable = described((*info.ROUTES, *geolocation.ROUTES, *users.ROUTES, *auth.ROUTES))

@@ -43,5 +43,6 @@ ROUTES: RouteTable = (
         output=TokenOutput,
         endpoint=create_token,
         status=201,
+        problems=(401,),
     ),
 )

@@ -173,5 +173,6 @@ ROUTES: RouteTable = (
         input=ReverseGeocodeInput,
         output=NearbyOutput,
         endpoint=reverse_geocode,
+        problems=(404,),
     ),
 )

@@ -2,6 +2,7 @@
 
 import enum
 import logging
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -158,6 +159,7 @@ class Route(Generic[InputT]):
     media_types: tuple[str, ...] = ()
     uploads: tuple[str, ...] = ()
     problems: tuple[int, ...] = ()
+    documented: bool = True
 
     @property
     def has_body(self) -> bool:
@@ -177,7 +179,7 @@ class Route(Generic[InputT]):
     @property
     def path_parameters(self) -> set[str]:
         """What the path has in braces."""
-        return {part[1:-1] for part in self.path.split("/") if part.startswith("{")}
+        return set(re.findall(r"{(\w+)}", self.path))
 
     @property
     def scope(self) -> Scope:

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 SECRET_KEY = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
 DEADLINE = 30.0
 GIVEN = os.environ.get("CONTRACT_DATABASE_URL", "")
+PASSWORD = "correct horse battery"
 RUN = secrets.token_hex(4)  # in addresses, so that a database may be asked by several runs
 
 
@@ -254,3 +255,18 @@ def post(server: Server) -> Ask:
         return server.ask("POST", path, body, {"Content-Type": "application/json", **headers})
 
     return ask
+
+
+@pytest.fixture
+def user(post, request: pytest.FixtureRequest) -> dict[str, object]:
+    email = f"{request.node.name.replace('[', '-').strip(']')}-{RUN}@example.org"[-60:]
+    created = post("/api/v1/users", {"email": email, "name": "Me", "password": PASSWORD})
+    assert created.status == 201
+    return {**created.json, "location": created.headers["Location"]}
+
+
+@pytest.fixture
+def token(post, user) -> str:
+    answer = post("/api/v1/auth/tokens", {"email": user["email"], "password": PASSWORD})
+    assert answer.status == 201
+    return answer.json["token"]

@@ -4,24 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .conftest import RUN
-
-PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def user(post, request: pytest.FixtureRequest) -> dict[str, object]:
-    email = f"{request.node.name.replace('[', '-').strip(']')}-{RUN}@example.org"[-60:]
-    created = post("/api/v1/users", {"email": email, "name": "Me", "password": PASSWORD})
-    assert created.status == 201
-    return {**created.json, "location": created.headers["Location"]}
-
-
-@pytest.fixture
-def token(post, user) -> str:
-    answer = post("/api/v1/auth/tokens", {"email": user["email"], "password": PASSWORD})
-    assert answer.status == 201
-    return answer.json["token"]
+from .conftest import PASSWORD, RUN
 
 
 def test_sign_up_log_in_and_see_oneself(get, user, token: str) -> None:

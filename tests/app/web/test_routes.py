@@ -26,8 +26,8 @@ class Somebody:
 def test_every_route_is_complete(route) -> None:
     assert isinstance(route.permission, Permission)
     assert route.summary
-    parameters = {part[1:-1] for part in route.path.split("/") if part.startswith("{")}
-    assert parameters <= set(route.input.model_fields)
+    assert route.path_parameters <= set(route.input.model_fields)
+    assert not (route.uploads and not route.has_body)
     assert route.location is None or route.status == 201
 
 
