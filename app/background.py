@@ -4,7 +4,8 @@ import logging
 
 from app.auth import jobs as auth
 from app.jobs.models import Job
+from app.saved_places import jobs as saved_places
 
 logger = logging.getLogger(__name__)
 
-JOBS: tuple[Job, ...] = (*auth.JOBS,)
+JOBS: tuple[Job, ...] = (*auth.JOBS, *saved_places.JOBS)

@@ -7,6 +7,7 @@ of the request (one container each, closed before the response leaves). Both are
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import svcs
@@ -31,6 +32,10 @@ from app.jobs.at_once import AtOnce
 from app.jobs.models import JobQueue
 from app.jobs.runner import JobRunner
 from app.middleware.metrics import RequestMetrics
+from app.saved_places.import_repository import ImportRepository, SqlImportRepository
+from app.saved_places.importing import Imports
+from app.saved_places.repository import SavedPlaceRepository, SqlSavedPlaceRepository
+from app.saved_places.services import SavedPlaces
 from app.settings import Settings
 from app.users.repository import SqlUserRepository, UserRepository
 from app.users.services import Users
@@ -79,6 +84,7 @@ def build_registry(settings: Settings) -> svcs.Registry:
     registry.register_factory(Session, open_session)
     registry.register_factory(Transaction, session_as_transaction, enter=False)
     register_geolocation(registry)
+    register_saved_places(registry, settings)
     register_users(registry)
     register_auth(registry)
     register_jobs(registry, settings)
@@ -117,6 +123,36 @@ def register_geolocation(registry: svcs.Registry) -> None:
     registry.register_factory(PlaceRepository, repository)
     registry.register_factory(Places, places)
     registry.register_factory(Geocoder, geocoder)
+
+
+def register_saved_places(registry: svcs.Registry, settings: Settings) -> None:
+    """Register what keeps users' lists of places."""
+    patience = timedelta(seconds=settings.job_seconds + 30)  # no job lasts as long
+
+    def repository(components: svcs.Container) -> SavedPlaceRepository:
+        return SqlSavedPlaceRepository(components.get(Session))
+
+    def import_repository(components: svcs.Container) -> ImportRepository:
+        return SqlImportRepository(components.get(Session))
+
+    def saved_places(components: svcs.Container) -> SavedPlaces:
+        return SavedPlaces(*components.get(SavedPlaceRepository, Places, Transaction, Clock))
+
+    def imports(components: svcs.Container) -> Imports:
+        return Imports(
+            saved=components.get(SavedPlaces),
+            lists=components.get(SavedPlaceRepository),
+            imports=components.get(ImportRepository),
+            transaction=components.get(Transaction),
+            queue=components.get(JobQueue),
+            clock=components.get(Clock),
+            patience=patience,
+        )
+
+    registry.register_factory(SavedPlaceRepository, repository)
+    registry.register_factory(ImportRepository, import_repository)
+    registry.register_factory(SavedPlaces, saved_places)
+    registry.register_factory(Imports, imports)
 
 
 def open_session(components: svcs.Container) -> Iterator[Session]:

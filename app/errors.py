@@ -17,6 +17,10 @@ class Conflict(Refused):
     """It contradicts what is already there."""
 
 
+class Stale(Conflict):
+    """It has been changed since whoever asks looked at it."""
+
+
 class NotAuthenticated(Refused):
     """Nobody has proved who they are."""
 

@@ -5,6 +5,7 @@ import logging
 from app.auth.tables import failures, letters, second_factors, sessions, tokens
 from app.database.metadata import metadata
 from app.geolocation.tables import countries, datasets, place_names, places
+from app.saved_places.tables import place_import_faults, place_imports, place_lists, place_uploads, saved_places
 from app.users.tables import users
 
 logger = logging.getLogger(__name__)
@@ -15,8 +16,13 @@ __all__ = [
     "failures",
     "letters",
     "metadata",
+    "place_import_faults",
+    "place_imports",
+    "place_lists",
     "place_names",
+    "place_uploads",
     "places",
+    "saved_places",
     "second_factors",
     "sessions",
     "tokens",

@@ -11,7 +11,13 @@ from app.web.messages import Response, json_bytes
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-STATUS_OF = {errors.NotFound: 404, errors.Conflict: 409, errors.NotAuthenticated: 401, errors.NotAllowed: 403}
+STATUS_OF = {
+    errors.NotFound: 404,
+    errors.Stale: 412,
+    errors.Conflict: 409,
+    errors.NotAuthenticated: 401,
+    errors.NotAllowed: 403,
+}
 DETAILS = {
     404: "There is nothing at this address.",
     405: "This address does not answer this method; the Allow header lists those it does.",

@@ -1,12 +1,14 @@
 import pytest
 
+from app.background import JOBS
+
 NAME = "auth.remove-expired-tokens"
 
 
 def test_every_job_is_listed_with_its_time(run) -> None:
-    (line,) = run("jobs", "list").stdout.splitlines()
-    assert line.split("  ")[0] == NAME
-    assert "every 1:00:00" in line
+    lines = {line.split("  ")[0].strip(): line for line in run("jobs", "list").stdout.splitlines()}
+    assert set(lines) == {job.name for job in JOBS}
+    assert "every 1:00:00" in lines[NAME]
 
 
 def test_a_job_is_done_now_and_says_what_it_did(run) -> None:
@@ -17,7 +19,7 @@ def test_a_job_is_done_now_and_says_what_it_did(run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("no-such-job",), f"there is no job 'no-such-job'; expected one of {NAME}"),
+        (("no-such-job",), f"there is no job 'no-such-job'; expected one of {', '.join(job.name for job in JOBS)}"),
         ((NAME, "--arguments", "{"), "--arguments: expected a JSON object; "),
         ((NAME, "--arguments", "[]"), "expected a JSON object; got list"),
     ],
