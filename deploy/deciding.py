@@ -18,7 +18,7 @@ from deploy.artifacts import ReleaseTree
 from deploy.batches import Policy
 from deploy.environment import Environment
 from deploy.errors import Exit, SlipwayError
-from deploy.facts import Host
+from deploy.facts import Generation, Host
 from deploy.generations import number_generation, rollback_candidates, running_generation
 from deploy.hosts import Hosts
 from deploy.payload import Payload
@@ -138,9 +138,26 @@ def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
     target = target_of(payload.manifest, chosen.digest, chosen.env_digest, chosen.number)
     plan = plan_rollout(observed, target, policy_back(hosts.environment))
     unsigned = signatures.problem(hosts.environment, chosen.version, payload.manifest_text, payload.signature)
+    refuse(hosts.environment, _no_way_back(hosts, observed, chosen))
     refuse(hosts.environment, [*plan.problems, *([f"generation {chosen.number}: {unsigned}"] if unsigned else [])])
     plan = announced(hosts, observed, plan, policy_back(hosts.environment))
     return Rollout(tuple(observed), plan, payload, "rollback")
+
+
+def _no_way_back(hosts: Hosts, observed: Sequence[Host], chosen: Generation) -> list[str]:
+    """Say which migrations since a generation its code does not survive, as the contract of what ran them says."""
+    since = {
+        g.number: g
+        for h in observed
+        for g in h.generations
+        if g.number > chosen.number and g.migrated and g.digest != chosen.digest
+    }
+    return [
+        f"generation {number} ({g.version}) migrated the database, and its contract says that older code does not run "
+        'on it (rollback = "needs-db-restore") -> restore the backup from before it, then deploy the older version'
+        for number, g in sorted(since.items())
+        if from_hosts(hosts, observed, number).manifest["contract"].get("rollback") == "needs-db-restore"
+    ]
 
 
 def decide_upkeep(hosts: Hosts, task: str, plan: MakePlan, done: str) -> Rollout:
@@ -176,6 +193,8 @@ def target_of(manifest: Mapping[str, Any], digest: str, env_digest: str, generat
         described={m["revision"]: f"{m['revision']} ({m['kind']}: {m['summary']})" for m in migrations},
         contract_migrations=frozenset(m["revision"] for m in migrations if m["kind"] == "contract"),
         migrate_stops=any("{revision}" in word for word in manifest["contract"]["commands"].get("migrate", ())),
+        init="init" in manifest["contract"]["commands"],
+        migrate_once="migrate" in manifest["contract"]["commands"] and not migrations,
         seed="seed" in manifest["contract"]["commands"],
         processes=frozenset(manifest["contract"].get("processes", {})),
     )

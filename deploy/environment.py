@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deploy import toml_model
 from deploy.batches import CONFIRM
+from deploy.contract_model import Slipway
 from deploy.environment_model import ANY, NAME, PORT, EnvironmentFile, HostEntry
 from deploy.errors import SlipwayError
 from deploy.toml_model import nearest
@@ -33,6 +35,7 @@ class Environment:
     file: EnvironmentFile
     wait: float = 0.0  # seconds to wait for whoever holds the lease
     spare: bool = False  # go on without hosts that can't be reached
+    config_files: Mapping[str, str] = field(default_factory=dict)  # of the contract: place in the state, and text
 
     @property
     def hosts(self) -> dict[str, HostEntry]:
@@ -85,6 +88,12 @@ class Environment:
         if not text.isdigit():
             raise EnvironmentFileError(f"--wait: expected seconds, got {text!r}")
         return replace(self, wait=float(text), spare=spare)
+
+    def serving(self, app: Slipway) -> Environment:
+        """Give the same environment with what the contract says for all: the environment's own file has precedence."""
+        secrets = tuple(dict.fromkeys([*app.secrets, *self.file.secrets]))
+        own = {"variables": {**app.env, **self.file.variables}, "secrets": secrets}
+        return replace(self, file=self.file.model_copy(update=own), config_files=app.config_files)
 
     def pausing(self) -> Environment:
         """Give the same environment with a question after each batch of a rollout."""

@@ -141,6 +141,9 @@ class Executor:
         """Run it as whoever may change the schema: that role's password reaches the host for this command only."""
         return self._command(step, "migrate", to=step.revision or None)
 
+    def _init(self, step: Step) -> str:
+        return self._command(step, "init")
+
     def _seed(self, step: Step) -> str:
         """Run it as the same role: only who owns tables may ANALYZE them, and first plans depend on that."""
         return self._command(step, "seed")

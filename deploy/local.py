@@ -17,7 +17,7 @@ from pathlib import Path
 import deploy.artifacts.agent as zipapp
 from deploy import haproxy, secrets_made, signatures
 from deploy import lease as leases
-from deploy.agent import holds, restoring
+from deploy.agent import furnish, holds, restoring
 from deploy.agent.layout import Layout
 from deploy.agents import Agent, AgentError, AgentGone
 from deploy.balancer import Balancer, unix_sender
@@ -49,6 +49,7 @@ def bootstrap(environment: Environment, contract: Contract, say: Say) -> bool:
         for name in secrets_made.generate_missing(environment):
             said(f"secret    {name} generated")
         _make_directories(environment, said)
+        _share(environment, contract)
         _install_agents(hosts, said)
         _require_signatures(environment, hosts, said)
         _start_generations(hosts, said)
@@ -178,6 +179,19 @@ def _make_directories(environment: Environment, say: Say) -> None:
         if not path.is_dir():
             path.mkdir(parents=True)
             say(f"directory {path}")
+
+
+def _share(environment: Environment, contract: Contract) -> None:
+    """Let the hosts share the folders of an app whose data are files on one server: here they are one computer."""
+    if contract.slipway.scale != "one":
+        return
+    for folder in furnish.folders(contract.slipway.for_manifest()):
+        furnish.make(environment.directory, f"shared/{folder}")
+        for host in environment.app:
+            path = environment.directory / host / "state" / folder
+            if not path.exists():
+                furnish.make(environment.directory, f"{host}/state/{Path(folder).parent}")
+                path.symlink_to("../" * (folder.count("/") + 2) + f"shared/{folder}")
 
 
 def _install_agents(hosts: Hosts, say: Say) -> None:

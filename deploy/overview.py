@@ -59,8 +59,8 @@ def _no_change(hosts: Sequence[Host]) -> str:
 
 
 def _database(plan: Plan) -> str:
-    found = [f"{step.kind}s: {step.why}" for step in plan.steps if step.kind in (Kind.MIGRATE, Kind.SEED)]
-    once = next((step.host for step in plan.steps if step.kind in (Kind.MIGRATE, Kind.SEED)), "")
+    found = [f"{step.kind}s: {step.why}" for step in plan.steps if step.kind in (Kind.MIGRATE, Kind.INIT, Kind.SEED)]
+    once = next((step.host for step in plan.steps if step.kind in (Kind.MIGRATE, Kind.INIT, Kind.SEED)), "")
     return f"{'; '.join(found)}; once, on {once}" if found else "no migration"
 
 

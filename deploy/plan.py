@@ -23,6 +23,7 @@ class Kind(StrEnum):
     STAGE = "stage"
     TRIAL = "trial"
     MIGRATE = "migrate"
+    INIT = "init"
     SEED = "seed"
     DRAIN = "drain"
     SWITCH = "switch"
@@ -39,6 +40,7 @@ MEANING = {
     Kind.STAGE: "send the files that the host lacks and put release and variables together as a generation",
     Kind.TRIAL: "boot the generation on a private socket; it must answer its health check before it sees a user",
     Kind.MIGRATE: "bring the database's schema to what the release knows, once",
+    Kind.INIT: "prepare the empty database; where anything ever served, or data is, it does not run",
     Kind.SEED: "load the reference data into an empty environment, once",
     Kind.DRAIN: "the load balancer sends no new requests; wait until those in flight are answered",
     Kind.SWITCH: "start the generation beside the old one, wait until it is ready, then ask the old one to leave",
@@ -96,6 +98,8 @@ class Target:
     contract_migrations: frozenset[str] = frozenset()
     migrate_stops: bool = False  # the migrate command can be told where to stop
     described: Mapping[str, str] = field(default_factory=dict, compare=False)  # migrations for a person: kind, summary
+    init: bool = False  # the application prepares an empty database by a command of its own
+    migrate_once: bool = False  # it has a migrate command, and nobody knows its migrations: it runs once a release
     seed: bool = False  # the application has reference data to load
     processes: frozenset[str] = frozenset()  # what the release has beside the web server
     signature: str | None = None  # sha256 of the release's signature, when it has one
@@ -214,10 +218,19 @@ def _database(hosts: Sequence[Host], target: Target, pending: schema.Decision) -
     lane: list[Step] = []
     if pending.run:
         lane.append(migrate(first, target, pending))
+    elif target.migrate_once and not _migrated(hosts, target):
+        lane.append(Step(Kind.MIGRATE, first, "once for this release, before any of its processes"))
     ran = any(h.current is not None for h in hosts)
+    if target.init and not any(g.activated is not None for h in hosts for g in h.generations) and not ran:
+        lane.append(Step(Kind.INIT, first, "nothing ever served here"))
     if target.seed and not any(h.serving for h in hosts):
         lane.append(Step(Kind.SEED, first, "nothing is ready: is it there?" if ran else "the environment is empty"))
     return Group("database", (tuple(lane),)) if lane else None
+
+
+def _migrated(hosts: Sequence[Host], target: Target) -> bool:
+    """Say whether some generation of this very release ran its migrate command."""
+    return any(g.migrated and g.digest == target.digest for h in hosts for g in h.generations)
 
 
 def migrate(host: str, target: Target, pending: schema.Decision) -> Step:

@@ -85,6 +85,12 @@ def release_problems(environment: Environment, manifest: Mapping[str, Any]) -> l
     if environment.file.dirty == "refused" and manifest["dirty"]:
         why = f'{environment.path} says dirty = "refused" -> commit, then make release'
         problems.append(f"release {manifest['version']} has changes that nobody committed, and {why}")
+    web = list(environment.web)
+    if manifest["contract"].get("scale") == "one" and environment.remote and len(web) > 1:
+        problems.append(
+            f'{", ".join(web)}: the contract says scale = "one" (its data are files of one server), and these are '
+            f"{len(web)} -> leave one of them in {environment.path}, or give the application a database"
+        )
     for role in PROCESS_ROLES:
         hosts = ", ".join(environment.having(role))
         if role != WEB and hosts and role not in manifest["contract"].get("processes", {}):

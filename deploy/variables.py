@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploy import secrets_store
+from deploy.contract_model import secret_of_file
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 from deploy.secret import Secret
 from deploy.toml_model import nearest
 
+_WORD = re.compile(r"\{([A-Za-z_]\w*)\}")  # in configuration files: what is not known stays as it is
+_ON_SERVER = {"release": "{release}", "state": "{state}"}  # the agent knows these
 PLACEHOLDER = re.compile(r"\{([a-z]+)\}")  # nothing else in braces is touched: a value may be JSON
 
 
@@ -51,7 +54,8 @@ def wanted(environment: Environment) -> Variables:
 
     Raises: VariablesError naming every unknown placeholder and every missing secret.
     """
-    return _together(environment, environment.file.variables, {name: name for name in environment.file.secrets})
+    found = _together(environment, environment.file.variables, {name: name for name in environment.file.secrets})
+    return Variables(found.plain, {**found.secret, **_config_files(environment, found)})
 
 
 def for_migrate(environment: Environment) -> Variables:
@@ -78,6 +82,26 @@ def _together(environment: Environment, written: Mapping[str, str], secret: Mapp
     return Variables(plain, {name: secret for name, secret in found.items() if secret})
 
 
+def _config_files(environment: Environment, found: Variables) -> dict[str, Secret]:
+    """Fill the contract's configuration files in, each a secret: it may have some in it.
+
+    Raises: VariablesError naming what a file asks for and nobody gives.
+    """
+    known = {**placeholders(environment), **found.plain, **found.revealed()}
+    files, problems = {}, []
+    for place, text in environment.config_files.items():
+        unknown = [name for name in _WORD.findall(text) if name.isupper() and name not in known]
+        problems += [f"config_files: {place}: nobody gives {{{name}}}{nearest(name, list(known))}" for name in unknown]
+        filled = _WORD.sub(lambda word: known.get(word[1], word[0]), text)
+        files[secret_of_file(place)] = Secret(filled)
+    if problems:
+        raise VariablesError(
+            f"environment {environment.name}: its configuration files can't be put together",
+            problems=tuple(problems), hint="name it in `secrets` or `env` of the contract, or in the environment file",
+        )  # fmt: skip
+    return files
+
+
 def fill_in(environment: Environment, written: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Fill placeholders in; answer the values, and what is wrong with them."""
     known, plain, problems = placeholders(environment), {}, []
@@ -90,7 +114,7 @@ def fill_in(environment: Environment, written: Mapping[str, str]) -> tuple[dict[
 
 def placeholders(environment: Environment) -> dict[str, str]:
     """Say what stands for what: the same on every host, or generations would differ from host to host."""
-    known = {"environment": environment.name}
+    known = {"environment": environment.name, **_ON_SERVER}
     if not environment.remote:
         return {**known, "directory": str(environment.directory)}
     databases = [host.address for host in environment.having("db").values()]

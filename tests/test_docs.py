@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from app.settings.table import variables
 from deploy import environment
-from deploy.contract import Slipway
+from deploy.contract_model import Adoption, Slipway
 from deploy.environment_model import EnvironmentFile
 from deploy.errors import Exit
 from tests.support.repository import ROOT, fab_tasks, files, fleet_tasks, make_targets, named
@@ -110,7 +110,11 @@ def limits(field: FieldInfo) -> list[str]:
 
 @pytest.mark.parametrize(
     ("name", "model", "extra"),
-    [("environment.md", EnvironmentFile, set()), ("contract.md", Slipway, {"name", "version", "dependencies"})],
+    [
+        ("environment.md", EnvironmentFile, set()),
+        ("contract.md", Slipway, {"name", "version", "dependencies"}),
+        ("slipway-toml.md", Adoption, set()),
+    ],
 )
 def test_every_key_of_a_file_is_documented_with_its_default_and_limits(
     name: str, model: type[BaseModel], extra: set[str]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from deploy.agent import generations, overlay, releases
+from deploy.agent import generations, once, overlay, releases
 from deploy.agent.errors import AgentError, Stopped
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
@@ -174,6 +174,10 @@ def migrate(
             "no-command", f"release {generation.version} has no command {command!r}",
             hint=f"name it in [tool.slipway.commands] {command}",
         )  # fmt: skip
+    if command == "init":
+        if why := once.reason_against(layout, wanted.contract):
+            return {"output": f"not run: {why}", "seconds": 0.0}
+        once.note(layout, once.BEGUN)
     revision = _revision(wanted, argv, to) if command == "migrate" else ""
     argv = [word.replace(REVISION, revision or "head") for word in argv]
     recorder = Recorder(asker)
@@ -186,8 +190,11 @@ def migrate(
     if code != 0:
         raise AgentError(
             "command-failed", f"{command} of release {generation.version} failed", expected="exit status 0",
-            got=f"exit status {code}", detail=recorder.text, returncode=code, hint="its last lines say why",
+            got=f"exit status {code}", detail=recorder.text or "it said nothing", returncode=code,
+            hint="its last lines say why",
         )  # fmt: skip
+    if command == "init":
+        once.note(layout, once.DONE)
     if command == "migrate":
         generations.mark_migrated(layout, number, revision)
     return {"output": recorder.text, "seconds": round(time.monotonic() - began, 3)}

@@ -304,12 +304,18 @@ def environment(layout: Layout, generation: Generation, credentials: str | None 
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
-        **generation.variables,
+        **{name: filled(layout, generation, value) for name, value in generation.variables.items()},
         **{f"{name}_FILE": f"{credentials}{name}" for name in generation.secrets},
         "HOME": str(layout.state),
         "RELEASE_VERSION": generation.version,
         "RELEASE_GENERATION": str(generation.number),
     }
+
+
+def filled(layout: Layout, generation: Generation, value: str) -> str:
+    """Put the places of this server into a variable, which is the same on all: {release} and {state}."""
+    release = str(layout.release(generation.version))
+    return value.replace("{release}", release).replace("{state}", str(layout.state))
 
 
 @contextlib.contextmanager

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deploy.agent.errors import NotServing
 
@@ -15,6 +16,7 @@ INTERVAL = 0.05  # seconds between two questions
 TELL = 4.0  # seconds between two words to the operator while nothing changes
 PATIENCE = 5.0  # seconds that one answer may take while there is time left
 BODY = 2000  # bytes of an answer that are shown
+PAGE = 1 << 18  # bytes of a page that a text is looked for in
 UNIX_PATH_MAX = 107  # bytes; sockaddr_un of Linux
 
 
@@ -38,17 +40,17 @@ def reach(path: Path, use: Callable[[str], object]) -> None:
         os.close(folder)
 
 
-def ask(path: Path, url: str, host: str, timeout: float) -> Answer:
-    """Send one GET, with a deadline for the whole answer."""
+def ask(path: Path, url: str, host: str, timeout: float, body: int = BODY) -> Answer:
+    """Send one GET, with a deadline for the whole answer, and keep so many bytes of its body."""
     end = time.monotonic() + timeout
     request = f"GET {url} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: releasectl\r\nConnection: close\r\n\r\n"
-    data = b""
+    data, most = b"", body * 4
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             connection.settimeout(timeout)
             reach(path, connection.connect)
             connection.sendall(request.encode("ascii"))
-            while len(data) < BODY * 4:
+            while len(data) < most:
                 connection.settimeout(max(0.001, end - time.monotonic()))
                 chunk = connection.recv(4096)
                 if not chunk:
@@ -59,16 +61,16 @@ def ask(path: Path, url: str, host: str, timeout: float) -> Answer:
                 return Answer(None, f"no answer within {timeout:g} s")
         except OSError as error:
             return Answer(None, f"no answer: {error.strerror or error}")
-    return understand(data)
+    return understand(data, body)
 
 
-def understand(data: bytes) -> Answer:
+def understand(data: bytes, most: int = BODY) -> Answer:
     """Read status and body of an HTTP answer, however odd."""
     head, _, body = data.partition(b"\r\n\r\n")
     words = head.split(b"\r\n")[0].split(b" ")
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not (words[1].isdigit() and len(words[1]) == 3):
         return Answer(None, f"not HTTP: {head[:80].decode('latin-1')!r}" if data else "the connection was closed")
-    return Answer(int(words[1]), body[:BODY].decode("utf-8", "replace"))
+    return Answer(int(words[1]), body[:most].decode("utf-8", "replace"))
 
 
 def wait(
@@ -105,3 +107,22 @@ def wait(
         "not-ready", f"{url} did not answer 200 within {deadline:g} s", expected="200", got=str(last.status),
         status=last.status, body=last.text, detail=last.text or None, hint="the answer says why, and so may the log",
     )  # fmt: skip
+
+
+def smoke(path: Path, pages: Iterable[Mapping[str, Any]], host: str, deadline: float) -> None:
+    """Ask for each page of the contract's `smoke` once: a check that is green proves little of an app not its own.
+
+    Raises: NotServing not-ready.
+    """
+    for page in pages:
+        answer = ask(path, page["path"], host, deadline, PAGE)
+        if answer.status != page["status"]:
+            expected, got = str(page["status"]), str(answer.status or answer.text)
+        elif page.get("text") and page["text"] not in answer.text:
+            expected, got = repr(page["text"]), "a page without it"
+        else:
+            continue
+        raise NotServing(
+            "not-ready", f"{page['path']} is not as [tool.slipway] smoke wants it", expected=expected, got=got,
+            status=answer.status, body=answer.text, hint="its log may say why; else mend `smoke`",
+        )  # fmt: skip

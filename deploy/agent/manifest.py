@@ -95,8 +95,9 @@ def _problems(raw: Any) -> list[str]:
     problems += _contract_problems(raw.get("contract"))
     if not isinstance(raw.get("files"), list) or not raw["files"]:
         return [*problems, "files is missing or empty"]
+    links = raw["contract"].get("links") if isinstance(raw.get("contract"), dict) else None
     for entry in raw["files"]:
-        problems += _entry_problems(entry, raw.get("interpreter"))
+        problems += _entry_problems(entry, raw.get("interpreter"), links)
     return problems or _tree_problems(raw["files"])
 
 
@@ -123,7 +124,18 @@ def _contract_problems(contract: Any) -> list[str]:
     ):
         problems.append("contract.commands must hold lists of strings")
     problems += _process_problems(contract.get("processes", {}))
+    places = [*_values(contract.get("links", {})), *_keys(contract.get("config_files", {}))]
+    places += contract.get("state_dirs", [])
+    problems += [f"contract: {why}" for place in places if (why := path_problem(place))]
     return problems
+
+
+def _values(table: Any) -> list[Any]:
+    return list(table.values()) if isinstance(table, dict) else [None]
+
+
+def _keys(table: Any) -> list[Any]:
+    return list(table) if isinstance(table, dict) else [None]
 
 
 def _process_problems(processes: Any) -> list[str]:
@@ -157,8 +169,10 @@ def path_problem(path: Any) -> str | None:
     return None
 
 
-def link_problem(path: str, target: Any, interpreter: Any) -> str | None:
-    """Say why a symbolic link is refused, if so. Only bin/python may leave the release.
+def link_problem(path: str, target: Any, interpreter: Any, states: Any = None) -> str | None:
+    """Say why a symbolic link is refused, if so. Only bin/python may leave the release, and links into the state.
+
+    `states` are those that the contract names: a path to its place below the state directory.
 
     Inner links climb with leading `..` only: `a/link/..` may lead anywhere once `a/link` is itself a link.
     """
@@ -166,6 +180,10 @@ def link_problem(path: str, target: Any, interpreter: Any) -> str | None:
         return f"link {path!r} has no target"
     if path == INTERPRETER_LINK:
         return None if target == interpreter else f"link {path!r} leads to {target!r}, not to {interpreter!r}"
+    if isinstance(states, dict) and path in states:
+        expected = f"{'../' * (path.count('/') + 2)}state/{states[path]}"
+        plain = path_problem(states[path]) is None
+        return None if plain and target == expected else f"link {path!r} leads to {target!r}, not into the state"
     if target.startswith("/"):
         return f"link {path!r} leads out of the release: {target!r}"
     parts = target.split("/")
@@ -179,14 +197,14 @@ def link_problem(path: str, target: Any, interpreter: Any) -> str | None:
     return None
 
 
-def _entry_problems(entry: Any, interpreter: Any) -> list[str]:
+def _entry_problems(entry: Any, interpreter: Any, links: Any) -> list[str]:
     if not isinstance(entry, dict):
         return [f"entry {entry!r} is not an object"]
     path: Any = entry.get("path")
     found = [path_problem(path)]
     if found[0] is None:
         if "link" in entry:
-            found.append(link_problem(path, entry["link"], interpreter))
+            found.append(link_problem(path, entry["link"], interpreter, links))
             if "sha256" in entry:
                 found.append(f"{path!r} is both file and link")
         else:

@@ -65,7 +65,7 @@ def use(layout: Layout, where: Sequence[str], etc: Path, version: str, options: 
     ask(where, "prepare", generation=number, version=version, digest=release.digest, variables=variables,
         secrets=secrets)  # fmt: skip
     ask(where, "trial", generation=number, check="live", deadline=deadline)
-    for command in ("migrate", "seed"):
+    for command in ("migrate", "init", "seed"):
         if command in contract["commands"]:
             ask(where, "migrate", generation=number, command=command, to=stop if command == "migrate" else None)
     ask(where, "activate", generation=number, deadline=deadline, listen=listen, processes=processes)

@@ -42,9 +42,11 @@ def compose(
     distributions: Mapping[str, str],
     migrations: Iterable[Migration],
     files: Iterable[File],
+    links: Mapping[str, str],
 ) -> Manifest:
     """Write the manifest of a release."""
     entries: list[dict[str, Any]] = [{"path": "bin/python", "link": contract.interpreter}]
+    entries += ({"path": path, "link": target} for path, target in links.items())
     entries += (
         {"path": path, "mode": f"{mode:04o}", "size": size, "sha256": sha256} for path, mode, size, sha256 in files
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from deploy.artifacts import adopted, importing, interpreter, manifest, migrations, tree, wheel
 from deploy.artifacts import cache as caches
-from deploy.artifacts import importing, interpreter, manifest, migrations, tree, wheel
 from deploy.artifacts.built import ReleaseError, ReleaseTree
 from deploy.artifacts.cache import Cache
 from deploy.artifacts.interpreter import Interpreter
@@ -51,15 +51,14 @@ def build_release(
         {part.name: part.version for part in parts},
         _migrations(contract, parts[-1], python),
         tree.files_of(merged, own),
+        tree.links_of(contract.slipway.links, merged),
     )
     path = out.resolve() / f"{contract.name}-{version}"
     keys = [each.sha256 for each in wheels]
     with writing(path.parent):
         present = tree.is_complete(path, made)
         if not present:
-            tree.build(
-                path, merged, own, python, made, check=lambda aside: importing.check(aside, contract, keys, cache)
-            )
+            tree.build(path, merged, own, made, check=lambda aside: importing.check(aside, contract, keys, cache))
     cache.sweep()
     return ReleaseTree(path, version.text, made.digest, made, not present, time.monotonic() - started)
 
@@ -73,8 +72,26 @@ def _locked(source: Source, python: Interpreter) -> tuple[dict[str, Pin], str]:
             f"{name}: expected the lock file that [tool.slipway] names, but there is none", hint="make lock"
         )
     pins = lock.for_target(lock.parse(content.decode(), name), python)
-    lock.check_current(pins, source.pyproject, name, python)
+    if source.contract.adoption is None:
+        lock.check_current(pins, source.pyproject, name, python)
+    else:
+        _check_adopted(source, pins, python)
     return pins, hashlib.sha256(content).hexdigest()
+
+
+def _check_adopted(source: Source, pins: dict[str, Pin], python: Interpreter) -> None:
+    """Refuse a lock that has not what slipway.toml asks for, or nothing to serve with."""
+    versions, environment = {name: pin.version for name, pin in pins.items()}, lock.target_environment(python)
+    wanted = [*adopted.requirements(source), "gunicorn>=20"]
+    problems = [
+        f"{text!r}: {source.contract.lock} {problem}"
+        for text in wanted
+        if (problem := lock.unmet(Requirement(text), versions, environment))
+    ]
+    if problems:
+        raise ReleaseError(
+            f"{source.contract.lock} is older than slipway.toml", problems=tuple(problems), hint="make lock"
+        )
 
 
 def _check_requirements(parts: list[Unpacked], contract: Contract, python: Interpreter) -> None:

@@ -54,6 +54,23 @@ def merge(parts: Iterable[Unpacked]) -> dict[str, tuple[Unpacked, File]]:
     return merged
 
 
+def links_of(wanted: Mapping[str, str], merged: Mapping[str, tuple[Unpacked, File]]) -> dict[str, str]:
+    """Answer where links into the state directory lead, relative to themselves; nothing else may lie in their place."""
+    problems = [
+        f"links: {path}: the release has {name} there"
+        for path in wanted
+        for name in merged
+        if name == path or name.startswith(f"{path}/") or path.startswith(f"{name}/")
+    ]
+    if problems:
+        raise TreeError(
+            "a link into the state directory would hide files of the release", problems=tuple(problems[:20]),
+            hint="leave those files out (`exclude`), or link another path",
+        )  # fmt: skip
+    # From <base>/releases/<version>/ up to <base>, where `state` is on every server (deploy/agent/layout.py).
+    return {path: f"{'../' * (path.count('/') + 2)}state/{target}" for path, target in wanted.items()}
+
+
 def is_complete(path: Path, manifest: Manifest) -> bool:
     """Say whether the release lies there, whole and as it was built: a cheap look at every file."""
     try:
@@ -68,7 +85,6 @@ def build(
     path: Path,
     merged: Mapping[str, tuple[Unpacked, File]],
     own: Mapping[str, bytes],
-    interpreter: Interpreter,
     manifest: Manifest,
     check: Callable[[Path], None],
 ) -> None:
@@ -81,8 +97,10 @@ def build(
         _fill(scratch, merged)
         for name, data in own.items():
             write(scratch, name, data)
-        (scratch / "bin").mkdir(exist_ok=True)
-        (scratch / "bin/python").symlink_to(interpreter.path)
+        for entry in manifest.data["files"]:
+            if "link" in entry:
+                (scratch / entry["path"]).parent.mkdir(parents=True, exist_ok=True)
+                (scratch / entry["path"]).symlink_to(entry["link"])
         check(scratch)
         write(scratch, manifests.FILE, manifest.text.encode())
         for folder, _, _ in os.walk(scratch, topdown=False):

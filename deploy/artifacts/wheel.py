@@ -7,17 +7,21 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from deploy.artifacts.cache import Cache, key
+from deploy.artifacts import adopted
+from deploy.artifacts.cache import Cache, code_of, key
 from deploy.artifacts.files import digest
 from deploy.artifacts.output import writing
 from deploy.artifacts.source import Source, opened
 from deploy.artifacts.source import version as versions
 from deploy.artifacts.source.export import export
 from deploy.artifacts.source.version import Version
+from deploy.artifacts.wheels.reversion import reversion
 from deploy.artifacts.wheels.wheelhouse import Wheel
+from deploy.contract_model import Adoption
 from deploy.errors import SlipwayError
 
 _BUILD = """
@@ -30,6 +34,7 @@ for part in inner.split(".") if inner else ():
 print("\\n" + backend.build_wheel(sys.argv[2]))
 """
 _KIND = "apps"
+_ADOPTS = tuple(Path(__file__).parent / name for name in ("adopted.py", "wheels/reversion.py", "source/export.py"))
 
 
 class BuildError(SlipwayError):
@@ -43,10 +48,14 @@ def build(source: Source, version: Version, cache: Cache) -> Wheel:
     made_of = key(
         *(source.contract.name, version.text, version.tree, str(version.epoch), source.prefix, sys.version),
         *_toolchain(system.get("requires", ["setuptools"])),
+        *([code_of(*_ADOPTS)] if source.contract.adoption else []),
     )
     if (entry := cache.entry(_KIND, made_of)) is None:
         with cache.adding(_KIND, made_of) as folder:
-            _build(source, version, system.get("build-backend", "setuptools.build_meta:__legacy__"), folder)
+            if source.contract.adoption:
+                _adopt(source, version, source.contract.adoption, folder, cache)
+            else:
+                _build(source, version, system.get("build-backend", "setuptools.build_meta:__legacy__"), folder)
         entry = cache.root / _KIND / made_of
     path = next(entry.glob("*.whl"))
     return Wheel(path, digest(path))
@@ -79,9 +88,32 @@ def _build(source: Source, version: Version, backend: str, into: Path) -> None:
         shutil.move(made, into / made.name)
 
 
-def _run_backend(tree: Path, backend: str, out: Path, name: str, version: Version) -> str:
+def _adopt(source: Source, version: Version, adoption: Adoption, into: Path, cache: Cache) -> None:
+    """Build an app that knows nothing of Slipway, in a copy and with a home of its own."""
+    with tempfile.TemporaryDirectory(prefix="slipway-wheel-") as scratch:
+        tree, out, home = (Path(scratch, name) for name in ("source", "wheel", "home"))
+        for folder in (tree, out, home):
+            folder.mkdir()
+        export(source, tree)
+        environ = adopted.scratch_environment(adoption, home)
+        adopted.prepare(tree, adoption, environ)
+        if adoption.layout == "tree":
+            made = adopted.wheel_of_tree(source, version, tree, out)
+        else:
+            backend, requires = adopted.backend_of(tree)
+            found = adopted.tools(requires, cache)
+            own = {"PYTHONPATH": str(found)} if found else {}
+            made = out / _run_backend(tree, backend, out, source.contract.name, version, {**environ, **own})
+            made = reversion(made, version.text)
+        shutil.move(made, into / made.name)
+
+
+def _run_backend(
+    tree: Path, backend: str, out: Path, name: str, version: Version, given: Mapping[str, str] | None = None
+) -> str:
     """Call the backend without isolation: its tools are locked with ours, and an isolated build costs seconds."""
     environ = {item: value for item, value in os.environ.items() if not item.startswith(("SETUPTOOLS_", "DISTUTILS_"))}
+    environ = dict(given) if given else environ
     environ |= {
         f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{re.sub(r'[-_.]+', '_', name).upper()}": version.text,
         "SOURCE_DATE_EPOCH": str(version.epoch),
@@ -90,7 +122,8 @@ def _run_backend(tree: Path, backend: str, out: Path, name: str, version: Versio
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
     }
-    environ.pop("PYTHONPATH", None)
+    if given is None:
+        environ.pop("PYTHONPATH", None)
     command = [sys.executable, "-c", _BUILD, backend, str(out)]
     done = subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -31,7 +31,8 @@ def open_environment(name: str) -> tuple[Environment, Contract]:
 
     Raises: SlipwayError with every mistake in them.
     """
-    return environments.read(name), contracts.read(ROOT)
+    settings, contract = environments.read(name), contracts.read(ROOT)
+    return settings.serving(contract.slipway), contract
 
 
 @contextmanager

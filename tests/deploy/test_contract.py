@@ -108,12 +108,16 @@ method = "post"
     [
         ('python = "3.11"', "python = 3.11", "expected text in quotes, got 3.11"),
         ("[tool.slipway]", "[tool.slipway]\nhelth = {}", "unknown key; did you mean 'health'?"),
-        ("[tool.slipway]", "[tool.slipway]\nzzz = 1", "unknown key; known here: app, commands, exclude, glibc, "),
+        (
+            "[tool.slipway]",
+            "[tool.slipway]\nzzz = 1",
+            "unknown key; known here: app, commands, config_files, env, ",
+        ),
         ('app = "shop.wsgi:application"\n', "", "tool.slipway.app: expected, but it is missing"),
         (
             "shop.wsgi:application",
             "shop.wsgi",
-            'expected "module:object", as in "app.wsgi:application", got "shop.wsgi"',
+            'expected "module:object" or "module:factory()", as in "app.wsgi:application", got "shop.wsgi"',
         ),
         ('lock = "locks/shop.txt"', 'lock = "../x"', "expected a path inside the repository"),
         ("[tool.slipway]", "[tool.slipway]\nserver = 3", "expected a table, got 3"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from deploy.agent import files, generations, health, overlay, releases
+from deploy.agent import files, furnish, generations, health, overlay, releases
 from deploy.agent.errors import AgentError
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
@@ -43,6 +43,7 @@ def _become(layout: Layout, number: int, mode: str, argv: list[str], given: Mapp
         raise AgentError("tampered", f"the manifest of release {generation.version} is not the one meant")
     python = f"{layout.release(generation.version)}/bin/python"
     os.chdir(layout.state)
+    variables = furnish.complete(layout.state, wanted.contract, variables, generation.secrets)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what is ignored stays so across exec
     if mode == "run":
         os.execve(python, [python, *argv], variables)  # noqa: S606

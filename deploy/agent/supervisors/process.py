@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deploy.agent import files, health
+from deploy.agent import files, furnish, health, releases
 from deploy.agent.errors import AgentError
 from deploy.agent.generations import Generation, environment
 from deploy.agent.layout import Layout
@@ -75,7 +75,7 @@ class ProcessSupervisor:
         argv = beside.command(wanted, process, python)
         self._sweep(key)
         self._notified[key] = notified = beside.Notified()
-        variables = {**environment(self._layout, generation), **notified.variables}
+        variables = {**self._environment(generation, wanted), **notified.variables}
         spawn.spawn(self._layout, key, argv, variables, [], None)
         return key
 
@@ -110,7 +110,11 @@ class ProcessSupervisor:
         python = f"{self._layout.release(generation.version)}/bin/python"
         name = f"{wanted.raw.get('name', 'app')}@{key}"
         argv = serving.gunicorn(wanted, python, name, workers=1 if alone else None)
-        return argv, environment(self._layout, generation)
+        return argv, self._environment(generation, wanted)
+
+    def _environment(self, generation: Generation, wanted: Manifest) -> dict[str, str]:
+        variables = environment(self._layout, generation)
+        return furnish.complete(self._layout.state, wanted.contract, variables, generation.secrets)
 
     def _contained(self, generation: Generation, words: list[str]) -> tuple[list[str], dict[str, str]]:
         command, variables = listener.myself()
@@ -252,4 +256,6 @@ class ProcessSupervisor:
         variables = environment(self._layout, generation)
         if overlay:
             variables = laid_over(variables, f"{overlay}/{FILE}", f"{overlay}/{SECRETS}/")
+        contract = releases.load(self._layout, generation.version).contract
+        variables = furnish.complete(self._layout.state, contract, variables, generation.secrets)
         return Command([python, *argv], variables, str(self._layout.state), lambda: None)

@@ -43,8 +43,12 @@ def gunicorn(wanted: Manifest, python: str, name: str, *, workers: int | None = 
     `--bind fd://N --bind unix:…` does not work: gunicorn drops every other address once one is a descriptor (sock.py).
     """
     server = {**SERVER, **wanted.contract.get("server", {})}
-    argv = [python, "-c", LAUNCH, "--preload", "--worker-class", "gthread", "--name", name]
-    argv += ["--workers", str(workers or server["workers"]), "--threads", str(server["threads"])]
+    argv = [python, "-c", LAUNCH, *([] if wanted.contract.get("no_preload") else ["--preload"])]
+    argv += ["--worker-class", str(wanted.contract.get("worker_class", "gthread")), "--name", name]
+    threads = (
+        server["threads"] if "worker_class" not in wanted.contract else 1
+    )  # gunicorn makes sync with threads gthread
+    argv += ["--workers", str(workers or server["workers"]), "--threads", str(threads)]
     argv += ["--timeout", str(server["timeout"]), "--graceful-timeout", str(server["graceful_timeout"])]
     argv += ["--keep-alive", str(server["keepalive"])]
     if os.access("/dev/shm", os.W_OK):  # noqa: S108 - a heartbeat file on a slow disk gets healthy workers killed
@@ -104,11 +108,12 @@ def wait(
     Raises: NotServing died, not-ready, timeout.
     """
     settings = wanted.contract.get("health", {})
-    url = settings.get(check, "/livez" if check == "live" else "/readyz")
+    url, host = settings.get(check, "/livez" if check == "live" else "/readyz"), settings.get("host", "localhost")
     try:
-        return health.wait(
-            layout.run_file(key, "sock"), url, settings.get("host", "localhost"), deadline, check_alive, say
-        )
+        answer = health.wait(layout.run_file(key, "sock"), url, host, deadline, check_alive, say)
+        if check == "ready":
+            health.smoke(layout.run_file(key, "sock"), wanted.contract.get("smoke", []), host, deadline)
+        return answer
     except NotServing as error:
         error.fields.setdefault("detail", tail())
         raise

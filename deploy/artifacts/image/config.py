@@ -7,7 +7,8 @@ from typing import Any
 from deploy.artifacts.image.base import Base
 from deploy.artifacts.image.layers import ENTRYPOINT, PORT, USER
 from deploy.artifacts.manifest import NO_COMMIT, Manifest
-from deploy.contract import Contract, Project
+from deploy.contract import Contract
+from deploy.contract_model import Project
 
 _OCI = "org.opencontainers.image"
 DIRTY = "slipway.dirty"  # the state of entrypoint and health check, where it is no commit's

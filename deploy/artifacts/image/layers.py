@@ -100,9 +100,12 @@ def gunicorn(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """Answer gunicorn's arguments: those that the agent gives it on a server; a test compares them."""
     server = manifest["contract"]["server"]
     major = manifest["distributions"].get("gunicorn", "0").split(".")[0]
+    contract = manifest["contract"]
+    threads = server["threads"] if "worker_class" not in contract else 1
     return (
-        *("--preload", "--worker-class", "gthread", "--name", manifest["name"]),
-        *("--workers", str(server["workers"]), "--threads", str(server["threads"])),
+        *([] if contract.get("no_preload") else ["--preload"]),
+        *("--worker-class", contract.get("worker_class", "gthread"), "--name", manifest["name"]),
+        *("--workers", str(server["workers"]), "--threads", str(threads)),
         *("--timeout", str(server["timeout"]), "--graceful-timeout", str(server["graceful_timeout"])),
         # Memory, always writable in a container: the root file system is not.
         *("--keep-alive", str(server["keepalive"]), "--worker-tmp-dir", "/dev/shm"),  # noqa: S108

@@ -3,9 +3,9 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deploy import contract
@@ -36,6 +36,8 @@ class Source:
     tree: str  # git's id of the whole tree, or a hash of the selected files
     dirty: bool
     epoch: int
+    # Files of the contract's own folder, where that is another than the app's: slipway.toml and the lock.
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
     def paths(self) -> list[str]:
         """List the selected files."""
@@ -46,6 +48,8 @@ class Source:
 
     def read(self, name: str) -> bytes | None:
         """Answer the content of a file; None when it isn't there."""
+        if name in self.beside:
+            return self.beside[name]
         if self.git is None:
             path = self.root / name
             return path.read_bytes() if path.is_file() else None
@@ -56,14 +60,15 @@ class Source:
 @contextmanager
 def opened(root: Path, ref: str | None = None) -> Iterator[Source]:
     """Find what `ref` names, or take a snapshot of the working tree; the snapshot lives as long as the context."""
-    root = root.resolve()
-    git = _checkout(root)
+    folder = contract.home(root.resolve())
+    terms, root, beside = _adopted(folder) if (folder / contract.OWN_FILE).is_file() else (None, folder, {})
+    git = _checkout(root, contract.FILE if terms is None else ".")
     if git is None:
         if ref is not None:
             raise SourceError(f"{root} is not a git checkout, so there is no {ref!r} in it to build")
-        yield _tarball(root)
+        yield replace(_tarball(root, terms), beside=beside)
         return
-    source = _commit(root, git, ref)
+    source = replace(_commit(root, git, ref, terms), beside=beside)
     if ref is None and (changed := _changes(source)):
         with tempfile.TemporaryDirectory(prefix="slipway-snapshot-") as scratch:
             yield _snapshot(source, changed, Path(scratch))
@@ -71,20 +76,34 @@ def opened(root: Path, ref: str | None = None) -> Iterator[Source]:
     yield source
 
 
-def _checkout(root: Path) -> Git | None:
-    """Answer the checkout that pyproject.toml belongs to, or None for plain files."""
+def _adopted(folder: Path) -> tuple[Contract, Path, dict[str, bytes]]:
+    """Answer the contract of a slipway.toml, the app's folder, and what lies beside the contract."""
+    terms = contract.read(folder)
+    assert terms.adoption is not None
+    root = (folder / terms.adoption.source).resolve()
+    if not root.is_dir():
+        raise SourceError(
+            f"{contract.OWN_FILE}: source: there is no folder {root}",
+            hint=f"name the application's folder, relative to {folder}",
+        )
+    names = (contract.OWN_FILE, terms.lock)
+    return terms, root, {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+
+
+def _checkout(root: Path, known: str) -> Git | None:
+    """Answer the checkout that `known`, a file of ours, belongs to, or None for plain files."""
     if not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return None
     git = Git(root)
     if (root / ".git").exists():
         return git
     # A tarball unpacked inside somebody's repository is not that repository.
-    tracked = git.try_run("ls-files", "--error-unmatch", contract.FILE)
+    tracked = git.try_run("ls-files", "--error-unmatch", known)
     return git if tracked.returncode == 0 else None
 
 
-def _commit(root: Path, git: Git, ref: str | None) -> Source:
-    """Answer the source of a commit."""
+def _commit(root: Path, git: Git, ref: str | None, terms: Contract | None) -> Source:
+    """Answer the source of a commit; its contract is `terms`, unless the commit has it."""
     wanted = f"{ref or 'HEAD'}^{{commit}}"
     found = git.try_run("rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
     if found.returncode:
@@ -92,14 +111,17 @@ def _commit(root: Path, git: Git, ref: str | None) -> Source:
     commit = found.stdout.decode().strip()
     facts = git.text("show", "--no-patch", "--no-show-signature", "--format=%T %ct", commit).split()
     prefix = git.text("rev-parse", "--show-prefix")
-    if ref is None:
+    if terms is not None:
+        blob = git.try_run("show", f"{commit}:{prefix}{contract.FILE}")
+        text = blob.stdout.decode() if blob.returncode == 0 else ""
+    elif ref is None:
         text = load(root / contract.FILE, shown_as=Path(contract.FILE)).text
     else:
         blob = git.try_run("show", f"{commit}:{prefix}{contract.FILE}")
         if blob.returncode:
             raise SourceError(f"{ref} ({commit[:7]}) has no {prefix}{contract.FILE}: expected the contract there")
         text = blob.stdout.decode()
-    parsed = contract.parse(text)
+    parsed = terms or contract.parse(text)
     return Source(
         root, parsed, text, select(parsed), git, prefix, commit, facts[0], dirty=False, epoch=max(int(facts[1]), _1980)
     )
@@ -157,13 +179,19 @@ def _snapshot(source: Source, changed: list[str], scratch: Path) -> Source:
     tree = git.text("write-tree")
     if tree == source.tree:  # staged, then put back
         return source
-    return replace(source, git=replace(git, root=source.root), tree=tree, dirty=True)
+    pyproject = source.pyproject
+    if source.contract.adoption is not None:
+        path = source.root / contract.FILE
+        pyproject = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return replace(source, git=replace(git, root=source.root), tree=tree, dirty=True, pyproject=pyproject)
 
 
-def _tarball(root: Path) -> Source:
+def _tarball(root: Path, terms: Contract | None) -> Source:
     """Answer the source of plain files."""
-    document = load(root / contract.FILE, shown_as=Path(contract.FILE))
-    parsed = contract.from_document(document)
+    path = root / contract.FILE
+    document = load(path, shown_as=Path(contract.FILE)) if terms is None or path.is_file() else None
+    parsed = terms or contract.from_document(load(path, shown_as=Path(contract.FILE)))
+    text = document.text if document else ""
     selection = select(parsed)
     digest = hashlib.sha256()
     for name in _files(root, selection):
@@ -171,7 +199,7 @@ def _tarball(root: Path) -> Source:
         content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
         kind = "link" if path.is_symlink() else "executable" if os.access(path, os.X_OK) else "file"
         digest.update(f"{name}\0{kind}\0{hashlib.sha256(content).hexdigest()}\n".encode())
-    return Source(root, parsed, document.text, selection, None, "", None, digest.hexdigest(), dirty=True, epoch=_1980)
+    return Source(root, parsed, text, selection, None, "", None, digest.hexdigest(), dirty=True, epoch=_1980)
 
 
 def _files(root: Path, selection: Selection) -> list[str]:

@@ -23,7 +23,7 @@ def _archive(source: Source) -> bytes:
     """Answer the selected files as a tar, whatever the user's settings say about line ends and modes."""
     if source.git is None:
         return b""
-    roots = source.selection.roots(source.paths())
+    roots = [] if source.selection.is_all else source.selection.roots(source.paths())
     settings = ("-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", "tar.umask=0022")
     return source.git.run(*settings, "archive", "--format=tar", f"{source.tree}:{source.prefix}", "--", *roots)
 

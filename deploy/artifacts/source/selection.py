@@ -9,7 +9,16 @@ from deploy.contract import FILE, Contract
 
 _BUILD_FILES = ("setup.py", "setup.cfg", "MANIFEST.in")
 _LICENSES = ("LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*")  # what setuptools takes by default
-_IGNORED_FOLDERS = {"__pycache__", ".git", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+_IGNORED_FOLDERS = {
+    "__pycache__",
+    ".git",
+    ".venv",
+    ".tox",
+    "node_modules",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+}
 
 
 @dataclass(frozen=True)
@@ -18,6 +27,11 @@ class Selection:
 
     names: tuple[str, ...]
     patterns: tuple[str, ...] = ()
+
+    @property
+    def is_all(self) -> bool:
+        """Say whether every file is selected."""
+        return "*" in self.patterns
 
     def holds(self, path: str) -> bool:
         """Say whether a path, relative to pyproject.toml, is selected."""
@@ -32,7 +46,9 @@ class Selection:
 
 
 def select(contract: Contract) -> Selection:
-    """Answer what the wheel and the release are made of."""
+    """Answer what the wheel and the release are made of: of an app that knows nothing of Slipway, all it has."""
+    if contract.adoption is not None and not contract.slipway.sources:
+        return Selection((), ("*",))
     project = contract.project
     modules = [contract.app, *project.scripts.values(), *project.gui_scripts.values()]
     packages = {module.split(":")[0].split(".")[0] for module in modules}

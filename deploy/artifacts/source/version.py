@@ -1,5 +1,6 @@
 """The version of what is built: setuptools-scm's answer, then the commit, then the content when it is not committed."""
 
+import hashlib
 import re
 import tomllib
 from dataclasses import dataclass
@@ -56,6 +57,9 @@ def of(source: Source) -> Version:
     """Tell the version of an opened source."""
     data = tomllib.loads(source.pyproject)
     settings = data.get("tool", {}).get("setuptools_scm", {})
+    if source.contract.adoption is not None:
+        text = _of_adopted(source, data)
+        return Version(str(Pep440(text)), source.commit, source.tree, source.dirty, source.epoch)
     if unknown := sorted(_UNKNOWN_SETTINGS & set(settings)):
         raise VersionError(f"pyproject.toml: [tool.setuptools_scm] {unknown[0]}: expected setuptools-scm's default")
     if "version" in data["project"]:
@@ -65,6 +69,39 @@ def of(source: Source) -> Version:
     else:
         text = _from_git(source.git, source.commit, source.dirty, source.tree, settings)
     return Version(str(Pep440(text)), source.commit, source.tree, source.dirty, source.epoch)
+
+
+def _of_adopted(source: Source, data: dict[str, Any]) -> str:
+    """Extend the app's own version by the commit, and by what contract and lock say: they are part of a release."""
+    assert source.contract.adoption is not None
+    project = data.get("project", {})
+    poetry = data.get("tool", {}).get("poetry", {})
+    said = source.contract.adoption.version or project.get("version") or poetry.get("version")
+    said = said or _of_metadata(source) or (_tagged(source) if source.git else None) or "0.0"
+    version = _pep440(str(said), "the app's version")
+    terms = hashlib.sha256(b"\0".join(source.beside[name] for name in sorted(source.beside))).hexdigest()[:6]
+    state = f"g{source.commit[:7]}" if source.commit else f"src.{source.tree[:8]}"
+    dirty = f".dirty.{source.tree[:8]}" if source.dirty and source.commit else ""
+    local = f"{version.local}." if version.local else ""
+    return f"{version.public}+{local}{state}{dirty}.c{terms}"
+
+
+def _of_metadata(source: Source) -> str | None:
+    """Read the version that a source distribution names in its PKG-INFO."""
+    text = (source.read("PKG-INFO") or b"").decode(errors="replace")
+    found = re.search(r"^Version: (\S+)$", text, re.MULTILINE)
+    return found[1] if found else None
+
+
+def _tagged(source: Source) -> str | None:
+    """Read the version from the nearest tag, when it is one."""
+    if source.git is None or source.commit is None:
+        return None
+    tag, distance = _describe(source.git, source.commit)
+    if tag is None or not _TAG.match(tag):
+        return None
+    latest = _tag_version(tag, _TAG)
+    return str(latest.public) if distance == 0 else f"{_next(latest)}.dev{distance}"
 
 
 def _from_git(git: Git, commit: str, dirty: bool, tree: str, settings: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from deploy.artifacts.wheels import scripts
 from deploy.errors import SlipwayError
 
 COMPILER = Path(__file__).with_name("compile_bytecode.py")
+TREE = "app"  # the folder of a release with the files of an app that has no packaging
 RESERVED = {"bin/python", "pyvenv.cfg", "manifest.json", "manifest.json.sig", "sbom.cdx.json"}
 
 
@@ -87,8 +88,8 @@ class ReleaseDestination(WheelDestination):
 
     def _compile(self) -> None:
         """Compile under the target's interpreter, in a process of its own with a fixed hash seed."""
-        packages = f"{self.interpreter.site_packages}/"
-        if not any(name.startswith(packages) and name.endswith(".py") for name in self.files):
+        places = (f"{self.interpreter.site_packages}/", f"{TREE}/")
+        if not any(name.startswith(places) and name.endswith(".py") for name in self.files):
             return
         done = subprocess.run(
             [self.interpreter.path, "-S", "-B", "-s", str(COMPILER), str(self.root)],
@@ -100,7 +101,7 @@ class ReleaseDestination(WheelDestination):
         if done.returncode:
             raise UnpackError("bytecode could not be written", problems=tuple(done.stderr.splitlines()[-5:]))
         self.failed = json.loads(done.stdout)
-        for path in (self.root / packages).rglob("__pycache__/*.pyc"):
+        for path in (path for place in places for path in (self.root / place).rglob("__pycache__/*.pyc")):
             name = path.relative_to(self.root).as_posix()
             self.files[name] = write(self.root, name, path.read_bytes())
 

@@ -1,0 +1,36 @@
+"""Use an application's pages as a person does: cookies are kept, forms are sent with their hidden fields."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import re
+import urllib.parse
+import urllib.request
+from typing import Any
+
+_HIDDEN = re.compile(r"<input\b[^>]*\bname=\"(?P<name>csrf_token)\"[^>]*\bvalue=\"(?P<value>[^\"]*)\"")
+
+
+class Browser:
+    """One visitor."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._opener = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()), urllib.request.ProxyHandler({})
+        )
+
+    def get(self, path: str) -> str:
+        """Read a page, and insist on 200."""
+        with self._opener.open(f"{self._url}{path}", timeout=20) as answer:
+            assert answer.status == 200
+            return str(answer.read().decode())
+
+    def post(self, path: str, **fields: Any) -> str:
+        """Fill a page's form in and send it; give the page that it leads to."""
+        hidden = {found["name"]: found["value"] for found in _HIDDEN.finditer(self.get(path))}
+        data = urllib.parse.urlencode({**hidden, **fields}).encode()
+        request = urllib.request.Request(f"{self._url}{path}", data, headers={"Referer": f"{self._url}{path}"})
+        with self._opener.open(request, timeout=20) as answer:
+            assert answer.status == 200
+            return str(answer.read().decode())
