@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run fleet test test-desk lint format release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-packaging bench-fleet bench-servers bench-peers bench-scale lock clean operator packager dev
+.PHONY: help demo run fleet test test-desk lint format translations release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-packaging bench-fleet bench-servers bench-peers bench-scale lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -74,6 +74,9 @@ lint: dev ## formatting, lint, import rules and types only
 
 format: dev ## mend formatting and what the linter can mend
 	@$(VENV)/ruff check --fix --quiet . ; $(VENV)/ruff format --quiet .
+
+translations: dev ## write the catalogs anew from what code and templates say; new messages come in empty
+	@packaging/translations.sh
 
 verify-reproducible: operator ## build the commit twice, as differently as possible, and compare every byte
 	@packaging/workstation.sh proof

@@ -45,20 +45,34 @@ def create_app(settings: Settings, registry: svcs.Registry | None = None) -> App
     framework = mount_on(settings.app_framework, registry)
     with svcs.Container(registry) as components:
         metrics = components.get(RequestMetrics)
-    return Application(wrap(framework, settings, metrics, lambda: reasons_unready(registry)), registry)
+    wsgi = wrap(framework, settings, metrics, lambda: reasons_unready(registry))
+    return Application(with_error_pages(settings.app_framework, wsgi, framework), registry)
 
 
 def mount_on(framework: str, registry: svcs.Registry) -> WSGIApplication:
-    """Mount the route table on the framework of that name, and import no other."""
+    """Mount the route table on the framework of that name, and import no other. Pages are Flask's alone."""
     if framework == "flask":
         from app.adapters import flask
+        from app.blueprints import BLUEPRINTS
+        from app.pages.site import add_pages
 
-        return flask.mount(ROUTES, registry)
+        site = flask.mount(ROUTES, registry)
+        add_pages(site, registry, BLUEPRINTS)
+        return site
     if framework == "falcon":
         from app.adapters import falcon
 
         return falcon.mount(ROUTES, registry)
     raise ValueError(f"no adapter for {framework!r}")
+
+
+def with_error_pages(framework: str, wsgi: WSGIApplication, site: WSGIApplication) -> WSGIApplication:
+    """Let browsers see errors as pages, where there are pages; around everything, as any part may refuse a request."""
+    if framework == "flask":
+        from app.pages.errors import ErrorPages
+
+        return ErrorPages(wsgi, site)
+    return wsgi
 
 
 def reasons_unready(registry: svcs.Registry) -> list[str]:

@@ -26,6 +26,7 @@ from app.database.session import Session
 from app.database.target import Target
 from app.database.transaction import Transaction
 from app.geolocation.geocoding import Geocoder, PlaceGeocoder
+from app.geolocation.landmarks import LEAST_POPULATION, Landmarks
 from app.geolocation.repository import PlaceRepository, SqlPlaceRepository
 from app.geolocation.services import Places
 from app.jobs.at_once import AtOnce
@@ -41,6 +42,7 @@ from app.users.repository import SqlUserRepository, UserRepository
 from app.users.services import Users
 from app.web.paging import Cursors
 from app.web.routes import Authenticator
+from app.web.visitors import Visitors
 
 if TYPE_CHECKING:
     from app.jobs.broker import Broker
@@ -120,6 +122,12 @@ def register_geolocation(registry: svcs.Registry) -> None:
     def geocoder(components: svcs.Container) -> Geocoder:
         return PlaceGeocoder(components.get(PlaceRepository))
 
+    def landmarks() -> Landmarks:
+        with svcs.Container(registry) as components:
+            return Landmarks(components.get(PlaceRepository).positions(LEAST_POPULATION))
+
+    known = Lazy(landmarks, lambda made: None)
+    registry.register_factory(Landmarks, known, on_registry_close=known.close)
     registry.register_factory(PlaceRepository, repository)
     registry.register_factory(Places, places)
     registry.register_factory(Geocoder, geocoder)
@@ -215,9 +223,13 @@ def register_auth(registry: svcs.Registry) -> None:
     def authenticator(components: svcs.Container) -> Authenticator:
         return components.get(Tokens)
 
+    def visitors(components: svcs.Container) -> Visitors:
+        return components.get(Sessions)
+
     registry.register_factory(TokenRepository, token_repository)
     registry.register_factory(SessionRepository, session_repository)
     registry.register_factory(Credentials, credentials)
     registry.register_factory(Tokens, tokens)
     registry.register_factory(Sessions, sessions)
     registry.register_factory(Authenticator, authenticator)
+    registry.register_factory(Visitors, visitors)

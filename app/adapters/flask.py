@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from wsgiref.types import WSGIApplication
 
 import flask
 import svcs
@@ -17,14 +16,15 @@ from app.web.routes import Route, RouteTable
 logger = logging.getLogger(__name__)
 
 
-def mount(routes: RouteTable, registry: svcs.Registry) -> WSGIApplication:
+def mount(routes: RouteTable, registry: svcs.Registry) -> flask.Flask:
     """Return a Flask application that answers ``routes``."""
     app = flask.Flask(NAME, static_folder=None, template_folder=None)
     # An exception nobody expected goes to middleware.errors, the same place for every framework.
     app.config["PROPAGATE_EXCEPTIONS"] = True
     for route in routes:
         rule = route.path.replace("{", "<").replace("}", ">")
-        app.add_url_rule(rule, endpoint=route.name, view_func=view(route, registry), methods=[route.method])
+        endpoint = route.name.replace(".", ":")  # with a dot Flask takes it for one of a blueprint's, which pages are
+        app.add_url_rule(rule, endpoint=endpoint, view_func=view(route, registry), methods=[route.method])
     app.register_error_handler(HTTPException, refuse)
     return app
 

@@ -28,6 +28,7 @@ def command(host: str, port: int) -> None:
         except UnreadableEnvFile as error:
             fail(f".env: {error}")
     os.environ.setdefault("LOG_FORMAT", "console")
+    os.environ.setdefault("SECURE_COOKIES", "no")
     if not {"SECRET_KEY", "SECRET_KEY_FILE"} & os.environ.keys():
         os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
         click.echo("SECRET_KEY is not set: a new one until this stops, and API tokens end with it", err=True)

@@ -39,6 +39,10 @@ class PlaceRepository(Protocol):
         """Return the places in a box that are nearest to a position, nearest first, quarters left out."""
         ...
 
+    def positions(self, least_population: int) -> list[tuple[float, float]]:
+        """Return latitude and longitude of all places with so many inhabitants, quarters left out."""
+        ...
+
 
 class SqlPlaceRepository:
     """Places in the database."""
@@ -82,6 +86,15 @@ class SqlPlaceRepository:
             .limit(limit)
         )
         return [Located(place_id, vector_distance_km(value)) for place_id, value in self.session.execute(query)]
+
+    def positions(self, least_population: int) -> list[tuple[float, float]]:
+        """Return latitude and longitude of all places with so many inhabitants, quarters left out."""
+        query = (
+            select(places.c.latitude, places.c.longitude)
+            .where(places.c.population >= least_population, places.c.part_of.is_(None))
+            .order_by(places.c.population.desc(), places.c.id)
+        )
+        return [(latitude, longitude) for latitude, longitude in self.session.execute(query)]
 
     def _ids(self, query: Select[int, int, int], limit: int) -> list[int]:
         once = _each_once(query, self.session.connection.dialect.name)
@@ -158,3 +171,12 @@ class InMemoryPlaceRepository:
             and meridian(place.longitude) in box.meridians
         ]
         return sorted(found, key=lambda located: (located.distance_km, located.place_id))[:limit]
+
+    def positions(self, least_population: int) -> list[tuple[float, float]]:
+        """Return latitude and longitude of all places with so many inhabitants, quarters left out."""
+        everything = (entry.place for entry in self.entries)
+        return [
+            (place.latitude, place.longitude)
+            for place in everything
+            if place.population >= least_population and place.part_of is None
+        ]

@@ -130,6 +130,12 @@ class Settings(BaseSettings):
         "comma-separated host names",
         "places.example.org,localhost",
     )
+    secure_cookies: bool = variable(
+        True,
+        "Whether browsers send cookies over HTTPS only; no, where pages are served without it",
+        "yes or no",
+        "yes",
+    )
     trusted_proxies: Annotated[int, Field(ge=0, le=9)] = variable(
         0,
         "How many proxies in front may set X-Forwarded-For, -Proto and -Host",

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,14 @@ from app.database.migrate import upgrade
 from app.database.session import Session
 from app.database.target import Target
 from app.geolocation import dataset
+from app.geolocation.seeding import seed
 from app.settings import Settings
+from app.users.models import User
+from app.users.services import Users
+from tests.support.browsing import Browser
 from tests.support.postgres import OWNER, Cluster
 
+PASSWORD = "correct horse battery staple"
 SECRET_KEY = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
 
 COUNTRIES = [
@@ -147,3 +153,29 @@ def application(settings: Settings, registry: svcs.Registry) -> Application:
 def client(application: Application) -> Client:
     """Calls the whole application, middleware included, in this process."""
     return Client(application)
+
+
+@pytest.fixture
+def browser(client: Client) -> Browser:
+    """Somebody who has just come, and whose browser asks for English."""
+    return Browser(client)
+
+
+@pytest.fixture
+def seeded(engine: Engine, atlas: dataset.Dataset) -> None:
+    """Put the handful of places into the database."""
+    seed(engine, "atlas", lambda: atlas, datetime.now(UTC))
+
+
+@pytest.fixture
+def ada(registry: svcs.Registry) -> User:
+    """Somebody with an account: ``ada@example.org``, PASSWORD."""
+    with svcs.Container(registry) as components:
+        return components.get(Users).create("ada@example.org", "Ada", PASSWORD)
+
+
+@pytest.fixture
+def inside(browser: Browser, ada: User) -> Browser:
+    """Ada's browser, logged in."""
+    assert browser.log_in(ada.email, PASSWORD).status == 303
+    return browser

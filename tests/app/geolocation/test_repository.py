@@ -72,6 +72,10 @@ def test_a_box_across_the_antimeridian(repository: PlaceRepository) -> None:
     assert {located.place_id for located in found} == {7, 8}
 
 
+def test_positions_of_large_places_without_quarters(repository: PlaceRepository) -> None:
+    assert repository.positions(25_000) == [(48.85341, 2.3488), (38.72509, -9.1498), (48.8162, 2.3139)]
+
+
 Ask = Callable[[PlaceRepository], object]
 
 ASKED: dict[str, Ask] = {

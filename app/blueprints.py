@@ -1,0 +1,12 @@
+"""The table of pages: all that the application shows in a browser. What it tells programs is in ``app/routes.py``."""
+
+import logging
+
+import flask
+
+from app.auth import views as auth
+from app.geolocation import views as geolocation
+
+logger = logging.getLogger(__name__)
+
+BLUEPRINTS: tuple[flask.Blueprint, ...] = (geolocation.blueprint, auth.blueprint)

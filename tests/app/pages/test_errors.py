@@ -1,0 +1,78 @@
+import contextlib
+import io
+from typing import Any
+
+import pytest
+import svcs
+from werkzeug.test import Client
+
+from app.application import create_app
+from app.geolocation.services import Places
+from app.pages.errors import ErrorPages
+from app.settings import Settings
+from tests.support.browsing import Browser
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/places/99", "/static/x/y"])
+def test_a_browser_is_shown_a_page(browser: Browser, path: str) -> None:
+    page = browser.get(path)
+    assert (page.status, page.heading) == (404, "There is nothing here")
+    assert "style-src 'self'" in page.response.headers["Content-Security-Policy"]
+    assert page.response.headers["X-Request-ID"]
+    browser.language = "pt"
+    assert browser.get(path).heading == "Não há nada aqui"
+
+
+def test_programs_keep_their_problem_details(client: Client, browser: Browser) -> None:
+    assert client.get("/nothing").content_type == PROBLEM
+    assert client.get("/nothing", headers={"Accept": "*/*"}).content_type == PROBLEM
+    assert browser.get("/api/v1/nothing").response.content_type == PROBLEM
+    assert browser.get("/api/v1/users/me").response.content_type == PROBLEM
+
+
+def test_a_wrong_method_keeps_its_header(browser: Browser) -> None:
+    page = browser.submit("/nearest", on="/log-in")
+    assert (page.status, page.heading) == (405, "That does not work here")
+    assert "GET" in page.response.headers["Allow"]
+
+
+def test_head_has_no_body(client: Client) -> None:
+    response = client.head("/nothing", headers={"Accept": "text/html"})
+    assert (response.status_code, response.data) == (404, b"")
+    assert int(response.headers["Content-Length"]) > 500
+
+
+def test_what_middleware_refuses_is_a_page_too(environ: dict[str, str]) -> None:
+    settings = Settings.from_environ({**environ, "MAX_BODY_BYTES": "1024", "ALLOWED_HOSTS": "localhost"})
+    with contextlib.closing(create_app(settings)) as application:
+        browser = Browser(Client(application))
+        page = browser.post("/log-in", {"email": "x" * 2000})
+        assert (page.status, page.heading) == (413, "That is too large")
+        assert browser.get("/places", Host="evil.example").status == 400
+
+
+def test_a_bug_is_a_page_that_gives_nothing_away_but_its_number(settings: Settings, registry: svcs.Registry) -> None:
+    def broken() -> Places:
+        raise RuntimeError("secret of the house")
+
+    registry.register_factory(Places, broken)
+    page = Browser(Client(create_app(settings, registry))).get("/places?q=x")
+    assert (page.status, page.heading) == (500, "Something went wrong on our side")
+    assert page.response.headers["X-Request-ID"] in page.text
+    assert "secret" not in page.html
+
+
+def test_when_even_the_page_fails_the_problem_is_answered(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ErrorPages, "render", lambda *args: 1 / 0)
+    response = client.get("/nothing", headers={"Accept": "text/html"})
+    assert (response.status_code, response.content_type) == (404, PROBLEM)
+
+
+def test_pages_need_a_site_that_can_make_them() -> None:
+    def other(environ: Any, start_response: Any) -> list[bytes]:
+        return [io.BytesIO().getvalue()]
+
+    with pytest.raises(TypeError):
+        ErrorPages(other, other)
