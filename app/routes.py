@@ -5,10 +5,11 @@ import logging
 from app.auth import api as auth
 from app.geolocation import api as geolocation
 from app.info import api as info
+from app.saved_places import api as saved_places
 from app.users import api as users
 from app.web.description import described
 from app.web.routes import RouteTable
 
 logger = logging.getLogger(__name__)
 
-ROUTES: RouteTable = described((*info.ROUTES, *geolocation.ROUTES, *users.ROUTES, *auth.ROUTES))
+ROUTES: RouteTable = described((*info.ROUTES, *geolocation.ROUTES, *users.ROUTES, *auth.ROUTES, *saved_places.ROUTES))

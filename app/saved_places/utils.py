@@ -35,6 +35,14 @@ def clean_note(note: str) -> str:
     return note.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
+def checked_note(note: str) -> str:
+    """Return a note as it is kept. Raises ValueError with what is wrong with it."""
+    cleaned = clean_note(note)
+    if faults := note_faults(cleaned):
+        raise ValueError("; ".join(faults))
+    return cleaned
+
+
 def name_faults(text: str, what: str, longest: int) -> list[str]:
     """Say what is wrong with text of one line."""
     kinds = {unicodedata.category(character) for character in set(text)}

@@ -3,7 +3,9 @@
 import hashlib
 import logging
 
+from app.errors import Stale
 from app.web.messages import Request, Response
+from app.web.problems import BadRequest
 
 logger = logging.getLogger(__name__)
 
@@ -32,3 +34,24 @@ def conditional(request: Request, response: Response) -> Response:
     if tag in known or "*" in known:
         return Response(304, b"", "", {name: value for name, value in headers.items() if name.lower() in KEPT})
     return Response(response.status, response.body, response.content_type, headers)
+
+
+def version_tag(version: int, *more: int) -> str:
+    """Return the tag of a representation of this version; ``more`` is what may differ in it within one version."""
+    return f'"{"-".join(map(str, (version, *more)))}"'
+
+
+def wanted_version(if_match: str) -> int | None:
+    """Return the version that a change is meant for, or None for any. Raises BadRequest where none is named.
+
+    Without one, two who change the same thing would overwrite each other unseen (RFC 6585, 3).
+    """
+    tags = {tag.removeprefix("W/").strip('"').partition("-")[0] for tag in listed(if_match)}
+    if not tags:
+        raise BadRequest(428, "Say which version you have seen: If-Match with the ETag that you got, or * for any.")
+    if "*" in tags:
+        return None
+    (first, *others) = tags
+    if others or not (first.isascii() and first.isdecimal() and len(first) < 10):
+        raise Stale("If-Match names no tag that this has, or has had.")
+    return int(first)

@@ -27,7 +27,8 @@ def dispatch(route: Route[Any], request: Request, registry: svcs.Registry) -> Re
         with svcs.Container(registry) as components:
             principal = identify(route, request, components)
             upload = Upload(request.body, request.media_type)
-            output = route.endpoint(Call(validate(route, request), components, principal, upload))
+            given, if_match = validate(route, request), request.headers.get("if-match", "")
+            output = route.endpoint(Call(given, components, principal, upload, if_match))
     except (Refused, BadRequest) as error:
         return problem_of(error)
     return conditional(request, render(route, output))
@@ -59,6 +60,8 @@ def render(route: Route[Any], output: Output | Content) -> Response:
         return Response(route.status, output.body, output.media_type, headers | dict(output.headers))
     if route.location:
         headers["Location"] = route.location(output)
+    if tag := output.entity_tag():
+        headers["ETag"] = tag
     if route.status == 204:
         return Response(204, b"", "", headers)
     return Response(route.status, output.model_dump_json().encode() + b"\n", headers=headers)

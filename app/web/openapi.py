@@ -40,6 +40,13 @@ PROBLEM: Schema = {
         },
     },
 }
+VERSION = {
+    "name": "If-Match",
+    "in": "header",
+    "required": True,
+    "description": "The ETag of what you have seen, so that nobody else's change is lost; * for whatever it is by now",
+    "schema": {"type": "string"},
+}
 TOKEN = {"type": "http", "scheme": "bearer", "description": "An API token, as logging in returns it."}
 
 
@@ -145,6 +152,8 @@ def parameters(route: Route[Any], schemas: Schemas) -> list[dict[str, Any]]:
         if "description" in plain:
             entry["description"] = plain.pop("description")
         found.append({**entry, "schema": plain})
+    if route.guarded:
+        found.append(VERSION)
     return found
 
 
@@ -214,6 +223,8 @@ def problem_statuses(route: Route[Any]) -> list[int]:
         found.add(404)
     if route.method != "GET":
         found.add(409)
+    if route.guarded:
+        found |= {412, 428}
     if route.has_body:
         found.add(413)
     if route.has_json_body or route.uploads:

@@ -77,6 +77,10 @@ class Output(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    def entity_tag(self) -> str:
+        """Return the ETag of what has versions (app.web.conditional.version_tag); others get one from their bytes."""
+        return ""
+
 
 class NoInput(Input):
     """The request model of endpoints that take nothing."""
@@ -115,13 +119,14 @@ PrincipalT = TypeVar("PrincipalT", bound=Principal)
 class Call(Generic[InputT]):
     """One call of an endpoint: the validated input, the components of this request, and who calls.
 
-    ``upload`` is the body of a route that has ``uploads``; for others it is empty.
+    ``upload`` is the body of a route that has ``uploads``; for others it is empty. ``if_match`` is that header.
     """
 
     input: InputT
     components: svcs.Container
     principal: Principal | None
     upload: Upload = Upload(b"", "")
+    if_match: str = ""
 
     def get(self, component: TypeForm[ComponentT]) -> ComponentT:
         """Return this request's component of a type: a service, a repository, the settings."""
@@ -139,11 +144,12 @@ class Route(Generic[InputT]):
     """One endpoint. ``path`` names its parameters in braces: ``/places/{place_id}``.
 
     ``endpoint`` turns a call into the response model by way of a use case; ``location`` gives the address of what a
-    201 has created.
+    201 has created or a 202 has begun.
 
     ``media_types`` are those of the Content that the endpoint may return besides, or instead of, its model; ``uploads``
     those of a body that it takes as it comes, with input from the query. ``problems`` are statuses of refusals that
-    don't follow from the rest of the route (see app.web.openapi).
+    don't follow from the rest of the route (see app.web.openapi). ``guarded`` marks a change that has to name the
+    version it is meant for, in If-Match (app.web.conditional.wanted_version).
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -159,6 +165,7 @@ class Route(Generic[InputT]):
     media_types: tuple[str, ...] = ()
     uploads: tuple[str, ...] = ()
     problems: tuple[int, ...] = ()
+    guarded: bool = False
     documented: bool = True
 
     @property

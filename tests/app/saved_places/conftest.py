@@ -3,15 +3,20 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+import svcs
 from sqlalchemy import Engine
+from werkzeug.test import Client, TestResponse
 
+from app.auth.services import Tokens
 from app.clock import FixedClock
 from app.database.session import Session
 from app.database.transaction import InMemoryTransaction, Transaction
 from app.geolocation.dataset import Dataset
 from app.geolocation.repository import InMemoryPlaceRepository
+from app.geolocation.seeding import seed
 from app.geolocation.services import Places
 from app.jobs.models import Arguments
 from app.saved_places.import_repository import ImportRepository, InMemoryImportRepository, SqlImportRepository
@@ -114,3 +119,52 @@ def open_saved(engine: Engine, users: None, clock: FixedClock) -> OpenSaved:
             yield SavedPlaces(SqlSavedPlaceRepository(session), places, session, clock)
 
     return make
+
+
+class Api:
+    """The application, asked with somebody's token."""
+
+    def __init__(self, client: Client, token: str) -> None:
+        self.client, self.token = client, token
+
+    def open(self, path: str, method: str = "GET", headers: dict[str, str] | None = None, **given: Any) -> TestResponse:
+        """Ask."""
+        sent = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        return self.client.open(path, method=method, headers=sent, **given)
+
+    def get(self, path: str, **given: Any) -> TestResponse:
+        """Read."""
+        return self.open(path, **given)
+
+    def post(self, path: str, **given: Any) -> TestResponse:
+        """Add."""
+        return self.open(path, "POST", **given)
+
+    def patch(self, path: str, **given: Any) -> TestResponse:
+        """Change."""
+        return self.open(path, "PATCH", **given)
+
+    def delete(self, path: str, **given: Any) -> TestResponse:
+        """Remove."""
+        return self.open(path, "DELETE", **given)
+
+
+def token_of(registry: svcs.Registry, name: str) -> str:
+    with svcs.Container(registry) as components:
+        return components.get(Tokens).issue(f"{name}@example.org", "test").secret
+
+
+@pytest.fixture
+def ana(client: Client, registry: svcs.Registry, users: None) -> Api:
+    return Api(client, token_of(registry, "ana"))
+
+
+@pytest.fixture
+def ben(client: Client, registry: svcs.Registry, users: None) -> Api:
+    return Api(client, token_of(registry, "ben"))
+
+
+@pytest.fixture
+def places(engine: Engine, atlas: Dataset) -> None:
+    """The places of the atlas, in the database."""
+    seed(engine, "atlas", lambda: atlas, NOW)
