@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run fleet test test-desk lint format translations release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-packaging bench-fleet bench-servers bench-peers bench-scale lock clean operator packager dev
+.PHONY: help demo run fleet test test-desk lint format translations release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-packaging bench-fleet bench-servers bench-peers bench-scale adopt lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -26,6 +26,9 @@ fleet: operator ## Debian machines on this computer, five of them: systemd, SSH,
 	@$(VENV)/fab fleet.up
 
 ##@ Build (into dist/)
+adopt: operator ## take on another application: write slipway.toml for it; APP=../theirs
+	@$(VENV)/python -m deploy.adopt init "$(APP)"
+
 wheel: operator ## the wheel: only app/, the same bytes for the same commit
 	@$(VENV)/python -m deploy.artifacts wheel
 
@@ -112,8 +115,8 @@ bench-scale: operator ## time a deploy to 1, 3, 10 and 30 hosts, and weigh it; H
 	@$(VENV)/python bench/scale.py $(if $(HOSTS),--hosts $(HOSTS)) --delay $(or $(DELAY),0)
 
 ##@ Look after
-lock: operator ## write packaging/locks anew; UPGRADE=1 takes newer versions
-	@packaging/lock.sh
+lock: operator ## write packaging/locks anew, or slipway.lock; UPGRADE=1 takes newer versions
+	@if [ -f slipway.toml ]; then $(VENV)/python -m deploy.adopt lock $(if $(UPGRADE),--upgrade); else packaging/lock.sh; fi
 
 clean: ## remove what make built; environments under var/ stay
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -15,6 +15,7 @@ from invoke.collection import Collection
 from invoke.tasks import Task
 
 from deploy.tasks import (
+    adopt,
     fleet,
     locks,
     logs,
@@ -61,6 +62,8 @@ def collection(environments: Path = ENVIRONMENTS) -> Collection:
     for path in sorted(environments.glob("*.toml")):
         for function in TASKS:
             namespace.add_task(_task(function, path.stem))
+    for function in adopt.TASKS:
+        namespace.add_task(_plain_task(function, getattr(function, "help", {})))
     machines = Collection("fleet", auto_dash_names=False)
     for function in fleet.TASKS:
         machines.add_task(_fleet_task(function))
@@ -70,6 +73,11 @@ def collection(environments: Path = ENVIRONMENTS) -> Collection:
 
 def _fleet_task(function: Callable[..., Any]) -> Task[Any]:
     """Make a task for machines: those that it is about are its words, everything else options."""
+    return _plain_task(function, fleet.help_of(function))
+
+
+def _plain_task(function: Callable[..., Any], texts: dict[str, str]) -> Task[Any]:
+    """Make a task of no environment."""
 
     @functools.wraps(function)
     def body(*args: Any, **options: Any) -> Any:
@@ -79,7 +87,7 @@ def _fleet_task(function: Callable[..., Any]) -> Task[Any]:
             return function(*args, **options)
 
     required = [name for name, p in inspect.signature(function).parameters.items() if p.default is p.empty][1:]
-    return Task(body, name=function.__name__, help=fleet.help_of(function), positional=required)
+    return Task(body, name=function.__name__, help=texts, positional=required)
 
 
 def _task(function: Callable[..., Any], environment: str) -> Task[Any]:

@@ -43,7 +43,11 @@ def listing(namespace: Collection, groups: Groups) -> str:
     for title, functions in groups.items():
         lines += ["", title]
         lines += [f"  {f.__name__:<{WIDTH}} {_sentence(f.__doc__)}" for f in functions]
-    others = [name for name in namespace.task_names if ":" not in name]
+    alone = [name for name in namespace.task_names if ":" not in name and "." not in name]
+    if alone:
+        lines += ["", "Adopt an application, without an environment"]
+        lines += [f"  {name:<{WIDTH}} {_sentence(namespace[name].__doc__)}" for name in alone]
+    others = [name for name in namespace.task_names if ":" not in name and "." in name]
     if others:
         lines += ["", "Machines on this computer, as root"]
         lines += [f"  {name:<{WIDTH}} {_sentence(namespace[name].__doc__)}" for name in others]
