@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from deploy.batches import Policy
 from deploy.changes import Change, Marked, changes, mark
+from deploy.errors import SlipwayError
 from deploy.facts import Host
 from deploy.generations import running_generation
 from deploy.hosts import Hosts
@@ -22,8 +24,24 @@ def announced(
     """Give the plan with its overview and the variables that change; `wanted` are those of a new generation."""
     if plan.is_empty or plan.problems:
         return plan
-    found = _changes(hosts, observed, plan, wanted)
-    return replace(plan, changes=found, overview=overview(observed, plan, policy, found))
+    found = _changes(hosts, [host for host in observed if policy.takes(host)], plan, wanted)
+    rows = overview(observed, plan, policy, found)
+    if meant := _meant(hosts, observed):
+        rows = (("differ", f"on purpose: {meant}"), *rows)
+    return replace(plan, changes=found, overview=rows)
+
+
+def _meant(hosts: Hosts, observed: Sequence[Host]) -> str:
+    """Say which limited rollout lets hosts run different things; only where they do, since it costs a question."""
+    if len({host.current for host in observed if not host.problem}) < 2:
+        return ""
+    from deploy import ledgers
+    from deploy.history import on_purpose
+
+    with suppress(SlipwayError):  # without an answer nothing is said
+        limited = on_purpose(ledgers.recent(hosts))
+        return limited.summary if limited else ""
+    return ""
 
 
 def _changes(hosts: Hosts, observed: Sequence[Host], plan: Plan, wanted: Variables | None) -> tuple[Change, ...]:

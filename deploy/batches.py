@@ -20,10 +20,15 @@ class Policy:
     batch: Amount = 1  # hosts in each later batch
     floor: Amount = 1  # hosts that must stay in service while others are drained
     max_unavailable: Amount | None = None  # hosts that may be out of service at once, whatever the reason
+    only: tuple[str, ...] = ()  # the hosts that are changed, the others stay as they are; none named: all
     spare: bool = False  # hosts that can't be reached may be missed, within `max_unavailable`, without it one
     bake: float = 0  # seconds that new servers are compared with old ones after each batch
     pause: float | str = 0  # between batches: seconds, or `CONFIRM`
     pause_after: str = "batch"  # or "canary": after the first one only
+
+    def takes(self, host: Host) -> bool:
+        """Whether a host is one of those that are changed."""
+        return not self.only or host.name in self.only
 
     def may_leave(self, total: int, in_service: int) -> int:
         """Say how many of the hosts in service may be drained at once; 0 or less: none."""

@@ -220,7 +220,8 @@ def _journal(hosts: Hosts, executor: Executor, rollout: Rollout, outcome: Outcom
 
     try:
         steps = [[s.kind, s.host] for s in executor.plan.steps]
-        append(phase="begin", detail=rollout.task, steps=steps, before=rollout.ran_before)
+        limited = {"limit": list(executor.plan.only)} if executor.plan.only else {}
+        append(phase="begin", detail=rollout.task, steps=steps, before=rollout.ran_before, **limited)
     except SlipwayError as error:
         raise PreflightFailed(f"{error.message}; nothing was touched", hint=error.hint) from error
     yield

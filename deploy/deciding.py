@@ -52,7 +52,8 @@ class Rollout:
         """Say what ran before it on most of the hosts that serve: what a failure goes back to."""
         if self.back_to is not None:
             return self.back_to
-        numbers = Counter(h.current for h in self.before if h.current is not None and h.serving)
+        about = [h for h in self.before if h.name in self.plan.only] or self.before
+        numbers = Counter(h.current for h in about if h.current is not None and h.serving)
         others = Counter({n: count for n, count in numbers.items() if n != self.plan.target.generation})
         return next((n for n, _ in (others or numbers).most_common(1)), None)
 
@@ -63,15 +64,15 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     Raises: PreflightFailed with every problem found.
     """
     manifest = release.manifest.data
-    observed = look(hosts)
+    observed, policy = look(hosts), policy_of(hosts.environment)
     wanted = vars_.wanted(hosts.environment)
     supply = Supply(hosts.environment, release)
     observed = hosts.measure(observed, supply)
-    living = [h for h in observed if not h.problem]
+    living = [h for h in observed if not h.problem and policy.takes(h)]
     identity = (release.digest, wanted.digest)
     target = target_of(manifest, release.digest, wanted.digest, number_generation(observed, identity))
     target = replace(target, signature=_digest(release.signature))
-    plan = plan_rollout(observed, target, policy_of(hosts.environment))
+    plan = plan_rollout(observed, target, policy)
     problems = [
         *plan.problems,
         *host_problems(living, manifest, shared_disk=hosts.environment.file.transport == "local"),
@@ -87,7 +88,7 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     if any(step.kind is Kind.MIGRATE for step in plan.steps):
         problems += migrate_problems(hosts.environment, release.path, manifest, wanted)
     refuse(hosts.environment, problems)
-    plan = announced(hosts, observed, plan, policy_of(hosts.environment), wanted)
+    plan = announced(hosts, observed, plan, policy, wanted)
     payload = Payload(manifest, release.manifest.text, wanted, supply, release.signature)
     return Rollout(tuple(observed), plan, payload)
 
@@ -122,25 +123,25 @@ def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
 
     Raises: PreflightFailed when there is no such generation to go back to.
     """
-    observed = look(hosts)
+    observed, policy = look(hosts), policy_back(hosts.environment)
     # A new host has nothing to go back to.
     observed = [h for h in observed if h.current is not None or h.problem] or observed
-    candidates = rollback_candidates(observed)
+    candidates = rollback_candidates([h for h in observed if policy.takes(h)])
     chosen = next((g for g in candidates if to in (None, g.number)), None)
     if chosen is None:
         there = ", ".join(f"{g.number} ({g.version})" for g in candidates) or "none"
         raise PreflightFailed(
             f"{hosts.environment.name}: no generation {'before the running one' if to is None else to} to go back to",
-            problems=(f"runs: generation {running_generation(observed) or 'none'}", f"can go back to: {there}"),
+            problems=(f"runs: generation {_runs(observed, policy) or 'none'}", f"can go back to: {there}"),
         )
     observed = [h for h in observed if h.generation(chosen.number) or not h.fenced or h.problem]  # that stays fenced
     payload = from_hosts(hosts, observed, chosen.number)
     target = target_of(payload.manifest, chosen.digest, chosen.env_digest, chosen.number)
-    plan = plan_rollout(observed, target, policy_back(hosts.environment))
+    plan = plan_rollout(observed, target, policy)
     unsigned = signatures.problem(hosts.environment, chosen.version, payload.manifest_text, payload.signature)
     refuse(hosts.environment, _no_way_back(hosts, observed, chosen))
     refuse(hosts.environment, [*plan.problems, *([f"generation {chosen.number}: {unsigned}"] if unsigned else [])])
-    plan = announced(hosts, observed, plan, policy_back(hosts.environment))
+    plan = announced(hosts, observed, plan, policy)
     return Rollout(tuple(observed), plan, payload, "rollback")
 
 
@@ -160,16 +161,24 @@ def _no_way_back(hosts: Hosts, observed: Sequence[Host], chosen: Generation) -> 
     ]
 
 
+def _runs(hosts: Sequence[Host], policy: Policy) -> int | None:
+    """Say what the hosts that a task is about run; all hosts, when those run nothing."""
+    return running_generation([h for h in hosts if policy.takes(h)]) or running_generation(hosts)
+
+
 def decide_upkeep(hosts: Hosts, task: str, plan: MakePlan, done: str) -> Rollout:
     """Look, and decide something (deploy/upkeep.py) that leaves each host the generation that it runs."""
-    observed = look(hosts)
-    running = running_generation(observed)
+    observed, policy = look(hosts), policy_of(hosts.environment)
+    if all(h.problem for h in observed if policy.takes(h)):
+        refuse(hosts.environment, [h.problem for h in observed if h.problem], Exit.FAILED_UNCHANGED)
+    # Who was taken out comes back to what all serve; anything else is about what its hosts run.
+    running = running_generation(observed) if task == "restore" else _runs(observed, policy)
     if running is None:
         refuse(hosts.environment, [f"nothing is deployed yet -> fab deploy:{hosts.environment.name}"])
     known = next(g for h in observed if (g := h.generation(running)))
     payload = from_hosts(hosts, observed, known.number)
     target = target_of(payload.manifest, known.digest, known.env_digest, known.number)
-    planned = plan(observed, target, policy_of(hosts.environment))
+    planned = plan(observed, target, policy)
     refuse(hosts.environment, planned.problems)
     return Rollout(tuple(observed), planned, payload, task, done)
 
@@ -211,6 +220,7 @@ def policy_of(environment: Environment) -> Policy:
         batch=wanted.batch,
         floor=wanted.floor,
         max_unavailable=wanted.max_unavailable,
+        only=environment.limit,
         spare=environment.spare,
         bake=wanted.bake.seconds,
         pause=wanted.pause,

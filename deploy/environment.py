@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Environment:
     wait: float = 0.0  # seconds to wait for whoever holds the lease
     spare: bool = False  # go on without hosts that can't be reached
     config_files: Mapping[str, str] = field(default_factory=dict)  # of the contract: place in the state, and text
+    limit: tuple[str, ...] = ()  # hosts that a task is limited to; none named: all
 
     @property
     def hosts(self) -> dict[str, HostEntry]:
@@ -79,15 +80,15 @@ class Environment:
             return (listen,)
         return tuple(f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address in own)
 
-    def with_options(self, *, wait: object = "", spare: bool = False) -> Environment:
-        """Give the same environment for a task with `--wait [SECONDS]` and `--skip-unreachable`.
+    def with_options(self, *, wait: object = "", spare: bool = False, limit: Sequence[str] = ()) -> Environment:
+        """Give the same environment for a task with `--wait [SECONDS]`, `--skip-unreachable` and `--limit HOSTS`.
 
         Raises: EnvironmentFileError when `wait` is no number of seconds.
         """
         text = str(WAIT) if wait is True else str(wait or "0")
         if not text.isdigit():
             raise EnvironmentFileError(f"--wait: expected seconds, got {text!r}")
-        return replace(self, wait=float(text), spare=spare)
+        return replace(self, wait=float(text), spare=spare, limit=tuple(limit))
 
     def serving(self, app: Slipway) -> Environment:
         """Give the same environment with what the contract says for all: the environment's own file has precedence."""

@@ -32,16 +32,19 @@ def set_aside(hosts: Sequence[Host], policy: Policy) -> Aside:
     web = [host for host in hosts if host.web]
     allowed = 1 if policy.max_unavailable is None else at_most(policy.max_unavailable, len(web))
     floor, left = at_least(policy.floor, len(web)), sum(host.in_service for host in living)
-    asked = [host.name for host in gone if gets_requests(host)]
+    taken = [host for host in gone if policy.takes(host)]  # one that is to stay as it is may come back with it
+    asked = [host.name for host in taken if gets_requests(host)]
     problems = []
-    if len(gone) > allowed or not living:
+    if not any(policy.takes(host) for host in living):
+        problems = [host.problem for host in taken]
+    elif len(gone) > allowed:
         why = "rollout.max_unavailable is" if policy.max_unavailable is not None else "without max_unavailable it is"
         problems = [f"{len(gone)} hosts can't be reached, and {why} {allowed}", *(host.problem for host in gone)]
     elif asked and left < min(floor, left + len(asked)):
         problems = [f"{', '.join(asked)} can't be reached and still gets requests: without it {left} would be left"]
     out = policy.max_unavailable
     left_over = None if out is None else max(0, allowed - sum(host.web for host in gone))
-    fence = tuple(host for host in gone if host.server and not all(server.fenced for server in host.server.each))
+    fence = tuple(host for host in taken if host.server and not all(server.fenced for server in host.server.each))
 
     policy = replace(policy, floor=floor, max_unavailable=left_over)
     return Aside(living, policy, fence, tuple(host.name for host in gone), tuple(problems))

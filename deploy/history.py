@@ -31,6 +31,7 @@ class Past:
     message: str = ""
     before: int | None = None  # the generation that ran when it began
     overtaken: bool = False  # a later rollout began, so this one is at work no more
+    limit: tuple[str, ...] = ()  # the hosts that it was limited to; none named: it was about all
 
     @property
     def outcome(self) -> str:
@@ -40,9 +41,14 @@ class Past:
         return next((e.name.lower().replace("_", " ") for e in Exit if e == self.exit), f"exit {self.exit}")
 
     @property
+    def what(self) -> str:
+        """Say what was asked for."""
+        return f"{self.task} --limit {','.join(self.limit)}" if self.limit else self.task
+
+    @property
     def summary(self) -> str:
         """Say in a few words what was done, by whom, and how it ended."""
-        what = f"{self.task} of {self.version}" if self.version else self.task
+        what = f"{self.what} of {self.version}" if self.version else self.what
         took = f" in {self.seconds:.1f} s" if self.seconds is not None else ""
         return f"{what} by {self.by}: {self.outcome}{took}"
 
@@ -73,6 +79,23 @@ def unfinished(past: Sequence[Past]) -> Past | None:
     return next((entry for entry in open_ones if entry.task not in UPKEEP), next(iter(open_ones), None))
 
 
+def on_purpose(past: Sequence[Past]) -> Past | None:
+    """Find the limited rollout, of those given newest first, that lets hosts run different things since then.
+
+    None where it, or one before it, left them so without being asked to.
+    """
+    meant = None
+    for entry in past:
+        if entry.task in UPKEEP or entry.exit == Exit.FAILED_UNCHANGED:
+            continue
+        if entry.exit not in (Exit.OK, Exit.FAILED_ROLLED_BACK):
+            return None
+        if not entry.limit:
+            return meant
+        meant = meant or (entry if entry.exit == Exit.OK else None)
+    return meant
+
+
 def last_step(entries: Iterable[Mapping[str, Any]]) -> str:
     """Name the step of a rollout that a ledger speaks of last: `switch web1`; empty when none had begun."""
     steps = [entry for entry in entries if entry.get("kind") != "rollout" and entry.get("host")]
@@ -93,7 +116,7 @@ def describe(past: Past, last: str, now: float | None = None) -> str:
     begun, today = time.localtime(past.begun), time.localtime(now)
     same_day = begun[:3] == today[:3]
     when = time.strftime("%H:%M" if same_day else "%Y-%m-%d %H:%M", begun)
-    what = f"{past.task} of {past.version} as generation {past.generation}"
+    what = f"{past.what} of {past.version} as generation {past.generation}"
     return f"rollout {past.rollout} ({what}), by {past.by}, began {when}, last step: {last or 'none'}"
 
 
@@ -113,4 +136,5 @@ def _past(name: str, parts: list[tuple[str, Mapping[str, Any]]]) -> Past:
         seconds=last.get("seconds"),
         message=str(last.get("detail") or ""),
         before=first.get("before"),
+        limit=tuple(map(str, first.get("limit") or ())),
     )

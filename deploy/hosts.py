@@ -216,7 +216,8 @@ class Hosts:
         """Add what each host lacks of a release: one question to hosts that do not have it whole."""
 
         def lacks(host: Host) -> Host:
-            return host if host.problem else replace(host, lack=supply.lack(self.agents[host.name], host))
+            left_alone = self.environment.limit and host.name not in self.environment.limit
+            return host if host.problem or left_alone else replace(host, lack=supply.lack(self.agents[host.name], host))
 
         with ThreadPoolExecutor(min(PARALLEL, len(hosts))) as pool:
             return list(pool.map(lacks, hosts))

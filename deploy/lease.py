@@ -203,7 +203,7 @@ def _acquire(hosts: Hosts, me: Mapping[str, Any], tally: Tally, needed: Sequence
         error = hosts.together(errors)
         if tally.held(now()) and not any(host in hosts.balancers for host in errors):
             error.hint = f"{error.hint}; or " if error.hint else ""
-            error.hint += f"deploy --skip-unreachable goes on without {', '.join(errors)}"
+            error.hint += f"--skip-unreachable goes on without {', '.join(errors)}"
         raise error
     hosts.away.update(errors)
     _same_number(hosts, me, tally.ttl)

@@ -39,5 +39,9 @@ def outcome_of(hosts: Hosts, rollout: Rollout) -> Outcome:
 def serving(hosts: Hosts, rollout: Rollout) -> str:
     """Say what serves where, when all went well."""
     target, gone = rollout.plan.target, {h.name for h in rollout.before if h.problem}
-    who = f"generation {target.generation} on {', '.join(h for h in hosts.environment.app if h not in gone)}"
-    return f"{target.version} ({target.digest[:12]}) serves as {who}; {hosts.environment.url}"
+    only = rollout.plan.only or tuple(hosts.environment.app)
+    serve = ", ".join(h for h in hosts.environment.app if h in only and h not in gone)
+    others = ", ".join(h for h in hosts.environment.app if h not in only)
+    stay = f", and {others} as before" if others else ""
+    who = f"{target.version} ({target.digest[:12]}) serves as generation {target.generation} on {serve}{stay}"
+    return f"{who}; {hosts.environment.url}"

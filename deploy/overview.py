@@ -21,7 +21,9 @@ def overview(
     if plan.is_empty:
         return ()
     turns = [group for group in plan.groups if _changed(group)]
-    rows = [("instead of", _running(hosts)), ("sends", _sends(plan))]
+    chosen = [host for host in hosts if policy.takes(host)]
+    rows = _limited(hosts, policy)
+    rows += [("instead of", _running(chosen)), ("sends", _sends(plan))]
     rows += _rows("variables", [str(change) for change in changes] or [_no_change(hosts)])
     rows += _rows("database", [_database(plan), *plan.waiting])
     if fenced := [step.host for step in plan.steps if step.kind is Kind.FENCE]:
@@ -30,6 +32,15 @@ def overview(
         rows.append(("restarts" if any(host.serving for host in hosts) else "starts", _restarts(hosts, turns)))
         rows += _rows("order", _order(hosts, turns, policy, any(step.against for step in plan.steps)))
     return tuple(rows)
+
+
+def _limited(hosts: Sequence[Host], policy: Policy) -> list[tuple[str, str]]:
+    """Say who is left alone, and that this is meant."""
+    others = [host for host in hosts if not policy.takes(host)]
+    if not others:
+        return []
+    stays = f"{_running(others)} stays"
+    return [("limited to", f"{named(policy.only)}; {stays}: hosts may differ, until the next deploy without --limit")]
 
 
 def _rows(word: str, texts: Sequence[str]) -> list[tuple[str, str]]:

@@ -120,6 +120,7 @@ class Plan:
     waiting: tuple[str, ...] = ()  # contract migrations that can't run yet, and for whom
     changes: tuple[Change, ...] = ()  # of variables
     overview: tuple[tuple[str, str], ...] = ()  # in a few lines, a word and what it is about
+    only: tuple[str, ...] = ()  # the hosts that it is limited to; none named: it is about all
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -138,27 +139,28 @@ def plan_rollout(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
     hosts, policy = aside.hosts, aside.policy
     problems = aside.problems or _problems(hosts, target, aside.unseen)
     if problems:
-        return Plan(target, problems=problems)
+        return Plan(target, problems=problems, only=policy.only)
     hosts = [host.without({*host.runs} - {WEB, *target.processes}) for host in hosts]
-    stage = _stage(hosts, target)
+    chosen = [host for host in hosts if policy.takes(host)]
+    stage = _stage(chosen, target)
     pending = schema.decide(hosts, target, aside.unseen)
     turns = _turns(hosts, target, policy)
-    untried = [h for h in hosts if not _proven(h, target)] if turns else []
+    untried = [h for h in chosen if not _proven(h, target)] if turns else []
     trial_live = Group(
         "trial", tuple((Step(Kind.TRIAL, h.name, "before the schema changes", check="live"),) for h in untried)
     )
     trial_ready = Group(
         "trial", tuple((Step(Kind.TRIAL, h.name, "before it sees a user", check="ready"),) for h in untried)
     )
-    database = _database(hosts, target, pending) if turns else None
+    database = _database(hosts, chosen, target, pending) if turns else None
     groups: list[Group | None] = [_fence(aside.fence), stage]
     groups += [trial_live, database] if database and pending.run else [database]
     groups += [trial_ready, *turns]
     if turns:
         groups.append(
-            Group("finish", tuple((Step(Kind.PRUNE, h.name, "keep what a rollback can need"),) for h in hosts))
+            Group("finish", tuple((Step(Kind.PRUNE, h.name, "keep what a rollback can need"),) for h in chosen))
         )
-    return Plan(target, tuple(g for g in groups if g and g.lanes), waiting=waits(target, pending))
+    return Plan(target, tuple(g for g in groups if g and g.lanes), waiting=waits(target, pending), only=policy.only)
 
 
 def _fence(hosts: Sequence[Host]) -> Group:
@@ -213,8 +215,8 @@ def _proven(host: Host, target: Target) -> bool:
     return bool(generation and generation.activated is not None and host.has(target.version, target.digest))
 
 
-def _database(hosts: Sequence[Host], target: Target, pending: schema.Decision) -> Group | None:
-    first = next((h.name for h in hosts if h.web), hosts[0].name)
+def _database(hosts: Sequence[Host], chosen: Sequence[Host], target: Target, pending: schema.Decision) -> Group | None:
+    first = next((h.name for h in chosen if h.web), chosen[0].name)
     lane: list[Step] = []
     if pending.run:
         lane.append(migrate(first, target, pending))
@@ -247,7 +249,7 @@ def _turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]
 
 def _worker_turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]:
     """Old and new worker overlap, so nobody is missed meanwhile: no floor, no drain."""
-    todo = [h for h in hosts if not h.runs_only(target.generation)]
+    todo = [h for h in hosts if policy.takes(h) and not h.runs_only(target.generation)]
     turns = batches(todo, hosts, replace(policy, floor=0)) if any(h.working for h in hosts) else [(todo, False)]
     titles = (
         [f"workers, batch {i} of {len(turns)}" for i in range(1, len(turns) + 1)] if len(turns) > 1 else ["workers"]
@@ -261,7 +263,7 @@ def _worker_turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list
 
 def _web_turns(hosts: Sequence[Host], target: Target, policy: Policy) -> list[Group]:
     """Batches leave the floor in service."""
-    todo = [h for h in hosts if not (h.runs_only(target.generation) and h.in_place)]
+    todo = [h for h in hosts if policy.takes(h) and not (h.runs_only(target.generation) and h.in_place)]
     if not any(h.in_service for h in hosts):
         return [Group("start", tuple(_turn(h, target, drain=False) for h in todo))] if todo else []
     # A host without users risks nothing, so it goes first: the best canary, and capacity for those that follow.

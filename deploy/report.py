@@ -302,6 +302,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "version": target.version,
         "digest": target.digest,
         "generation": target.generation,
+        "limit": list(plan.only),
         "problems": list(plan.problems),
         "variables": [asdict(change) for change in plan.changes],
         "overview": [list(row) for row in plan.overview],

@@ -16,13 +16,14 @@ from deploy.errors import Exit, SlipwayError
 from deploy.facts import Generation, Host
 from deploy.history import Past
 from deploy.hosts import Hosts
+from deploy.ledgers import LOOK_BACK, recent
 from deploy.payload import Payload
 from deploy.plan import Plan, Target, plan_rollout
 from deploy.preflight import PreflightFailed, host_problems
 from deploy.staging import Supply
 from deploy.variables import Variables
 
-LOOK_BACK = 40  # entries of whole rollouts that are read: two for each
+DATABASE = ("migrate", "contract")  # tasks whose end hosts don't show
 
 
 class NothingUnfinished(SlipwayError):
@@ -37,19 +38,6 @@ class Found:
 
     past: Past
     text: str
-
-
-def recent(hosts: Hosts) -> list[Past]:
-    """Read the last rollouts, newest first, in the ledgers of all hosts that answer.
-
-    Raises: AgentGone when none does.
-    """
-    ledgers, errors = hosts.attempt(
-        lambda host, agent: agent.call("ledger", tail=LOOK_BACK, kind="rollout")["entries"], hosts.there
-    )
-    if errors and not ledgers:
-        raise hosts.together(errors)
-    return history.rollouts(ledgers)
 
 
 def find(hosts: Hosts, lately: Sequence[Past] | None = None) -> Found | None:
@@ -73,6 +61,22 @@ def find(hosts: Hosts, lately: Sequence[Past] | None = None) -> Found | None:
     return Found(
         past, history.describe(past, last) + (f"; back in service by itself: {', '.join(back)}" if back else "")
     )
+
+
+def is_done(past: Past, observed: Sequence[Host]) -> bool:
+    """Say whether a rollout without an end has done all that there was to do: only its end was not written down."""
+    about = [h for h in observed if not past.limit or h.name in past.limit]
+    number = past.generation
+    if number is None or not about or past.task in DATABASE or any(h.problem for h in about):
+        return False
+    return all(h.runs_only(number) and (h.in_place or not h.web) for h in about)
+
+
+def keep_to(hosts: Hosts, past: Past) -> None:
+    """Limit what is done to the hosts that a rollout was limited to, unless the operator names others."""
+    environment = hosts.environment
+    if past.limit and not environment.limit:
+        hosts.environment = replace(environment, limit=tuple(h for h in environment.app if h in past.limit))
 
 
 def require(hosts: Hosts) -> Found:
@@ -105,7 +109,8 @@ def decide_resume(hosts: Hosts, past: Past) -> Rollout:
         )
     payload = from_hosts(hosts, living, known.number)
     target = target_of(payload.manifest, known.digest, known.env_digest, known.number)
-    lacking = [h for h in living if h.generation(known.number) is None or not h.has(known.version, known.digest)]
+    about = [h for h in living if policy_of(environment).takes(h)]
+    lacking = [h for h in about if h.generation(known.number) is None or not h.has(known.version, known.digest)]
     if lacking:
         payload, living, problems = _with_supply(hosts, payload, known, living, lacking)
         refuse(environment, problems)
@@ -139,8 +144,9 @@ def decide_abort(hosts: Hosts, past: Past) -> Rollout:
 
 def newcomers(observed: Sequence[Host], decided: Rollout) -> list[str]:
     """Name hosts that ran nothing before a rollout, and run what it brought: taken back, they run nothing again."""
-    back = {h.name for h in decided.before}
-    return [h.name for h in observed if not (h.problem or h.fenced) and h.name not in back and h.processes]
+    back, only = {h.name for h in decided.before}, decided.plan.only
+    others = [h for h in observed if h.name not in back and (not only or h.name in only)]
+    return [h.name for h in others if h.processes and not (h.problem or h.fenced)]
 
 
 def close(hosts: Hosts, past: Past, by: str, code: Exit, how: str) -> str:

@@ -38,6 +38,11 @@ class SavedPlan:
         """The release that it is about."""
         return str(self.plan["version"])
 
+    @property
+    def limit(self) -> tuple[str, ...]:
+        """The hosts that it is limited to; none named: all."""
+        return tuple(map(str, self.plan.get("limit", ())))
+
     def require(self, environment: str, now: Plan) -> None:
         """Refuse when what would be done now differs from what was announced.
 

@@ -30,6 +30,7 @@ def unfinished(environment: Environment, contract: Contract, task: str) -> tuple
         hosts.require_bootstrap()
         leases.require_free(hosts)
         found = resuming.require(hosts)
+        resuming.keep_to(hosts, found.past)
         return found, _taking_up(task)(hosts, found.past).plan
 
 
@@ -49,6 +50,7 @@ def take_up(
             found = resuming.require(hosts)
             if found.past.rollout != rollout:
                 raise PreflightFailed(f"{environment.name}: meanwhile another began: {found.text}; nothing was touched")
+            resuming.keep_to(hosts, found.past)
             decided = _taking_up(task)(hosts, found.past)
             if task == "abort":
                 _stop_newcomers(hosts, decided, found.past, reporter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from deploy import schema
@@ -11,15 +11,17 @@ from deploy.facts import Host
 from deploy.plan import Group, Kind, Lane, Plan, Step, Target, migrate, waits
 
 
-def plan_restart(hosts: Sequence[Host], target: Target, policy: Policy, only: Collection[str] = ()) -> Plan:
+def plan_restart(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
     """Start the processes of what runs anew, host by host, drained wherever the floor allows it."""
     hosts = [host for host in hosts if not host.fenced]
+    todo = _chosen(hosts, policy)
     problems = [
-        f"{h.name} does not run generation {target.generation}" for h in hosts if h.current != target.generation
+        f"{h.name} does not run generation {target.generation}: a deploy brings it there, --limit restarts it apart"
+        for h in todo
+        if h.current != target.generation
     ]
     if problems:
         return Plan(target, problems=tuple(problems))
-    todo = [host for host in hosts if not only or host.name in only]
     workers = [host for host in todo if not host.web]
     todo = [host for host in todo if host.web]
     idle = tuple(_restart(host, drain=False) for host in todo if not host.in_service)
@@ -31,7 +33,16 @@ def plan_restart(hosts: Sequence[Host], target: Target, policy: Policy, only: Co
     ]
     for batch, _ in batches(workers, [host for host in hosts if not host.web], replace(policy, floor=0)):
         groups.append(Group("workers", tuple(_restart(host, drain=False) for host in batch)))
-    return Plan(target, tuple(groups))
+    return Plan(target, tuple(groups), only=policy.only)
+
+
+def _chosen(hosts: Sequence[Host], policy: Policy) -> list[Host]:
+    """Give the hosts that it is about, and that can be reached: the others count as out of service."""
+    return [host for host in hosts if policy.takes(host) and not host.problem]
+
+
+def _unseen(hosts: Sequence[Host]) -> list[str]:
+    return [host.name for host in hosts if host.problem]
 
 
 def _restart(host: Host, *, drain: bool) -> Lane:
@@ -53,7 +64,7 @@ def _restart(host: Host, *, drain: bool) -> Lane:
 def plan_migrate(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
     """Bring the database to what the running release knows and may have: for one that was restored, or made anew."""
     runs = [host for host in hosts if host.current == target.generation]
-    pending = schema.decide(hosts, target)
+    pending = schema.decide(hosts, target, _unseen(hosts))
     if pending.problem or not pending.allowed or not runs:
         why = "has no migrations" if runs else "runs nowhere"
         return Plan(target, problems=(pending.problem or f"{target.version} {why}",))
@@ -63,17 +74,17 @@ def plan_migrate(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
 
 def plan_contract(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
     """Run the contract migrations of the running release, once nothing needs the shape before them."""
-    pending = schema.decide(hosts, target)
+    pending = schema.decide(hosts, target, _unseen(hosts))
     runs = [host for host in hosts if host.current == target.generation]
     if pending.problem or not set(pending.run) & target.contract_migrations:
         return Plan(target, problems=(pending.problem,) if pending.problem else waits(target, pending))
     return Plan(target, (Group("database", ((migrate(runs[0].name, target, pending),),)),))
 
 
-def plan_drain(hosts: Sequence[Host], target: Target, policy: Policy, names: Collection[str]) -> Plan:
+def plan_drain(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
     """Take servers out of service, unless too few would be left."""
-    chosen = [host for host in hosts if host.name in names and not _is_out(host)]
-    left = sum(host.in_service for host in hosts if host.name not in names)
+    chosen = [host for host in _chosen(hosts, policy) if not _is_out(host)]
+    left = sum(host.in_service for host in hosts if not policy.takes(host))
     leaving, total = sum(host.in_service for host in chosen), sum(host.web for host in hosts)
     if leaving and (left < 1 or leaving > policy.may_leave(total, left + leaving)):
         limits = f"rollout.floor is {policy.floor}"
@@ -81,26 +92,32 @@ def plan_drain(hosts: Sequence[Host], target: Target, policy: Policy, names: Col
             limits += f", rollout.max_unavailable {policy.max_unavailable}"
         return Plan(target, problems=(f"{left} would be left in service of {total}, and {limits}",))
     lanes = tuple((Step(Kind.DRAIN, host.name, "let requests in flight finish"),) for host in chosen)
-    return Plan(target, (Group("drain", lanes),) if lanes else ())
+    return Plan(target, (Group("drain", lanes),) if lanes else (), only=policy.only)
 
 
-def plan_restore(hosts: Sequence[Host], target: Target, policy: Policy, names: Collection[str] = ()) -> Plan:
-    """Put servers back into service that were taken out and serve what all serve; all of them, or those named."""
-    fenced = [host.name for host in hosts if host.fenced and host.name in names]
+def plan_restore(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
+    """Put servers back into service that were taken out: those that serve what all serve, or that a person took out."""
+    fenced = [host.name for host in hosts if host.fenced and policy.only and policy.takes(host)]
     if fenced:
         return Plan(
             target, problems=tuple(f"{name} is fenced until a deploy brings it to what all run" for name in fenced)
         )
-    hosts = [host for host in hosts if not host.fenced]
-    out = [host for host in hosts if (not names or host.name in names) and host.server and host.server.admin != "ready"]
-    unfit = [host.name for host in out if not (host.serving and host.current == target.generation)]
+    chosen = [host for host in _chosen(hosts, policy) if not host.fenced]
+    out = [host for host in chosen if host.server and host.server.admin != "ready"]
+    unfit = [host.name for host in out if not _is_fit(host, target)]
     if unfit:
         return Plan(target, problems=tuple(f"{n} does not serve generation {target.generation}" for n in unfit))
     lanes = tuple(
         (Step(Kind.READY, host.name, "the balancer's own check"), Step(Kind.RESTORE, host.name, "back in service"))
         for host in out
     )
-    return Plan(target, (Group("restore", lanes),) if lanes else ())
+    return Plan(target, (Group("restore", lanes),) if lanes else (), only=policy.only)
+
+
+def _is_fit(host: Host, target: Target) -> bool:
+    """Say whether a server may have users again; what a person took out had them before, whatever it serves."""
+    by_a_person = host.server is not None and host.server.hold is not None and host.server.hold.why == "person"
+    return host.serving and (host.current == target.generation or by_a_person)
 
 
 def _is_out(host: Host) -> bool:

@@ -29,6 +29,7 @@ KEYS = (
     "steps",  # of a rollout: what it plans to do, as [kind, host]
     "exit",  # of a rollout: its exit code
     "before",  # of a rollout: the generation that ran when it began
+    "limit",  # of a rollout: the hosts that it is limited to
 )
 PHASES = ("begin", "end", "failed")
 

@@ -107,13 +107,21 @@ def say_json(data: Any) -> None:
     print(json.dumps(data, default=sorted), flush=True)  # noqa: T201
 
 
-def only(hosts: Hosts, host: str) -> None:
-    """Leave all hosts but one out, when one is named."""
-    if host and host not in hosts.agents:
-        known = list(hosts.agents)
-        raise SlipwayError(f'unknown host "{host}"{nearest(host, known)}', hint=f"hosts: {', '.join(known)}")
-    if host:
-        hosts.agents = {host: hosts.agents[host]}
+def only(hosts: Hosts, text: str) -> None:
+    """Leave all hosts out but those that are named, if any is."""
+    names = hosts_named(hosts.environment, text)
+    if names:
+        hosts.agents = {name: agent for name, agent in hosts.agents.items() if name in names}
+
+
+def only_one(hosts: Hosts, text: str) -> None:
+    """Leave all hosts but one out: the one that is named, or the first.
+
+    Raises: SlipwayError when several are named.
+    """
+    only(hosts, text or next(iter(hosts.agents)))
+    if len(hosts.agents) > 1:
+        raise SlipwayError(f"expected one host, got {text}")
 
 
 def hosts_named(settings: Environment, text: str, *, web: bool = False) -> list[str]:

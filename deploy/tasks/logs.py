@@ -12,7 +12,7 @@ def logs(
     environment: str,
     lines: int = 0,
     follow: bool = False,
-    host: str = "",
+    limit: str = "",
     level: str = "",
     since: str = "",
     request_id: str = "",
@@ -46,7 +46,7 @@ def logs(
     }
     lock = threading.Lock()
     with connect(settings, contract.name) as hosts:
-        common.only(hosts, host)
+        common.only(hosts, limit)
         hosts.require_bootstrap()
         width = max(map(len, hosts.agents))
         said: dict[str, list[log_lines.Said]] = {name: [] for name in hosts.agents}
@@ -83,7 +83,7 @@ def logs(
 logs.help = {  # type: ignore[attr-defined]
     "lines": "how many of each host; by default 20, with --since or --request-id all",
     "follow": "go on until Ctrl-C",
-    "host": "only this host",
+    "limit": "only these hosts, as web1 or web1,web2",
     "level": "this and above: debug, info, warning, error or critical",
     "since": "from when on: 10m, 2h or 1d ago, 14:05, or 2026-11-23T14:05; looks into earlier generations too",
     "request-id": "only what one request caused; looks into earlier generations too",

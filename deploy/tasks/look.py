@@ -33,7 +33,7 @@ def history(c: Any, environment: str, lines: int = 20, json: bool = False) -> No
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.begun))
         took = f"{entry.seconds:.1f} s" if entry.seconds is not None else "-"
         generation = str(entry.generation or "-")
-        rows.append([when, entry.by, entry.task, entry.version, generation, took, entry.outcome])
+        rows.append([when, entry.by, entry.what, entry.version, generation, took, entry.outcome])
     common.say("\n".join(common.aligned(rows)) if past else f"nothing was ever done to {environment}")
     for text in missing:
         common.say(text)

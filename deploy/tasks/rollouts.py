@@ -8,11 +8,18 @@ VERSION_HELP = "a version in dist/; by default the one of this checkout"
 JSON_HELP = "machine-readable output"
 WAIT_HELP = "wait for another deployer to end: so many seconds, 600 without a number"
 SPARE_HELP = "go on without hosts that can't be reached, within [rollout] max_unavailable; they are fenced"
+LIMIT_HELP = "only these hosts, as web2 or web2,web3; the others stay as they are, until a task without it"
 YES_HELP = 'don\'t ask, where the environment file says confirm = true or pause = "confirm"'
 
 
 def plan(
-    c: Any, environment: str, version: str = "", out: str = "", json: bool = False, skip_unreachable: bool = False
+    c: Any,
+    environment: str,
+    version: str = "",
+    out: str = "",
+    limit: str = "",
+    json: bool = False,
+    skip_unreachable: bool = False,
 ) -> None:
     """Say exactly what `deploy` would do to ENV, and touch nothing."""
     from pathlib import Path
@@ -23,7 +30,7 @@ def plan(
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
-    settings = settings.with_options(spare=skip_unreachable)
+    settings = settings.with_options(spare=skip_unreachable, limit=common.hosts_named(settings, limit))
     decided = rollout.preview(settings, contract, _release(version))
     if out:
         saved_plan.save(Path(out), environment, decided)
@@ -35,7 +42,8 @@ def plan(
         )
     else:
         common.say(plan_as_text(environment, decided))
-        chosen = f" --plan {out}" if out else f" --version {version}" if version else ""
+        chosen = f" --limit {','.join(settings.limit)}" if settings.limit else ""
+        chosen = f" --plan {out}" if out else f" --version {version}{chosen}" if version else chosen
         common.say(f"-> fab deploy:{environment}{chosen}")
     common.leave(Exit.NOTHING_TO_DO if decided.is_empty else Exit.OK)
 
@@ -45,6 +53,7 @@ def deploy(
     environment: str,
     version: str = "",
     plan: str = "",
+    limit: str = "",
     pause: bool = False,
     yes: bool = False,
     json: bool = False,
@@ -52,17 +61,20 @@ def deploy(
     skip_unreachable: bool = False,
 ) -> None:
     """Roll a release and the wanted variables out to ENV, without losing a request."""
+    from dataclasses import replace
     from pathlib import Path
 
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
-    settings = settings.with_options(wait=wait, spare=skip_unreachable)
+    settings = settings.with_options(wait=wait, spare=skip_unreachable, limit=common.hosts_named(settings, limit))
     settings = settings.pausing() if pause else settings
     with common.connected(settings, contract) as hosts:
         from deploy import asking, rollout, saved_plan
 
         announced = saved_plan.read(Path(plan)) if plan else None
+        if announced and not limit:
+            hosts.environment = replace(settings, limit=announced.limit)
         release = _release(version or (announced.version if announced else ""))
         common.confirm(settings, f"roll out {release.version}", yes=yes)
         ask = asking.whom(yes=yes)
@@ -73,6 +85,7 @@ def rollback(
     c: Any,
     environment: str,
     to: str = "",
+    limit: str = "",
     yes: bool = False,
     json: bool = False,
     wait: str = "",
@@ -86,24 +99,28 @@ def rollback(
     if to and not to.isdigit():
         raise SlipwayError(f"--to: expected the number of a generation, got {to!r}", hint=f"fab releases:{environment}")
     settings, contract = common.open_environment(environment)
-    settings = settings.with_options(wait=wait, spare=skip_unreachable)
+    settings = settings.with_options(wait=wait, spare=skip_unreachable, limit=common.hosts_named(settings, limit))
     common.confirm(settings, f"go back to generation {to}" if to else "go back to the generation before", yes=yes)
     common.report(
         lambda reporter: rollout.rollback(settings, contract, int(to) if to else None, reporter), as_json=json
     )
 
 
-def resume(c: Any, environment: str, yes: bool = False, json: bool = False, skip_unreachable: bool = False) -> None:
+def resume(
+    c: Any, environment: str, limit: str = "", yes: bool = False, json: bool = False, skip_unreachable: bool = False
+) -> None:
     """Go on with the rollout of ENV that was killed: the same release and variables, to where it was going."""
-    _take_up("resume", environment, yes=yes, json=json, spare=skip_unreachable)
+    _take_up("resume", environment, limit, yes=yes, json=json, spare=skip_unreachable)
 
 
-def abort(c: Any, environment: str, yes: bool = False, json: bool = False, skip_unreachable: bool = False) -> None:
+def abort(
+    c: Any, environment: str, limit: str = "", yes: bool = False, json: bool = False, skip_unreachable: bool = False
+) -> None:
     """Take the rollout of ENV back that was killed: every host runs again what ran before it."""
-    _take_up("abort", environment, yes=yes, json=json, spare=skip_unreachable)
+    _take_up("abort", environment, limit, yes=yes, json=json, spare=skip_unreachable)
 
 
-def _take_up(task: str, environment: str, *, yes: bool, json: bool, spare: bool) -> None:
+def _take_up(task: str, environment: str, limit: str, *, yes: bool, json: bool, spare: bool) -> None:
     """Say what was found and what will be done, then do it."""
     from deploy import asking, taking_up
     from deploy.report import plan_as_text
@@ -111,7 +128,7 @@ def _take_up(task: str, environment: str, *, yes: bool, json: bool, spare: bool)
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
-    settings = settings.with_options(spare=spare)
+    settings = settings.with_options(spare=spare, limit=common.hosts_named(settings, limit))
     try:
         found, plan = taking_up.unfinished(settings, contract, task)
     except NothingUnfinished as nothing:
@@ -132,12 +149,14 @@ def _take_up(task: str, environment: str, *, yes: bool, json: bool, spare: bool)
 plan.help = {  # type: ignore[attr-defined]
     "version": VERSION_HELP,
     "out": "keep the plan in this file, for `deploy --plan`",
+    "limit": LIMIT_HELP,
     "json": JSON_HELP,
     "skip_unreachable": SPARE_HELP,
 }
 deploy.help = {  # type: ignore[attr-defined]
     "version": VERSION_HELP,
     "plan": "do what this file says, or nothing when what it rests on has moved",
+    "limit": LIMIT_HELP,
     "pause": "ask after each batch whether to go on, whatever the environment file says",
     "yes": YES_HELP,
     "json": JSON_HELP + ", a line for each event",
@@ -146,6 +165,7 @@ deploy.help = {  # type: ignore[attr-defined]
 }
 rollback.help = {  # type: ignore[attr-defined]
     "to": "number of a generation; `fab releases:ENV` lists them",
+    "limit": LIMIT_HELP,
     "yes": YES_HELP,
     "json": JSON_HELP,
     "wait": WAIT_HELP,
@@ -153,11 +173,13 @@ rollback.help = {  # type: ignore[attr-defined]
 }
 
 resume.help = {  # type: ignore[attr-defined]
+    "limit": LIMIT_HELP + "; by default those that it was limited to",
     "yes": YES_HELP,
     "json": JSON_HELP + ", a line for each event",
     "skip_unreachable": SPARE_HELP,
 }
 abort.help = {  # type: ignore[attr-defined]
+    "limit": LIMIT_HELP + "; by default those that it was limited to",
     "yes": YES_HELP,
     "json": JSON_HELP + ", a line for each event",
     "skip_unreachable": SPARE_HELP,

@@ -15,7 +15,7 @@ def run(c: Any, environment: str, command: str, host: str = "") -> None:
 
     settings, contract = common.open_environment(environment)
     with connect(settings, contract.name) as hosts:
-        common.only(hosts, host or next(iter(hosts.agents)))
+        common.only_one(hosts, host)
         hosts.require_bootstrap()
         agent = next(iter(hosts.agents.values()))
 
@@ -49,7 +49,7 @@ def shell(c: Any, environment: str, host: str = "") -> None:
     if not sys.stdin.isatty():
         raise SlipwayError("a shell needs a terminal", hint=f'fab run:{environment} "COMMAND" runs one command')
     with connect(settings, contract.name) as hosts:
-        common.only(hosts, host or next(iter(hosts.agents)))
+        common.only_one(hosts, host)
         hosts.require_bootstrap()
         (name,) = hosts.agents
         sys.stderr.write(f"{name} of {environment}; Ctrl-D leaves\n")

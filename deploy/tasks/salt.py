@@ -45,7 +45,7 @@ highstate.help = {  # type: ignore[attr-defined]
 }
 
 
-def pillar(c: Any, environment: str, host: str = "", write: str = "") -> None:
+def pillar(c: Any, environment: str, limit: str = "", write: str = "") -> None:
     """Show what Salt is told of the hosts of ENV, secrets masked; --write gives a salt-master states and pillars."""
     import json
     from pathlib import Path
@@ -56,7 +56,7 @@ def pillar(c: Any, environment: str, host: str = "", write: str = "") -> None:
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
-    hosts = run.chosen(settings, host)
+    hosts = run.chosen(settings, limit)
     made_of = run.sources(settings, contract, hosts)
     made = {name: pillars.pillar(made_of, name) for name in hosts}
     if write:
@@ -69,6 +69,6 @@ def pillar(c: Any, environment: str, host: str = "", write: str = "") -> None:
 
 
 pillar.help = {  # type: ignore[attr-defined]
-    "host": "only of this host (several: a,b)",
+    "limit": "only of these servers: web1,web2",
     "write": "a folder for a salt-master: states/ and pillar/, with the secrets' values, readable by you alone",
 }

@@ -11,6 +11,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
 
     from deploy.drift import drift
     from deploy.fencing import notes
+    from deploy.history import on_purpose
     from deploy.hosts import connect
     from deploy.tasks import common
 
@@ -20,6 +21,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
         observed, error = hosts.look()  # without the load balancer the hosts are worth a look all the same
         lately = _lately(hosts)
         left = _unfinished(hosts, observed, lately)
+        meant = on_purpose(lately) if len({h.current for h in observed if not h.problem}) > 1 else None
         closed = error is None and hosts.balancer.is_closed()
     differs = drift(observed, _wanted(settings))
     problem = f"{error.message} -> {error.hint}" if error else ""
@@ -34,7 +36,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
             for h in observed
         ]
         said = {"url": settings.url, "problem": problem, "closed": closed, "unfinished": left, "drift": differs}
-        said |= {"last": asdict(lately[0]) if lately else None}
+        said |= {"last": asdict(lately[0]) if lately else None, "on_purpose": asdict(meant) if meant else None}
         common.say_json({"environment": environment, **said, "hosts": listed})
         return
     rows = [["host", "generation", "version", "since", "health", "balancer", "sessions"]]
@@ -66,7 +68,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
     if left:
         common.say(f"unfinished: {left} -> fab resume:{environment} goes on, fab abort:{environment} goes back")
     elif not problem:
-        common.say(_verdict(environment, settings.url, observed, differs))
+        common.say(_verdict(environment, settings.url, observed, differs, meant))
 
 
 def _wanted(settings: Any) -> str | None:
@@ -82,11 +84,11 @@ def _wanted(settings: Any) -> str | None:
 
 def _lately(hosts: Any) -> list[Any]:
     """Read the last rollouts; none when no host answers, which is said already."""
-    from deploy import resuming
+    from deploy import ledgers
     from deploy.errors import SlipwayError
 
     try:
-        return resuming.recent(hosts)
+        return ledgers.recent(hosts)
     except SlipwayError:
         return []
 
@@ -98,7 +100,7 @@ def _unfinished(hosts: Any, observed: list[Any], lately: list[Any]) -> str:
     if any(h.deployer for h in observed):
         return ""
     found = resuming.find(hosts, lately)
-    return found.text if found else ""
+    return found.text if found and not resuming.is_done(found.past, observed) else ""
 
 
 def releases(c: Any, environment: str, json: bool = False) -> None:
@@ -151,7 +153,7 @@ def _health(host: Any) -> str:
     return f"{' and '.join(lacking)} not ready" if len(host.runs) > 1 else "not ready"
 
 
-def _verdict(environment: str, url: str, observed: list[Any], differs: list[str]) -> str:
+def _verdict(environment: str, url: str, observed: list[Any], differs: list[str], meant: Any) -> str:
     running = {h.current for h in observed}
     out = [h.name for h in observed if not h.on_duty]
     drained = [h.name for h in observed if h.serving and h.server and h.server.admin != "ready"]
@@ -159,6 +161,8 @@ def _verdict(environment: str, url: str, observed: list[Any], differs: list[str]
         return f"nothing is deployed yet -> fab deploy:{environment}"
     if out and out == drained and len(running) == 1:
         return f"taken out of service: {', '.join(out)} -> fab restore:{environment} puts them back"
+    if meant and not out:
+        return f"hosts differ on purpose: {meant.summary} -> fab deploy:{environment} brings all to one"
     if out or len(running) > 1:
         why = f"not in service: {', '.join(out)}" if out else "hosts run different generations"
         return f"{why} -> fab deploy:{environment} puts it right"

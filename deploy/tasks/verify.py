@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def verify(c: Any, environment: str, rebuild: bool = False, json: bool = False) -> None:
+def verify(c: Any, environment: str, rebuild: bool = False, limit: str = "", json: bool = False) -> None:
     """Prove which bytes ENV runs: every file against its manifest, signatures, processes; --rebuild: its commit too."""
     from dataclasses import asdict
 
@@ -15,6 +15,7 @@ def verify(c: Any, environment: str, rebuild: bool = False, json: bool = False) 
 
     settings, contract = common.open_environment(environment)
     with connect(settings, contract.name) as hosts:
+        common.only(hosts, limit)
         hosts.require_bootstrap()
         answers = hosts.each(lambda name, agent: _answer(agent))
         built = _rebuilt(hosts) if rebuild else []
@@ -118,5 +119,6 @@ def _signed(signature: dict[str, Any]) -> str:
 
 verify.help = {  # type: ignore[attr-defined]
     "rebuild": "build the commit of what runs once more, and compare",
+    "limit": "only these hosts, as web1 or web1,web2",
     "json": "machine-readable output",
 }

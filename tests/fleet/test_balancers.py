@@ -64,7 +64,7 @@ def test_a_drain_waits_for_what_came_by_either(site: Remote) -> None:
     with ThreadPoolExecutor(2) as users:
         asked = [users.submit(slowly, site, "lb2") for _ in range(2)]
         kit.eventually(lambda: all(views(site, host)["lb2"].sessions for host in ("web1", "web2")))
-        said = site.fab("drain:fleet", "--host", "web1").out
+        said = site.fab("drain:fleet", "--limit", "web1").out
         assert all(each.done() for each in asked)
         assert "idle" in said
         assert [each.result() for each in asked] == [200, 200]

@@ -122,9 +122,9 @@ def test_a_rollout_under_load_loses_nothing_and_the_same_again_is_nothing_to_do(
 
 def test_looking_and_running_work_but_nothing_follows(site: Salted) -> None:
     site.fab("run:fleet", "--host", "web2", "its arguments")
-    logged = site.fab("logs:fleet", "--host", "web1", "--lines", "2").out
+    logged = site.fab("logs:fleet", "--limit", "web1", "--lines", "2").out
     assert [line.split()[0] for line in logged.splitlines()] == ["web1", "web1"]
-    refused = site.fab("logs:fleet", "--host", "web1", "--follow", expect=None)
+    refused = site.fab("logs:fleet", "--limit", "web1", "--follow", expect=None)
     assert refused.code
     assert "logs --follow needs a stream" in refused.err
 

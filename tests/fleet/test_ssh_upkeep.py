@@ -24,7 +24,7 @@ def site(remote: Remote, real_release: kit.Release) -> Remote:
 def test_what_is_drained_or_closed_stays_so_over_reload_and_reboot_of_the_load_balancer(site: Remote) -> None:
     """The agent wrote the state where HAProxy looks for it; and nobody notices the reload."""
     lb1 = site["lb1"]
-    site.fab("drain:fleet", "--host", "web2")
+    site.fab("drain:fleet", "--limit", "web2")
     with site.traffic(clients=4, rate=40.0) as probed:
         lb1.run("systemctl reload haproxy")
         assert kit.eventually(lambda: admin(site) == {"web1": "ready", "web2": "maint", "web3": "ready"})
@@ -38,7 +38,7 @@ def test_what_is_drained_or_closed_stays_so_over_reload_and_reboot_of_the_load_b
     assert "taken out of service: web2" in said
     assert "users get the maintenance page" in said
     site.fab("maintenance:fleet", "off")
-    site.fab("restore:fleet", "--host", "web2")
+    site.fab("restore:fleet", "--limit", "web2")
     assert all(host.in_service for host in site.status().values())
 
 
@@ -62,7 +62,7 @@ def test_the_lock_is_on_servers_and_load_balancers_and_the_doctor_sees_it(site: 
 def test_a_restart_loses_no_request_and_is_known_to_every_server(site: Remote) -> None:
     before = {name: {p.pid for p in host.processes} for name, host in site.status().items()}
     with site.traffic() as probed:
-        site.fab("restart:fleet", "--host", "web1")
+        site.fab("restart:fleet", "--limit", "web1")
     after = {name: {p.pid for p in host.processes} for name, host in site.status().items()}
     assert {name for name in WEB if before[name].isdisjoint(after[name])} == {"web1"}
     assert probed[0].failed == 0, probed[0]
@@ -102,14 +102,14 @@ def test_a_shell_is_a_prompt_in_the_sandbox_of_the_service(site: Remote) -> None
 
 
 def test_looking_and_running_work_as_they_do_locally(site: Remote) -> None:
-    """--host reaches for that host alone."""
+    """--limit reaches for that host alone."""
     site.hang_up()
     site["web3"].cable.cut()  # nobody should ask it
     try:
         site.fab("run:fleet", "--host", "web2", "its arguments")
-        logged = site.fab("logs:fleet", "--host", "web1", "--lines", "2").out
-        journal = site.fab("logs:fleet", "--host", "web1", "--since", "1h", "--json").out
-        nothing = site.fab("logs:fleet", "--host", "web1", "--since", "1h", "--request-id", "nobody's").out
+        logged = site.fab("logs:fleet", "--limit", "web1", "--lines", "2").out
+        journal = site.fab("logs:fleet", "--limit", "web1", "--since", "1h", "--json").out
+        nothing = site.fab("logs:fleet", "--limit", "web1", "--since", "1h", "--request-id", "nobody's").out
     finally:
         site["web3"].cable.mend()
     assert [line.split()[0] for line in logged.splitlines()] == ["web1", "web1"]

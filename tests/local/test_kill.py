@@ -150,7 +150,7 @@ def test_a_drained_server_comes_back_by_itself(site: Site, base: ReleaseTree, ne
 
 def test_a_server_that_a_person_took_out_stays_out(site: Site, base: ReleaseTree) -> None:
     site.ensure(base)
-    site.fab("drain:local", "--host", "web2")
+    site.fab("drain:local", "--limit", "web2")
     hold = next(h for h in json.loads(site.fab("status:local", "--json").out)["hosts"] if h["name"] == "web2")["server"]
     assert (hold["admin"], hold["hold"]["why"]) == ("maint", "person")
     root = site.root("lb")

@@ -58,7 +58,7 @@ def test_a_dead_host_is_fenced_until_it_runs_what_all_run(site: Site, base: Rele
     assert back.fenced
     assert not back.in_service
     assert "fenced" in site.fab("status:local").out
-    refused = site.fab("restore:local", "--host", "web2", expect=2)
+    refused = site.fab("restore:local", "--limit", "web2", expect=2)
     assert "is fenced until a deploy" in refused.err
     site.fab("restart:local")  # it is none of those that are looked after
 
@@ -89,6 +89,29 @@ def test_a_lock_is_held_by_most_hosts(site: Site, base: ReleaseTree) -> None:
         site.fab("unlock:local")
     finally:
         boot(site, "web2")
+
+
+def test_the_others_are_looked_after_without_a_dead_host(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+    before = site.pids()["web1"]
+    die(site, "web2")
+    try:
+        for task in ("restart", "restore", "prune"):
+            assert "--skip-unreachable goes on without web2" in site.fab(f"{task}:local", expect=20).err
+        with site.traffic(clients=2) as probed:
+            site.fab("restart:local", "--skip-unreachable")
+        assert probed[0].failed == 0, probed[0]
+        site.fab("restore:local", "--skip-unreachable", expect=10)
+        site.fab("prune:local", "--skip-unreachable", expect=None)
+        few = site.fab("drain:local", "--limit", "web1", "--skip-unreachable", expect=2)
+        assert "0 would be left in service of 2" in few.err
+        gone = site.fab("drain:local", "--limit", "web2", "--skip-unreachable", expect=20)
+        assert "web2" in gone.err
+        site.fab("deploy:local", "--version", base.version, "--limit", "web1", "--skip-unreachable", expect=10)
+        assert not site.status()["web2"].fenced
+    finally:
+        boot(site, "web2")
+    assert not set(before) & set(site.pids()["web1"])
 
 
 def test_who_waits_is_told_for_whom_and_goes_on(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:

@@ -21,13 +21,13 @@ from tests.support.terminal import terminal
 
 def test_a_drained_host_gets_nobody_until_it_is_restored(site: Site, base: ReleaseTree) -> None:
     site.ensure(base)
-    site.fab("drain:local", "--host", "web2")
-    assert "already" not in site.fab("drain:local", "--host", "web2", expect=10).err
+    site.fab("drain:local", "--limit", "web2")
+    assert "already" not in site.fab("drain:local", "--limit", "web2", expect=10).err
     host = site.status()["web2"]
     assert host.server
     assert (host.server.admin, host.serving, host.in_service) == ("maint", True, False)
     assert "taken out of service: web2" in site.fab("status:local").out
-    refused = site.fab("drain:local", "--host", "web1", expect=2)
+    refused = site.fab("drain:local", "--limit", "web1", expect=2)
     assert "0 would be left in service" in refused.err
     site.fab("restore:local")
     assert site.status()["web2"].in_service
@@ -137,7 +137,7 @@ def test_old_releases_are_removed_when_asked(site: Site, base: ReleaseTree, newe
 @pytest.mark.parametrize("task", ["rollback", "drain"])
 def test_where_the_file_says_so_nothing_is_done_without_a_yes(site: Site, base: ReleaseTree, task: str) -> None:
     site.ensure(base)
-    options = ["--host", "web2"] if task == "drain" else []
+    options = ["--limit", "web2"] if task == "drain" else []
     with site.edited('transport = "local"', 'transport = "local"\nconfirm = true'):
         refused = site.fab(f"{task}:local", *options, expect=2)
     assert "There is no terminal to ask on; nothing was touched" in refused.err
@@ -146,6 +146,6 @@ def test_where_the_file_says_so_nothing_is_done_without_a_yes(site: Site, base: 
 
 
 def test_hosts_that_are_none_are_named(site: Site) -> None:
-    assert "unknown host \"wep2\"; did you mean 'web2'?" in site.fab("drain:local", "--host", "wep2", expect=2).err
-    assert "expected --host" in site.fab("drain:local", expect=2).err
+    assert "unknown host \"wep2\"; did you mean 'web2'?" in site.fab("drain:local", "--limit", "wep2", expect=2).err
+    assert "expected --limit" in site.fab("drain:local", expect=2).err
     assert "--hours: expected" in site.fab("lock:local", "--hours", "25", expect=2).err

@@ -148,14 +148,14 @@ def test_going_back_restarting_looking_and_running_reach_workers(
     assert {g.version for h in site.status().values() if (g := h.generation(h.current))} == {base.version}
     assert ready(site) == ALL_READY
     before = site.pids()
-    site.fab("restart:local", "--host", "jobs1")
+    site.fab("restart:local", "--limit", "jobs1")
     assert site.pids()["jobs1"] != before["jobs1"]
     assert site.pids()["web2"] == before["web2"]
     jobs.done_by("logged")
     said = site.fab("logs:local", "--lines", "500").out.splitlines()
     assert any("takes logged" in line for line in said if line.split()[0] in WORKERS), said
     assert site.fab("run:local", "revision", "--host", "jobs1").out == "0001\n"
-    assert "unknown host" in site.fab("drain:local", "--host", "jobs1", expect=None).err
+    assert "unknown host" in site.fab("drain:local", "--limit", "jobs1", expect=None).err
 
 
 def test_a_restart_lets_no_request_wait_for_a_job(site: Site, jobs: Jobs, newer: ReleaseTree) -> None:
@@ -169,7 +169,7 @@ def test_a_restart_lets_no_request_wait_for_a_job(site: Site, jobs: Jobs, newer:
     def now() -> dict[str, int]:
         return {p.name: p.pid for p in site.status()["web2"].processes if p.ready}
 
-    restart = site.start("restart:local", "--host", "web2")
+    restart = site.start("restart:local", "--limit", "web2")
     eventually(lambda: now().get("web", before["web"]) != before["web"], PATIENCE)
     assert [jobs.look(name)[1] for name in ("one", "other")] == [0, 0]
     assert restart.poll() is None, "it waits for the job"

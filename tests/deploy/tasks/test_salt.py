@@ -82,7 +82,7 @@ def test_pillars_are_shown_with_stars_and_written_for_a_master(site: Path) -> No
     shown = fab(site, "pillar:prod").stdout
     assert set(json.loads(shown)) == {"lb1", "web1", "web2", "db1"}
     assert hidden(site, shown)
-    assert set(json.loads(fab(site, "pillar:prod", "--host", "web2").stdout)) == {"web2"}
+    assert set(json.loads(fab(site, "pillar:prod", "--limit", "web2").stdout)) == {"web2"}
     for _ in range(2):  # the second time replaces what the first has written
         said = fab(site, "pillar:prod", "--write", "var/master").stdout
     assert f"pillar_roots: {{base: [{site}/var/master/pillar]}}" in said
