@@ -6,7 +6,14 @@ import flask
 
 from app.auth import views as auth
 from app.geolocation import views as geolocation
+from app.saved_places import import_views
+from app.saved_places import views as saved_places
 
 logger = logging.getLogger(__name__)
 
-BLUEPRINTS: tuple[flask.Blueprint, ...] = (geolocation.blueprint, auth.blueprint)
+BLUEPRINTS: tuple[flask.Blueprint, ...] = (
+    geolocation.blueprint,
+    auth.blueprint,
+    saved_places.blueprint,
+    import_views.blueprint,
+)

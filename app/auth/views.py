@@ -43,6 +43,7 @@ class CodeForm(Form):
     code = StringField(
         lazy_gettext("Code"),
         [InputRequired(), Length(max=40)],
+        description=lazy_gettext("Six digits, or a recovery code."),
         render_kw={"autocomplete": "one-time-code", "class": "code", "autocapitalize": "none", "spellcheck": "false"},
     )
     next = HiddenField()

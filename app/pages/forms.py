@@ -6,9 +6,11 @@ from typing import Any
 from flask_wtf import FlaskForm
 from wtforms import DecimalField
 from wtforms.i18n import get_translations
+from wtforms.validators import StopValidation
 from wtforms.widgets import TextInput
 
-from app.languages import current_language
+from app.languages import current_language, gettext
+from app.web.routes import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,17 @@ class Form(FlaskForm):  # type: ignore[misc]
         def get_translations(self, form: Any) -> Any:
             """Return WTForms' own messages."""
             return get_translations([current_language()])
+
+
+class OneLine:
+    """A validator: text without line ends and other control characters."""
+
+    def __call__(self, form: Any, field: Any) -> None:
+        """Raise StopValidation for text that has any."""
+        try:
+            one_line(field.data or "")
+        except ValueError:
+            raise StopValidation(gettext("Use one line of ordinary characters.")) from None
 
 
 class DegreesField(DecimalField):  # type: ignore[misc]
