@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from deploy import backups, report_page
 from deploy import lease as leases
-from deploy import report_page
 from deploy.asking import Ask
 from deploy.contract import Contract
 from deploy.deciding import Rollout, from_hosts, policy_back, refuse, target_of
@@ -116,6 +116,10 @@ def _recover(hosts: Hosts, rollout: Rollout, executor: Executor, error: SlipwayE
         outcome.hint = f"fab status:{hosts.environment.name} shows what runs"
         return
     outcome.problems = (*outcome.problems, *error.problems, *_schema_note(rollout, executor))
+    if backups.may_be_restored(executor.touched, error):
+        outcome.exit, outcome.message = Exit.MIXED, f"{failed}; {backups.HALF_DONE}"
+        outcome.hint = f"fab migrate:{hosts.environment.name} brings it to what the running release knows"
+        return
     if not executor.touched & {Kind.DRAIN, Kind.SWITCH, Kind.RESTART}:
         outcome.exit, outcome.message = Exit.FAILED_UNCHANGED, f"{failed}; nothing changed: {_running(hosts)}"
         return
@@ -188,7 +192,7 @@ def _return_to(hosts: Hosts, executor: Executor, generation: int) -> None:
         hosts.agents[newcomer.name].request("stop", stop, silence=STOP_SILENCE)
     payload = from_hosts(hosts, there, generation)
     known = next(g for h in there if (g := h.generation(generation)))
-    target = target_of(payload.manifest, known.digest, known.env_digest, generation)
+    target = target_of(hosts.environment, payload.manifest, known.digest, known.env_digest, generation)
     plan = plan_rollout(there, target, policy_back(hosts.environment))
     refuse(hosts.environment, plan.problems)
     executor.reporter.note(f"going back to {target.version}, generation {generation}; this can't be stopped")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import deploy.artifacts.agent as zipapp
-from deploy import signatures
+from deploy import backups, signatures
 from deploy import variables as vars_
 from deploy.announcing import announced
 from deploy.artifacts import ReleaseTree
@@ -70,7 +70,9 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     observed = hosts.measure(observed, supply)
     living = [h for h in observed if not h.problem and policy.takes(h)]
     identity = (release.digest, wanted.digest)
-    target = target_of(manifest, release.digest, wanted.digest, number_generation(observed, identity))
+    target = target_of(
+        hosts.environment, manifest, release.digest, wanted.digest, number_generation(observed, identity)
+    )
     target = replace(target, signature=_digest(release.signature))
     plan = plan_rollout(observed, target, policy)
     problems = [
@@ -136,7 +138,7 @@ def decide_rollback(hosts: Hosts, to: int | None) -> Rollout:
         )
     observed = [h for h in observed if h.generation(chosen.number) or not h.fenced or h.problem]  # that stays fenced
     payload = from_hosts(hosts, observed, chosen.number)
-    target = target_of(payload.manifest, chosen.digest, chosen.env_digest, chosen.number)
+    target = target_of(hosts.environment, payload.manifest, chosen.digest, chosen.env_digest, chosen.number)
     plan = plan_rollout(observed, target, policy)
     unsigned = signatures.problem(hosts.environment, chosen.version, payload.manifest_text, payload.signature)
     refuse(hosts.environment, _no_way_back(hosts, observed, chosen))
@@ -177,7 +179,7 @@ def decide_upkeep(hosts: Hosts, task: str, plan: MakePlan, done: str) -> Rollout
         refuse(hosts.environment, [f"nothing is deployed yet -> fab deploy:{hosts.environment.name}"])
     known = next(g for h in observed if (g := h.generation(running)))
     payload = from_hosts(hosts, observed, known.number)
-    target = target_of(payload.manifest, known.digest, known.env_digest, known.number)
+    target = target_of(hosts.environment, payload.manifest, known.digest, known.env_digest, known.number)
     planned = plan(observed, target, policy)
     refuse(hosts.environment, planned.problems)
     return Rollout(tuple(observed), planned, payload, task, done)
@@ -191,8 +193,11 @@ def from_hosts(hosts: Hosts, observed: Sequence[Host], generation: int) -> Paylo
     return Payload(json.loads(text), text, signature=answer.get("signature"))
 
 
-def target_of(manifest: Mapping[str, Any], digest: str, env_digest: str, generation: int) -> Target:
+def target_of(
+    environment: Environment, manifest: Mapping[str, Any], digest: str, env_digest: str, generation: int
+) -> Target:
     migrations = manifest["migrations"]
+    database = backups.find(environment) if environment.file.backup.contract else backups.Database()
     return Target(
         generation=generation,
         version=manifest["version"],
@@ -206,6 +211,8 @@ def target_of(manifest: Mapping[str, Any], digest: str, env_digest: str, generat
         migrate_once="migrate" in manifest["contract"]["commands"] and not migrations,
         seed="seed" in manifest["contract"]["commands"],
         processes=frozenset(manifest["contract"].get("processes", {})),
+        backup=database.host,
+        no_backup=database.problem,
     )
 
 

@@ -151,6 +151,14 @@ class MigrateEntry(TomlModel):
     _variables = field_validator("variables", mode="after")(_checked)
 
 
+class BackupEntry(TomlModel):
+    """`[backup]`: of the database, on the host that has it."""
+
+    variable: str = Field("DATABASE_URL", min_length=1, description="the one that says where the database is")
+    keep: int = Field(5, ge=1, le=1000, description="backups kept")
+    contract: bool = Field(True, description="a backup before each contract migration")
+
+
 def _share(value: Any) -> Any:
     if isinstance(value, str) and (m := re.fullmatch(r"(\d+(?:\.\d+)?)%", value)) and float(m[1]) <= 100:
         return value
@@ -233,6 +241,7 @@ class EnvironmentFile(TomlModel):
     secrets: tuple[str, ...] = ()
     secrets_command: str = ""
     migrate: MigrateEntry = MigrateEntry()
+    backup: BackupEntry = BackupEntry()
     pillar: dict[str, Any] = Field(default={})
 
     _variables = field_validator("variables", mode="after")(_checked)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploy import backups
 from deploy.agents import AgentError
 from deploy.asking import Ask
 from deploy.bake import Verdict
@@ -143,6 +144,14 @@ class Executor:
 
     def _init(self, step: Step) -> str:
         return self._command(step, "init")
+
+    def _backup(self, step: Step) -> str:
+        with self._in_ledger(step):
+            return backups.back_up(self.hosts, self.plan.target, step, self.by)
+
+    def _load(self, step: Step) -> str:
+        with self._in_ledger(step):
+            return backups.load(self.hosts, step)
 
     def _seed(self, step: Step) -> str:
         """Run it as the same role: only who owns tables may ANALYZE them, and first plans depend on that."""
@@ -321,8 +330,9 @@ class Executor:
         Nobody waits for it: a round trip is dear, and a ledger that can't be written is an error of the next call.
         """
         entry, begun = self._entry(step), time.monotonic()
-        # What is done about a host that can't be reached is in the ledger of the load balancer.
-        writer = step.host if step.kind is not Kind.FENCE else next(iter(self.hosts.balancers))
+        # What is done about a host that can't be reached, or that serves nobody, is in the ledger of the load balancer.
+        own = step.kind is not Kind.FENCE and step.host in self.hosts.leased
+        writer = step.host if own else next(iter(self.hosts.balancers))
         agent = self.hosts.leased[writer]
 
         def append(phase: str, **more: Any) -> None:

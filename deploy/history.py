@@ -11,7 +11,7 @@ from deploy.errors import Exit
 
 BY_ITSELF = "releasectl"  # who did it, where no deployer did
 # Tasks that leave every host the generation that it runs.
-UPKEEP = ("restart", "migrate", "contract", "drain", "restore", "maintenance on", "maintenance off")
+UPKEEP = ("restart", "migrate", "contract", "drain", "restore", "backup", "maintenance on", "maintenance off")
 
 
 @dataclass(frozen=True)

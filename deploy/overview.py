@@ -72,6 +72,7 @@ def _no_change(hosts: Sequence[Host]) -> str:
 def _database(plan: Plan) -> str:
     found = [f"{step.kind}s: {step.why}" for step in plan.steps if step.kind in (Kind.MIGRATE, Kind.INIT, Kind.SEED)]
     once = next((step.host for step in plan.steps if step.kind in (Kind.MIGRATE, Kind.INIT, Kind.SEED)), "")
+    found = [f"backs up on {step.host}, {step.why}" for step in plan.steps if step.kind is Kind.BACKUP] + found
     return f"{'; '.join(found)}; once, on {once}" if found else "no migration"
 
 

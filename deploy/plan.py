@@ -22,6 +22,8 @@ class Kind(StrEnum):
     FENCE = "fence"
     STAGE = "stage"
     TRIAL = "trial"
+    BACKUP = "backup"
+    LOAD = "load"
     MIGRATE = "migrate"
     INIT = "init"
     SEED = "seed"
@@ -39,6 +41,8 @@ MEANING = {
     Kind.FENCE: "keep a host that can't be reached from users until it runs what all run",
     Kind.STAGE: "send the files that the host lacks and put release and variables together as a generation",
     Kind.TRIAL: "boot the generation on a private socket; it must answer its health check before it sees a user",
+    Kind.BACKUP: "back the database up, and prove the backup by restoring it into a scratch database",
+    Kind.LOAD: "restore a backup into a new database, see that it has what was counted, and switch to it",
     Kind.MIGRATE: "bring the database's schema to what the release knows, once",
     Kind.INIT: "prepare the empty database; where anything ever served, or data is, it does not run",
     Kind.SEED: "load the reference data into an empty environment, once",
@@ -63,7 +67,8 @@ class Step:
     check: str = ""  # of a trial: live or ready
     also: tuple[str, ...] = ()  # of a bake or a pause: the other hosts that it is about
     against: tuple[str, ...] = ()  # of a bake: the hosts that still serve the old generation
-    revision: str = ""  # of a migrate: where it stops; empty: it goes all the way
+    revision: str = ""  # of a migrate: where it stops; empty: it goes all the way. Of a backup: how far it is migrated
+    backup: str = ""  # of a load: which one
     seconds: float = 0  # of a pause; 0: until somebody says to go on
     form: str = "tree"  # of a stage: what the release comes as, and how much is sent
     files: int = 0
@@ -103,6 +108,8 @@ class Target:
     seed: bool = False  # the application has reference data to load
     processes: frozenset[str] = frozenset()  # what the release has beside the web server
     signature: str | None = None  # sha256 of the release's signature, when it has one
+    backup: str = ""  # the host that can back the database up before a contract migration; empty: nobody wants that
+    no_backup: str = ""  # why nobody can, though it is wanted
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -188,7 +195,8 @@ def _problems(hosts: Sequence[Host], target: Target, unseen: Sequence[str]) -> t
         generation = host.generation(target.generation)
         if generation and generation.identity != target.identity:
             problems.append(f"{host.name} has a generation {target.generation} with other content")
-    refused = schema.decide(hosts, target, unseen).problem or schema.forbids(hosts, target)
+    pending = schema.decide(hosts, target, unseen)
+    refused = pending.problem or schema.forbids(hosts, target) or unsafe(hosts, target, pending)
     problems += [refused] if refused else []
     return tuple(problems)
 
@@ -219,7 +227,7 @@ def _database(hosts: Sequence[Host], chosen: Sequence[Host], target: Target, pen
     first = next((h.name for h in chosen if h.web), chosen[0].name)
     lane: list[Step] = []
     if pending.run:
-        lane.append(migrate(first, target, pending))
+        lane += [*backups(hosts, target, pending), migrate(first, target, pending)]
     elif target.migrate_once and not _migrated(hosts, target):
         lane.append(Step(Kind.MIGRATE, first, "once for this release, before any of its processes"))
     ran = any(h.current is not None for h in hosts)
@@ -233,6 +241,32 @@ def _database(hosts: Sequence[Host], chosen: Sequence[Host], target: Target, pen
 def _migrated(hosts: Sequence[Host], target: Target) -> bool:
     """Say whether some generation of this very release ran its migrate command."""
     return any(g.migrated and g.digest == target.digest for h in hosts for g in h.generations)
+
+
+def backups(hosts: Sequence[Host], target: Target, pending: schema.Decision) -> list[Step]:
+    """Make the step that goes before contract migrations; none where nothing ever ran, so there is nothing to lose."""
+    contracts = [revision for revision in pending.run if revision in target.contract_migrations]
+    if not (contracts and target.backup and any(host.current is not None for host in hosts)):
+        return []
+    return [back_up(hosts, target, f"before {', '.join(contracts)} takes away what is not needed any more")]
+
+
+def back_up(hosts: Sequence[Host], target: Target, why: str) -> Step:
+    """Make the step that backs the database up; it says up to which revision that is migrated."""
+    applied = schema.applied(hosts)
+    known = [revision for revision in target.migrations if revision in applied]
+    return Step(Kind.BACKUP, target.backup, why, revision=known[-1] if known else "")
+
+
+def unsafe(hosts: Sequence[Host], target: Target, pending: schema.Decision) -> str:
+    """Say why contract migrations can't be run: there would be no backup of what they take away."""
+    contracts = [revision for revision in pending.run if revision in target.contract_migrations]
+    if not (contracts and target.no_backup and any(host.current is not None for host in hosts)):
+        return ""
+    return (
+        f"contract migration {contracts[0]} takes away what only a backup brings back, and none can be made: "
+        f"{target.no_backup}; [backup] contract = false says that somebody else makes them"
+    )
 
 
 def migrate(host: str, target: Target, pending: schema.Decision) -> Step:

@@ -108,7 +108,7 @@ def decide_resume(hosts: Hosts, past: Past) -> Rollout:
             f"fab abort:{environment.name} closes it",
         )
     payload = from_hosts(hosts, living, known.number)
-    target = target_of(payload.manifest, known.digest, known.env_digest, known.number)
+    target = target_of(hosts.environment, payload.manifest, known.digest, known.env_digest, known.number)
     about = [h for h in living if policy_of(environment).takes(h)]
     lacking = [h for h in about if h.generation(known.number) is None or not h.has(known.version, known.digest)]
     if lacking:
@@ -138,7 +138,7 @@ def decide_abort(hosts: Hosts, past: Past) -> Rollout:
         )
     observed = [h for h in observed if h.problem or h.generation(known.number)]  # see `newcomers`
     payload = from_hosts(hosts, living, known.number)
-    target = target_of(payload.manifest, known.digest, known.env_digest, known.number)
+    target = target_of(hosts.environment, payload.manifest, known.digest, known.env_digest, known.number)
     return _decided(hosts, observed, target, payload, past, "abort")
 
 

@@ -110,6 +110,19 @@ def forbids(hosts: Sequence[Host], wanted: Wanted) -> str:
     return f"{names} ran, and {wanted.version} is from before: the schema does not have the shape that it needs"
 
 
+def needed_after(wanted: Wanted, revision: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name what a release needs and a database at a revision lacks, and the contract migrations that it can do without.
+
+    A revision that it does not know is of a later release, whose migrations it has survived.
+    """
+    known = wanted.migrations
+    if revision and revision not in known:
+        return (), ()
+    there = known.index(revision) + 1 if revision else 0
+    end = max((number for number, each in enumerate(known, 1) if each not in wanted.contract_migrations), default=0)
+    return known[there:end], known[max(there, end) :]
+
+
 def applied(hosts: Iterable[Host]) -> set[str]:
     """Gather the revisions that the database has.
 

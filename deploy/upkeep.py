@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from deploy import schema
 from deploy.batches import Policy, batches
 from deploy.facts import Host
-from deploy.plan import Group, Kind, Lane, Plan, Step, Target, migrate, waits
+from deploy.plan import Group, Kind, Lane, Plan, Step, Target, back_up, backups, migrate, unsafe, waits
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A backup, as far as it matters for what comes after it."""
+
+    host: str
+    identifier: str
+    revision: str = ""  # up to which the database was migrated
+    contracts: tuple[str, ...] = ()  # contract migrations that it had
 
 
 def plan_restart(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
@@ -78,7 +88,37 @@ def plan_contract(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan
     runs = [host for host in hosts if host.current == target.generation]
     if pending.problem or not set(pending.run) & target.contract_migrations:
         return Plan(target, problems=(pending.problem,) if pending.problem else waits(target, pending))
-    return Plan(target, (Group("database", ((migrate(runs[0].name, target, pending),),)),))
+    if problem := unsafe(hosts, target, pending):
+        return Plan(target, problems=(problem,))
+    lane = (*backups(hosts, target, pending), migrate(runs[0].name, target, pending))
+    return Plan(target, (Group("database", (lane,)),))
+
+
+def plan_backup(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:
+    """Back the database up."""
+    return Plan(target, (Group("database", ((back_up(hosts, target, "asked for"),),)),))
+
+
+def plan_load(hosts: Sequence[Host], target: Target, policy: Policy, backup: Backup) -> Plan:
+    """Bring the database back to a backup, and then up to what the running release needs, and no further.
+
+    What a contract migration took away is there again: whoever goes back to an earlier release needs just that.
+    """
+    strange = [revision for revision in backup.contracts if revision not in target.migrations]
+    if strange:
+        text = f"backup {backup.identifier} is from after contract migration {', '.join(strange)} ran"
+        return Plan(target, problems=(f"{text}, and {target.version} is from before",))
+    missing, left = schema.needed_after(target, backup.revision)
+    if missing and left and not target.migrate_stops:
+        text = f"{target.version} needs {', '.join(missing)} then, and its migrate command can't be told to stop there"
+        return Plan(target, problems=(f'{text}: put "{{revision}}" into [tool.slipway.commands] migrate',))
+    name = backup.identifier
+    load = Step(Kind.LOAD, backup.host, f"backup {name}", backup=name, revision=backup.revision)
+    runs = [host for host in hosts if host.current == target.generation]
+    if not missing:
+        return Plan(target, (Group("database", ((load,),)),))
+    pending = schema.Decision(missing, missing[-1], waiting=left)
+    return Plan(target, (Group("database", ((load, migrate(runs[0].name, target, pending)),)),))
 
 
 def plan_drain(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan:

@@ -173,6 +173,16 @@ def mark_migrated(layout: Layout, number: int, revision: str) -> None:
         files.atomic_write(path, f"{revision}\n".encode() if revision else b"", tmp=layout.tmp)
 
 
+def mark_restored(layout: Layout, revision: str) -> list[int]:
+    """Let every generation say up to which revision the database is migrated: what they brought it to is gone.
+
+    One whose release does not know the revision is older, so all that it knows is there.
+    """
+    for number in numbers(layout):
+        mark_migrated(layout, number, revision)
+    return numbers(layout)
+
+
 def processes(layout: Layout, number: int) -> list[str]:
     """Tell what of a generation this host ran when it was activated: `web`, and processes of its contract."""
     try:

@@ -60,6 +60,11 @@ class Layout:
         return self.var / "lock"
 
     @property
+    def backups(self) -> Path:
+        """Locate backups of the database; on a server where others' lie, so that its own backup takes them along."""
+        return Path("/var/backups") / str(self.name) if self.systemd else self.base / "backups"
+
+    @property
     def rpm_lock(self) -> Path:
         return self.var / "rpm.lock"
 

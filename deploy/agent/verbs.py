@@ -151,6 +151,30 @@ def _migrate(
     return commands.migrate(agent.layout, generation, command, to, timeout, agent, replaced)
 
 
+def _backup(agent: Agent, engine: str, database: str, keep: int, about: Mapping[str, Any]) -> Result:
+    from deploy.agent.backups import make
+
+    return make.backup(agent.layout, make.engine_of(agent.layout, engine, database), keep, about, agent.say)
+
+
+def _backups(agent: Agent) -> Result:
+    from deploy.agent.backups import kept
+
+    return {"backups": [backup.facts() for backup in kept.every(agent.layout)]}
+
+
+def _restore(agent: Agent, engine: str, database: str, backup: str) -> Result:
+    from deploy.agent.backups import make
+
+    return make.restore(agent.layout, make.engine_of(agent.layout, engine, database), backup, agent.say)
+
+
+def _migrated(agent: Agent, to: str) -> Result:
+    from deploy.agent import generations
+
+    return {"generations": generations.mark_restored(agent.layout, to)}
+
+
 def _activate(agent: Agent, generation: int, deadline: float, listen: str | None, processes: list[str]) -> Result:
     from deploy.agent import switch
 
@@ -232,6 +256,10 @@ LISTEN = Argument("listen", a.TEXT.or_null(), None)  # needed where web is one o
 PROCESSES = Argument("processes", a.PROCESSES, ["web"])
 CHOSEN = Argument("processes", a.PROCESSES.or_null(), None)  # null: `start` what was activated, `stop` everything
 TIMEOUT = Argument("timeout", a.SECONDS.or_null(), None)
+DATABASE = (
+    Argument("engine", a.one_of("postgresql", "sqlite")),
+    Argument("database", a.TEXT),  # its name, or its file
+)
 
 PAYLOADS = ("receive", "install", "load")  # the verbs that may have `length` bytes behind their request
 
@@ -290,6 +318,19 @@ VERBS = {
             (GENERATION, Argument("command", a.one_of("migrate", "init", "seed"), "migrate"),
              Argument("to", a.TEXT.or_null(), None), TIMEOUT,
              Argument("variables", a.TABLE, {}), Argument("secrets", a.TABLE, {})), writes=True,
+        ),
+        Verb(
+            "backup", "back the database on this host up, and prove the backup by restoring it", _backup,
+            (*DATABASE, Argument("keep", a.integer(1), 5), Argument("about", a.ANYTHING, {})), writes=True, bare=True,
+        ),
+        Verb("backups", "list the backups on this host, newest first", _backups, bare=True),
+        Verb(
+            "restore", "restore a backup into a new database, and switch to that", _restore,
+            (*DATABASE, Argument("backup", a.TEXT, "latest")), writes=True, bare=True,
+        ),
+        Verb(
+            "migrated", "take note up to which revision a database that was restored is migrated", _migrated,
+            (Argument("to", a.TEXT),), writes=True,
         ),
         Verb(
             "activate", "start a generation, wait until it is ready, make it current, stop the others", _activate,

@@ -16,6 +16,7 @@ from invoke.tasks import Task
 
 from deploy.tasks import (
     adopt,
+    databases,
     fleet,
     locks,
     logs,
@@ -40,6 +41,8 @@ GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Act on it": (
         run.run,
         run.shell,
+        databases.backup,
+        databases.backups,
         upkeep.migrate,
         upkeep.contract,
         upkeep.restart,

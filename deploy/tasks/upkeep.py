@@ -86,14 +86,30 @@ def drain(
 
 
 def restore(
-    c: Any, environment: str, limit: str = "", json: bool = False, wait: str = "", skip_unreachable: bool = False
+    c: Any,
+    environment: str,
+    limit: str = "",
+    backup: str = "",
+    yes: bool = False,
+    json: bool = False,
+    wait: str = "",
+    skip_unreachable: bool = False,
 ) -> None:
-    """Put servers of ENV back into service that were taken out, once they answer."""
+    """Put drained servers of ENV back into service; with --backup, bring its database back to a backup."""
     from deploy import rollout
+    from deploy.errors import SlipwayError
     from deploy.tasks import common
     from deploy.upkeep import plan_restore
 
     settings, contract = common.open_environment(environment)
+    if backup:
+        from deploy.tasks import databases
+
+        if limit:
+            raise SlipwayError("expected --limit, for servers, or --backup, for the database; got both")
+        settings = settings.with_options(wait=wait)
+        databases.restore(settings, contract, backup, yes=yes, as_json=json)
+        return
     names = common.hosts_named(settings, limit, web=True)
     settings = settings.with_options(wait=wait, spare=skip_unreachable, limit=names)
     done = f"{', '.join(names) or 'every server'} in service"
@@ -151,6 +167,8 @@ drain.help = {  # type: ignore[attr-defined]
 }
 restore.help = {  # type: ignore[attr-defined]
     "limit": LIMIT_HELP,
+    "backup": "instead: the backup that the database goes back to, or `latest`; `fab backups:ENV` lists them",
+    "yes": YES_HELP,
     "json": JSON_HELP,
     "wait": WAIT_HELP,
     "skip_unreachable": SPARE_HELP,

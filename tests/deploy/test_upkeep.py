@@ -7,7 +7,16 @@ from dataclasses import replace
 from deploy.batches import Policy
 from deploy.facts import Generation, Host, Process, Release, Server
 from deploy.plan import Plan, Target
-from deploy.upkeep import plan_contract, plan_drain, plan_migrate, plan_restart, plan_restore
+from deploy.upkeep import (
+    Backup,
+    plan_backup,
+    plan_contract,
+    plan_drain,
+    plan_load,
+    plan_migrate,
+    plan_restart,
+    plan_restore,
+)
 
 NOW = Generation(3, "3.0", "d3", "e3", activated=1.0)
 TARGET = Target(3, "3.0", "d3", "e3")
@@ -132,6 +141,45 @@ def test_a_contract_runs_when_nothing_that_needs_the_old_shape_is_kept() -> None
     assert lanes(plan) == [["migrate web1"]]
     done = [replace(h, generations=(replace(NOW, migrated=True, migrated_to="0002"),)) for h in kept]
     assert plan_contract(done, KNOWS, Policy()).is_empty
+
+
+def test_a_contract_begins_with_a_backup_and_says_why_when_there_can_be_none() -> None:
+    kept = [host(name, releases=(R3,)) for name in ("web1", "web2")]
+    plan = plan_contract(kept, replace(KNOWS, backup="db1"), Policy())
+    assert [(str(s.kind), s.host, s.revision) for s in plan.steps] == [
+        ("backup", "db1", "0001"),
+        ("migrate", "web1", ""),
+    ]
+    refused = plan_contract(kept, replace(KNOWS, no_backup="it is elsewhere"), Policy()).problems
+    assert len(refused) == 1
+    assert "none can be made: it is elsewhere; [backup] contract = false" in refused[0]
+
+
+def test_a_backup_says_how_far_the_database_is_migrated() -> None:
+    (step,) = plan_backup([old("web1")], replace(KNOWS, backup="db1"), Policy()).steps
+    assert (step.kind, step.host, step.revision) == ("backup", "db1", "0001")
+
+
+BACKUP = Backup("db1", "20260101T000000Z", "0001")
+
+
+def test_a_restored_database_gets_what_the_running_release_needs_and_no_contract() -> None:
+    kept = [host("web1", releases=(R3,))]
+    assert lanes(plan_load(kept, KNOWS, Policy(), BACKUP)) == [["load db1"]], "0002 takes away what it brought back"
+    more = replace(KNOWS, migrations=("0001", "0002", "0003"))
+    plan = plan_load(kept, more, Policy(), BACKUP)
+    assert lanes(plan) == [["load migrate db1"]]
+    assert plan.steps[-1].host == "web1"
+    more = replace(KNOWS, migrations=("0001", "0003", "0002"))
+    assert plan_load(kept, more, Policy(), BACKUP).steps[-1].revision == "0003"
+    assert "told to stop" in plan_load(kept, replace(more, migrate_stops=False), Policy(), BACKUP).problems[0]
+
+
+def test_a_backup_from_after_a_contract_that_the_release_does_not_know_is_refused() -> None:
+    later = replace(BACKUP, revision="0004", contracts=("0004",))
+    (problem,) = plan_load(HOSTS, KNOWS, Policy(), later).problems
+    assert "from after contract migration 0004 ran, and 3.0 is from before" in problem
+    assert lanes(plan_load(HOSTS, KNOWS, Policy(), replace(later, contracts=()))) == [["load db1"]]
 
 
 def test_a_contract_that_has_to_wait_says_for_whom() -> None:

@@ -70,10 +70,29 @@ def test_a_contract_migration_waits_runs_and_bars_what_is_from_before(
     site.deploy(dropping)
 
     site.fab("prune:local", "--keep", "1")
+    in_the_way = site.root("web1") / "backups"
+    in_the_way.write_text("")
+    failed = site.fab("contract:local", expect=20)
+    assert "failed at backup on web1" in failed.out
+    assert revisions(site) == ["0001"], "without a backup nothing is dropped"
+    in_the_way.unlink()
     done = site.fab("contract:local", "--json")
+    steps = [e["step"]["kind"] for e in map(json.loads, done.out.splitlines()) if e["event"] == "end"]
+    assert steps == ["backup", "migrate"]
     assert json.loads(done.out.splitlines()[-1])["exit"] == 0
     assert revisions(site) == ["0001", "0002"]
     site.fab("contract:local", expect=10)
+
+    (made,) = json.loads(site.fab("backups:local", "--json").out)["backups"]
+    assert (made["about"]["revision"], made["about"]["contracts"]) == ("0001", [])
+    assert "before 0002 takes away" in site.fab("backups:local").out
+    assert "There is no terminal" in site.fab("restore:local", "--backup", "latest", expect=2).err
+    site.fab("restore:local", "--backup", made["identifier"], "--yes")
+    assert revisions(site) == ["0001"], "what was dropped is there again, and is not dropped by the way"
+    assert all(host.in_service for host in site.status().values())
+    site.fab("plan:local", "--version", newer.version)  # from before it: what it needs is there again
+    site.fab("contract:local")
+    assert revisions(site) == ["0001", "0002"]
     site.deploy(releases.kiosk("dropping-more", {"kiosk/migrations/m0002_drop.py": DROP, "kiosk/more.py": ""}))
     site.fab("prune:local", "--keep", "1")  # and the mark of whoever ran it
     refused = site.deploy(newer, expect=2)
