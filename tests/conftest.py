@@ -16,6 +16,7 @@ from app.database.engine import make_engine
 from app.database.migrate import upgrade
 from app.database.target import Target
 from app.geolocation import dataset, seeding
+from tests.support import mariadb as mariadb_support
 from tests.support import postgres as support
 from tests.support.postgres import OWNER, Cluster
 
@@ -28,9 +29,11 @@ sys.dont_write_bytecode = False
 def kept(request: pytest.FixtureRequest) -> Path:
     """Where databases are kept, without an ending. Named after the code that makes them: a change makes new ones."""
     sources = Path(app.__file__).parent
-    patterns = ("database/types.py", "geolocation/*.py", "migrations/**/*.py")
+    patterns = ("database/types.py", "database/mariadb.py", "geolocation/*.py", "migrations/**/*.py")
     files = [path for pattern in patterns for path in sorted(sources.glob(pattern))]
-    code = b"".join(Path(path).read_bytes() for path in (*files, support.ROLES, support.__file__))
+    code = b"".join(
+        Path(path).read_bytes() for path in (*files, support.ROLES, support.__file__, mariadb_support.__file__)
+    )
     version = str(support.programs()).encode()
     name = hashlib.sha256(code + version + dataset.fingerprint().encode()).hexdigest()[:16]
     folder = request.config.cache.mkdir("gazetteer")
@@ -93,3 +96,33 @@ def make_cluster(data: Path) -> None:
         upgrade(Target(cluster.url("full", OWNER)))
         fill(Target(cluster.url("full")))
         cluster.sql("VACUUM ANALYZE", "full")
+
+
+@pytest.fixture(scope="session")
+def mariadb(kept: Path) -> Iterator[mariadb_support.Server]:
+    """A MariaDB server with two databases: ``empty``, to clone, and ``full``, which may only be read."""
+    mariadb_support.needed()
+    data = kept.with_suffix(".mariadb")
+    with support.folder(mariadb_support.FOLDER) as folder:
+        with support.locked(kept.with_suffix(".mariadb.lock")):
+            if not data.exists():
+                make_mariadb(folder / "data")
+                aside = data.with_suffix(f".{os.getpid()}")
+                support.copy(folder / "data", aside)
+                aside.rename(data)
+            else:
+                support.copy(data, folder / "data")
+        with mariadb_support.running(folder / "data") as server:
+            server.set_password()
+            yield server
+
+
+def make_mariadb(data: Path) -> None:
+    """Make the data directory that all runs copy."""
+    mariadb_support.make_data(data)
+    with mariadb_support.running(data, keep=True) as server:
+        server.set_password()
+        for database in ("empty", "full"):
+            server.make(database)
+            upgrade(Target(server.url(database)))
+        fill(Target(server.url("full")))

@@ -2,12 +2,15 @@
 
 import itertools
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, insert, text
 from sqlalchemy.exc import DBAPIError
+
+from app.database.mariadb_lock import only_one
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +20,7 @@ BATCH = 20_000
 """Rows per call of the driver: half a million at once would take 300 MB."""
 
 OWNS = text("SELECT true FROM pg_tables WHERE tablename = :name AND tableowner = current_user")
+TABLES = text("SELECT table_name FROM information_schema.tables WHERE table_schema = database()")
 
 LOCK_SECONDS = 60
 """How long to wait for somebody else who loads."""
@@ -28,19 +32,37 @@ def loading(engine: Engine, guard: Table) -> Iterator[Connection]:
 
     Then let the database look at what it has, or its first plans would be those for empty tables.
 
-    On PostgreSQL, ``guard`` is the table that only one loader holds; SQLite has one writer at a time in any case.
+    Of several loaders one works: on PostgreSQL whoever locks the table ``guard``, on MariaDB whoever has the lock named
+    after it; SQLite has one writer at a time in any case.
     """
-    with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
-        if is_postgresql(connection):
+    with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection:
+        mariadb = connection.dialect.name == "mariadb"
+        lock = only_one(connection, guard.name, time.monotonic() + LOCK_SECONDS) if mariadb else nullcontext()
+        with lock, connection.begin():
+            prepare(connection, guard)
+            yield connection
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        look(connection, guard)
+
+
+def prepare(connection: Connection, guard: Table) -> None:
+    """Tell the database that many rows will come."""
+    match connection.dialect.name:
+        case "postgresql":
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
             connection.execute(text(f"LOCK TABLE {guard.name} IN SHARE ROW EXCLUSIVE MODE"))
-        else:
+        case "sqlite":
             connection.exec_driver_sql("PRAGMA cache_size = -65536")  # KiB: indexes are filled in random order
-        yield connection
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if not is_postgresql(connection):
+
+
+def look(connection: Connection, guard: Table) -> None:
+    """Let the database look at what it has now."""
+    match connection.dialect.name:
+        case "sqlite":
             connection.exec_driver_sql("PRAGMA optimize")
-        elif connection.scalar(OWNS, {"name": guard.name}):  # others may not, and have to wait for autovacuum
+        case "mariadb":
+            connection.exec_driver_sql(f"ANALYZE TABLE {', '.join(connection.scalars(TABLES))}").close()
+        case _ if connection.scalar(OWNS, {"name": guard.name}):  # others may not, and have to wait for autovacuum
             connection.exec_driver_sql("ANALYZE")
 
 

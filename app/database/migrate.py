@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 import app.migrations
 from app.database.engine import make_engine
-from app.database.failures import INSUFFICIENT_PRIVILEGE, is_locked, reason, sqlstate
-from app.database.migration_lock import MIGRATOR_SESSION, Held, insist, only_migrator
+from app.database.failures import Held, is_forbidden, is_locked, reason
+from app.database.migration_lock import MIGRATOR_SESSION, insist, only_migrator
 from app.database.postgresql import make_postgresql_engine
 from app.database.revisions import Revision, read_revisions
 from app.database.schema import current_revision
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 HEAD = "head"
 """The last revision that this release knows."""
+
+BASE = "base"
+"""No revision: an empty schema."""
 
 LOCK_SECONDS = 30.0
 """How long to wait for another migrator, or for whoever else holds what has to be changed."""
@@ -48,9 +51,16 @@ OTHER_WRITERS = text(
 """Roles besides its owner that may write which migrations ran: default privileges give the app that."""
 
 
+Insist = Callable[[Callable[[], None]], None]
+"""Does some work, again if it has to be."""
+
+Work = Callable[[Connection, Insist], "Migrated"]
+"""What a migrator does, on its connection."""
+
+
 @dataclass(frozen=True, slots=True)
-class Upgraded:
-    """What an upgrade found and did. ``newer`` means that the schema is ahead of this release and was left alone."""
+class Migrated:
+    """What a migrator found and did. ``newer`` means that the schema is ahead of this release and was left alone."""
 
     before: str | None
     after: str | None
@@ -58,7 +68,7 @@ class Upgraded:
     newer: bool = False
 
 
-def upgrade(target: Target, lock_seconds: float = LOCK_SECONDS, to: str = HEAD) -> Upgraded:
+def upgrade(target: Target, lock_seconds: float = LOCK_SECONDS, to: str = HEAD) -> Migrated:
     """Apply the migrations that are missing, up to one. Of several migrators one works; the others find nothing to do.
 
     Raises CannotMigrate, also when what has to be locked is not free in time.
@@ -66,32 +76,58 @@ def upgrade(target: Target, lock_seconds: float = LOCK_SECONDS, to: str = HEAD) 
     known = [entry.revision for entry in read_revisions()]
     if to not in (HEAD, *known):
         raise CannotMigrate(f"there is no revision {to}; expected one of: {', '.join(known)}, {HEAD}")
-    run = upgrade_postgresql if target.kind == "postgresql" else upgrade_sqlite
+    return migrate(
+        target,
+        lock_seconds,
+        lambda connection, insist: _upgrade_on(connection, to, lambda: insist(lambda: _run_alembic(connection, to))),
+    )
+
+
+def downgrade(target: Target, to: str, lock_seconds: float = LOCK_SECONDS) -> Migrated:
+    """Undo the migrations that came after one, newest first; ``base`` undoes all. Rows that they brought are lost.
+
+    Raises CannotMigrate.
+    """
+    known = [BASE, *(entry.revision for entry in read_revisions())]
+    if to not in known:
+        raise CannotMigrate(f"there is no revision {to}; expected one of: {', '.join(known)}")
+    return migrate(
+        target,
+        lock_seconds,
+        lambda connection, insist: _downgrade_on(
+            connection, to, lambda: insist(lambda: _run_alembic(connection, to, "downgrade"))
+        ),
+    )
+
+
+def migrate(target: Target, lock_seconds: float, work: Work) -> Migrated:
+    """Do ``work`` as the one migrator of a database. Raises CannotMigrate."""
+    run = {"sqlite": migrate_sqlite, "postgresql": migrate_postgresql, "mariadb": migrate_mariadb}[target.kind]
     try:
-        return run(target, lock_seconds, to)
+        return run(target, lock_seconds, work)
     except Held as error:
         raise CannotMigrate(_held(str(error), lock_seconds)) from error
     except DBAPIError as error:
         if is_locked(error):
             raise CannotMigrate(_held("another process has been writing to the database", lock_seconds)) from error
-        hint = "; expected the role that owns the schema" if sqlstate(error) == INSUFFICIENT_PRIVILEGE else ""
+        hint = "; expected the role that owns the schema" if is_forbidden(error) else ""
         raise CannotMigrate(f"{target}: {reason(error)}{hint}") from error
     except OSError as error:
         raise CannotMigrate(f"{target}: {error.strerror}: {error.filename}") from error
 
 
-def upgrade_sqlite(target: Target, lock_seconds: float, to: str) -> Upgraded:
-    """Apply what is missing in one transaction, which takes SQLite's write lock before it looks what that is."""
+def migrate_sqlite(target: Target, lock_seconds: float, work: Work) -> Migrated:
+    """Work in one transaction, which takes SQLite's write lock before it looks what is missing."""
     with (
         disposed(make_engine(target, create=True, busy_seconds=lock_seconds)) as engine,
         engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
         connection.begin(),
     ):
-        return _upgrade_on(connection, to, lambda: _run_alembic(connection, to))
+        return work(connection, lambda run: run())
 
 
-def upgrade_postgresql(target: Target, lock_seconds: float, to: str) -> Upgraded:
-    """Apply what is missing, each revision in a transaction of its own: a killed migrator leaves whole ones only."""
+def migrate_postgresql(target: Target, lock_seconds: float, work: Work) -> Migrated:
+    """Work with each revision in a transaction of its own: a killed migrator leaves whole ones only."""
     deadline = time.monotonic() + lock_seconds
     # No statement_timeout: an index on a large table takes as long as it takes.
     with (
@@ -100,14 +136,37 @@ def upgrade_postgresql(target: Target, lock_seconds: float, to: str) -> Upgraded
         engine.connect() as connection,
     ):
 
-        def run() -> None:
+        def again(run: Callable[[], None]) -> None:
             connection.rollback()
             drop_unfinished(engine)
-            _run_alembic(connection, to)
+            run()
 
-        done = _upgrade_on(connection, to, lambda: insist(run, deadline))
+        done = work(connection, lambda run: insist(lambda: again(run), deadline))
         connection.rollback()
         keep_to_owner(connection)
+        return done
+
+
+def migrate_mariadb(target: Target, lock_seconds: float, work: Work) -> Migrated:
+    """Work with each statement by itself, and a journal: a killed migrator is followed by one that goes on."""
+    from app.database import resumable
+
+    deadline = time.monotonic() + lock_seconds
+    with resumable.migrating(target, lock_seconds) as connection:
+
+        def again(run: Callable[[], None]) -> None:
+            connection.rollback()
+            run()
+
+        resumable.order_by_code_point(connection)
+        try:
+            done = work(connection, lambda run: insist(lambda: again(run), deadline))
+        except resumable.Changed as error:
+            raise CannotMigrate(
+                f"{target}: a migration was interrupted after {error} statements, and is another one in this release;"
+                " expected the one that began. Finish it with the release that began it: db upgrade"
+            ) from error
+        resumable.tidy(connection)
         return done
 
 
@@ -128,17 +187,31 @@ def keep_to_owner(connection: Connection) -> None:
             )
 
 
-def _upgrade_on(connection: Connection, to: str, run: Callable[[], None]) -> Upgraded:
+def _upgrade_on(connection: Connection, to: str, run: Callable[[], None]) -> Migrated:
     known = read_revisions()
     before = current_revision(connection)
     names = [None, *(entry.revision for entry in known)]
     if before not in names:
-        return Upgraded(before, before, (), newer=True)
+        return Migrated(before, before, (), newer=True)
     end = len(known) if to == HEAD else names.index(to)
     missing = tuple(known[names.index(before) : end])
     if missing:
         run()
-    return Upgraded(before, current_revision(connection), missing)
+    return Migrated(before, current_revision(connection), missing)
+
+
+def _downgrade_on(connection: Connection, to: str, run: Callable[[], None]) -> Migrated:
+    known = read_revisions()
+    before = current_revision(connection)
+    names = [None, *(entry.revision for entry in known)]
+    if before not in names:
+        raise CannotMigrate(
+            f"the schema is at {before}, which this release does not know; expected the release that made it"
+        )
+    undone = known[0 if to == BASE else names.index(to) : names.index(before)]
+    if undone:
+        run()
+    return Migrated(before, current_revision(connection), tuple(reversed(undone)))
 
 
 @contextmanager
@@ -154,11 +227,11 @@ def _held(problem: str, lock_seconds: float) -> str:
     return f"{problem} for {lock_seconds:.0f} s; expected it to finish. Try again: db upgrade"
 
 
-def _run_alembic(connection: Connection, to: str) -> None:
+def _run_alembic(connection: Connection, to: str, direction: str = "upgrade") -> None:
     from alembic import command
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})
     # The configuration expands %(name)s.
     config.set_main_option("script_location", str(Path(app.migrations.__file__).parent).replace("%", "%%"))
-    command.upgrade(config, to)
+    getattr(command, direction)(config, to)

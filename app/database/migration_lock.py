@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from app.about import NAME
-from app.database.failures import is_locked
+from app.database.failures import Held, is_locked
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +28,6 @@ MIGRATOR_SESSION = {
 }
 
 ResultT = TypeVar("ResultT")
-
-
-class Held(Exception):
-    """Others hold what a migration needs, and did not let go in time."""
 
 
 @contextmanager

@@ -45,7 +45,8 @@ def unready(engine: Engine, known: Sequence[Revision]) -> list[str]:
         with engine.connect() as connection:
             found = misfit(current_revision(connection), known)
     except DBAPIError as error:
-        return [f"the database can't be {'used' if sqlstate(error) else 'reached'}: {reason(error)}"]
+        used = error.statement and sqlstate(error)  # else it was refused before, or there was nobody to ask
+        return [f"the database can't be {'used' if used else 'reached'}: {reason(error)}"]
     except PoolTimeout:
         return ["the database can't be reached: every connection of this process is in use"]
     return [found] if found else []

@@ -13,11 +13,16 @@ class Session:
     """A connection that is taken at the first statement, and given back, rolled back, at the end.
 
     Rows become entities in the repositories, so SQLAlchemy's ORM (0.2 s of every worker's start) would do nothing here.
+
+    Each statement sees what is committed by then, on every database. SQLite would refuse to write when somebody else
+    has since the first read, at once and however long it may wait: there the first statement that writes begins anew.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.opened: Connection | None = None
+        self.on_sqlite = engine.dialect.name == "sqlite"
+        self.writing = False
 
     def __enter__(self) -> Self:
         return self
@@ -27,14 +32,21 @@ class Session:
 
     @property
     def connection(self) -> Connection:
-        """The connection; taken from the pool if there is none yet."""
+        """The connection, for what ``execute`` can't do; taken from the pool if there is none yet. It may write."""
+        return self._open(writing=True)
+
+    def _open(self, *, writing: bool) -> Connection:
         if self.opened is None:
             self.opened = self.engine.connect()
+        if writing and self.on_sqlite and not self.writing:
+            self.opened.rollback()  # nothing was written so far
+            self.opened.execution_options(sqlite_begin="IMMEDIATE")
+            self.writing = True
         return self.opened
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
         """Execute a statement, in the transaction that the first one began."""
-        return self.connection.execute(statement, parameters)
+        return self._open(writing=writes(statement)).execute(statement, parameters)
 
     def savepoint(self) -> AbstractContextManager[object]:
         """Return a context whose statements are undone, and no others, if it fails."""
@@ -44,9 +56,18 @@ class Session:
         """Make it last; the next statement begins a new transaction."""
         if self.opened is not None:
             self.opened.commit()
+            if self.writing:
+                self.opened.execution_options(sqlite_begin="DEFERRED")
+                self.writing = False
 
     def close(self) -> None:
         """Undo what was not committed and give the connection back."""
         if self.opened is not None:
             self.opened.close()
             self.opened = None
+            self.writing = False
+
+
+def writes(statement: Executable) -> bool:
+    """Say whether a statement changes rows, or keeps others from changing those that it reads."""
+    return statement.is_dml or getattr(statement, "_for_update_arg", None) is not None

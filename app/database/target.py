@@ -10,7 +10,7 @@ from app.settings.reading import without_password
 
 logger = logging.getLogger(__name__)
 
-PREFIXES = {"sqlite": "sqlite:///", "postgresql": "postgresql+psycopg://"}
+PREFIXES = {"sqlite": "sqlite:///", "postgresql": "postgresql+psycopg://", "mariadb": "mariadb+pymysql://"}
 LONGEST_NAME = 63
 """PostgreSQL cuts an application's name there, and says so in its log each time."""
 
@@ -43,7 +43,7 @@ class Target:
 
     @property
     def kind(self) -> str:
-        """The database's kind, as SQLAlchemy calls its dialect: ``sqlite`` or ``postgresql``."""
+        """The database's kind, as SQLAlchemy calls its dialect: ``sqlite``, ``postgresql`` or ``mariadb``."""
         return self.url.partition(":")[0].partition("+")[0]
 
     @property

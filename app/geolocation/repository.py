@@ -97,7 +97,7 @@ class SqlPlaceRepository:
         return [(latitude, longitude) for latitude, longitude in self.session.execute(query)]
 
     def _ids(self, query: Select[int, int, int], limit: int) -> list[int]:
-        once = _each_once(query, self.session.connection.dialect.name)
+        once = _each_once(query, self.session.engine.dialect.name)
         return [row[0] for row in self.session.execute(once.limit(limit))]
 
 

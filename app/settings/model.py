@@ -67,13 +67,14 @@ class Settings(BaseSettings):
         "sqlite:///var/gazetteer.sqlite3",
         "Database; for SQLite three slashes and a path relative to the working directory, or four and an absolute one",
         "the URL of a PostgreSQL database, such as postgresql+psycopg://gazetteer@db1:5432/gazetteer?sslmode=require,"
+        " of a MariaDB one, such as mariadb+pymysql://gazetteer@db1:3306/gazetteer?ssl_ca=/etc/ssl/certs/db1.pem,"
         " or of an SQLite file, such as sqlite:////var/lib/gazetteer/gazetteer.sqlite3",
         "postgresql+psycopg://gazetteer@db1:5432/gazetteer",
     )
     database_password: DatabasePassword = variable(
         None,
         "Password of the role in DATABASE_URL, so that the URL need not be a secret",
-        "a password that is no example, for a PostgreSQL DATABASE_URL without one",
+        "a password that is no example, for the DATABASE_URL of a server that has none itself",
         "changeme",
     )
     database_pool_size: Annotated[int, Field(ge=1, le=100)] = variable(
@@ -86,11 +87,11 @@ class Settings(BaseSettings):
         5, "Seconds to wait for one of them", "a number from 1 to 60", "5"
     )
     database_connect_timeout: Annotated[int, Field(ge=2, le=60)] = variable(
-        5, "Seconds until a PostgreSQL server that does not answer counts as down", "a number from 2 to 60", "5"
+        5, "Seconds until a database server that does not answer counts as down", "a number from 2 to 60", "5"
     )
     database_statement_timeout: Annotated[int, Field(ge=0, le=3600)] = variable(
         30,
-        "Seconds that a statement of a request may take on PostgreSQL, 0 for any number",
+        "Seconds that a statement of a request may take on a database server, 0 for any number",
         "a number from 0 to 3600",
         "30",
     )

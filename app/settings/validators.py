@@ -9,8 +9,11 @@ from pydantic import SecretStr, ValidationInfo
 logger = logging.getLogger(__name__)
 
 SECRET_KEY_LENGTH = 32
-URL_OPTIONS = frozenset({"host", "port", "sslmode", "sslrootcert", "target_session_attrs"})
-"""Of a PostgreSQL URL: where sockets or several servers are, and how far they are trusted."""
+URL_OPTIONS = {
+    "postgresql+psycopg": frozenset({"host", "port", "sslmode", "sslrootcert", "target_session_attrs"}),
+    "mariadb+pymysql": frozenset({"unix_socket", "ssl_ca"}),
+}
+"""Servers' URLs begin with one of these; their options say where sockets or several servers are, and whom to trust."""
 
 EXAMPLE_WORDS = (
     "changeme",
@@ -56,8 +59,8 @@ def is_example(secret: str) -> bool:
 
 
 def checked_database_url(value: str) -> str:
-    """Accept the URL of an SQLite file or of a PostgreSQL database."""
-    if not (is_sqlite_file(value) or is_postgresql_database(value)):
+    """Accept the URL of an SQLite file, or of a database of PostgreSQL or MariaDB."""
+    if not (is_sqlite_file(value) or is_on_a_server(value)):
         raise ValueError("not a database")
     return value
 
@@ -68,8 +71,8 @@ def is_sqlite_file(url: str) -> bool:
     return path != url and path != "" and ":memory:" not in path and "?" not in path and not path.endswith("/")
 
 
-def is_postgresql_database(url: str) -> bool:
-    """Say whether a URL names user, host and database of PostgreSQL, and only options that are known here.
+def is_on_a_server(url: str) -> bool:
+    """Say whether a URL names user, host and database of a server, and only options that are known here.
 
     Another option might be a second password, or a file or service that is only there on the computer of whoever
     wrote the URL.
@@ -82,19 +85,19 @@ def is_postgresql_database(url: str) -> bool:
         return False
     name = parts.path.removeprefix("/")
     return (
-        parts.scheme == "postgresql+psycopg"
+        parts.scheme in URL_OPTIONS
         and bool(parts.username)
-        and bool(parts.hostname or options.get("host"))
+        and bool(parts.hostname or options.get("host") or options.get("unix_socket"))
         and bool(name)
         and "/" not in name
         and not parts.fragment
-        and URL_OPTIONS.issuperset(options)
+        and URL_OPTIONS[parts.scheme].issuperset(options)
         and all(options.values())
     )
 
 
 def checked_database_password(value: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
-    """Accept the password of a PostgreSQL URL that has none itself."""
+    """Accept the password of a server's URL that has none itself."""
     url = others.data.get("database_url")
     if value is None or url is None:
         return value

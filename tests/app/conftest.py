@@ -24,6 +24,7 @@ from app.settings import Settings
 from app.users.models import User
 from app.users.services import Users
 from tests.support.browsing import Browser
+from tests.support.mariadb import Server
 from tests.support.postgres import OWNER, Cluster
 
 PASSWORD = "correct horse battery staple"
@@ -92,6 +93,11 @@ def target(request: pytest.FixtureRequest, database: str) -> Iterator[Target]:
         cluster.clone("empty", "own")
         yield Target(cluster.url("own"))
         cluster.drop("own")
+    elif database == "mariadb":
+        server: Server = request.getfixturevalue("mariadb")
+        server.clone("empty", "own")
+        yield Target(server.url("own"))
+        server.drop("own")
     else:
         path = request.getfixturevalue("tmp_path") / "gazetteer.sqlite3"
         shutil.copy(request.getfixturevalue("empty_schema"), path)

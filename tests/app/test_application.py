@@ -34,6 +34,8 @@ def test_readiness_follows_the_database(
     assert client.get("/readyz").json == {"status": "ok", "reasons": []}
     if database == "sqlite":
         os.unlink(settings.database_url.removeprefix("sqlite:///"))  # noqa: PTH108
+    elif database == "mariadb":
+        request.getfixturevalue("mariadb").drop("own")
     else:
         postgres: Cluster = request.getfixturevalue("postgres")
         postgres.drop("own")

@@ -26,6 +26,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.mariadb import PASSWORD
+from tests.support.mariadb import Server as MariadbServer
 from tests.support.postgres import DATABASES, NAME, OWNER, PASSWORDS, Cluster
 
 COMBINATIONS = [*(("flask", kind) for kind in DATABASES), ("falcon", "sqlite")]
@@ -162,6 +164,9 @@ def places(
         shutil.copy(request.getfixturevalue("seeded_database"), folder / "gazetteer.sqlite3")
         yield {"DATABASE_URL": f"sqlite:///{folder}/gazetteer.sqlite3"}
         return
+    if database == "mariadb":
+        yield {"DATABASE_URL": request.getfixturevalue("mariadb").tcp_url("full"), "DATABASE_PASSWORD": PASSWORD}
+        return
     cluster: Cluster = request.getfixturevalue("postgres")
     cluster.clone("full", f"contract_{framework}")
     yield {"DATABASE_URL": cluster.tcp_url(f"contract_{framework}"), "DATABASE_PASSWORD": PASSWORDS[NAME]}
@@ -173,6 +178,11 @@ def empty(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iter
     """A database that is not there yet."""
     if database == "sqlite":
         yield EmptySqlite(tmp_path / "new.sqlite3")
+        return
+    if database == "mariadb":
+        on_mariadb = EmptyMariadb(request.getfixturevalue("mariadb"))
+        yield on_mariadb
+        on_mariadb.server.drop("late")
         return
     cluster: Cluster = request.getfixturevalue("postgres")
     yield EmptyPostgresql(cluster)
@@ -210,7 +220,21 @@ class EmptyPostgresql:
         self.cluster.sql(statement, "late")
 
 
-Empty = EmptySqlite | EmptyPostgresql
+class EmptyMariadb:
+    """A database of the application's user, in a moment."""
+
+    def __init__(self, server: MariadbServer) -> None:
+        self.server = server
+        self.variables = self.owner = {"DATABASE_URL": server.url("late")}
+
+    def make(self) -> None:
+        self.server.make("late")
+
+    def write(self, statement: str) -> None:
+        self.server.sql(statement, database="late")
+
+
+Empty = EmptySqlite | EmptyPostgresql | EmptyMariadb
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROLES = ROOT / "salt" / "postgresql" / "files" / "roles.sql"
-DATABASES = ("sqlite", "postgresql")
+DATABASES = ("sqlite", "postgresql", "mariadb")
 NAME = "gazetteer"
 OWNER, READER = f"{NAME}_owner", f"{NAME}_reader"
 SUPERUSER = "postgres"
@@ -110,10 +110,10 @@ def account() -> Mapping[str, object]:
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
+def folder(prefix: str = FOLDER) -> Iterator[Path]:
     """A folder for a server, which is gone afterwards; one that a killed run has left is removed first."""
     base = Path(tempfile.gettempdir())
-    for left in base.glob(f"{FOLDER}*.lock"):
+    for left in base.glob(f"{prefix}*.lock"):
         with left.open() as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,7 +121,7 @@ def folder() -> Iterator[Path]:
                 continue
             shutil.rmtree(left.with_suffix(""), ignore_errors=True)
             left.unlink(missing_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=FOLDER))
+    made = Path(tempfile.mkdtemp(prefix=prefix))
     lock = made.with_suffix(".lock")
     with lock.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -1,4 +1,5 @@
 import dataclasses
+import socket
 import subprocess
 import sys
 import time
@@ -9,15 +10,21 @@ import pytest
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError
 
-from app.database import migrate
+from app.database import migrate, resumable
 from app.database.engine import make_engine
-from app.database.migrate import CannotMigrate, disposed, upgrade
+from app.database.migrate import CannotMigrate, disposed, downgrade, upgrade
 from app.database.revisions import read_revisions
 from app.database.target import Target
 from tests.migrations.corpus import SAFE, tree
+from tests.support.mariadb import Server
 from tests.support.postgres import DATABASES, NAME, OWNER, PASSWORDS, Cluster
 
 HEAD = read_revisions()[-1].revision
+INDEX = (
+    "with op.get_context().autocommit_block():\n"
+    '        op.create_index("ix_new", "users", ["name"], postgresql_concurrently=True, if_not_exists=True)\n'
+    '    op.add_column("users", sa.Column("nickname", sa.String(50)))'
+)
 
 
 @pytest.fixture(params=DATABASES)
@@ -30,6 +37,12 @@ def new(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterat
     """A database without any table, or the place where SQLite will make one."""
     if database == "sqlite":
         yield Target(f"sqlite:///{tmp_path}/new/x.sqlite3")
+        return
+    if database == "mariadb":
+        server: Server = request.getfixturevalue("mariadb")
+        server.make("fresh")
+        yield Target(server.url("fresh"))
+        server.drop("fresh")
         return
     cluster: Cluster = request.getfixturevalue("postgres")
     cluster.make_roles("fresh")
@@ -70,12 +83,13 @@ def test_many_processes_at_once_apply_each_migration_once(new: Target) -> None:
     assert applied == [*[0] * 9, len(read_revisions())]
 
 
-def test_a_failed_migration_leaves_nothing_behind(new: Target) -> None:
+def test_a_failed_migration_leaves_nothing_in_the_way(new: Target) -> None:
     with disposed(make_engine(new, create=True)) as engine, engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE datasets (in_the_way INTEGER)")  # the first one's last table
     with pytest.raises(CannotMigrate, match="already exists"):
         upgrade(new)
-    assert tables(new) - {"alembic_version"} == {"datasets"}
+    if not new.url.startswith("mariadb"):  # which has to go on from where it is
+        assert tables(new) - {"alembic_version"} == {"datasets"}
     with disposed(make_engine(new)) as engine, engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE datasets")
     assert upgrade(new).after == HEAD
@@ -192,13 +206,8 @@ class TestPostgresql:
 
     def test_killed_after_each_statement_in_turn_it_converges(self, new: Target, tmp_path: Path) -> None:
         """One database: each run is killed one statement later than the one before, until one comes to its end."""
-        index = (
-            "with op.get_context().autocommit_block():\n"
-            '        op.create_index("ix_new", "users", ["name"], postgresql_concurrently=True, if_not_exists=True)\n'
-            '    op.add_column("users", sa.Column("nickname", sa.String(50)))'
-        )
-        made = tree(tmp_path / "new", [("a column", SAFE["one with a default"]), ("an index", index)])
-        done = made.run([made.python, "-c", KILLING, new.url])
+        made = tree(tmp_path / "new", [("a column", SAFE["one with a default"]), ("an index", INDEX)])
+        done = made.run([made.python, "-c", KILLING, new.url, "", "1"])
         assert int(done) > 15, "kills"
         with disposed(make_engine(new)) as engine:
             found = inspect(engine)
@@ -209,8 +218,87 @@ class TestPostgresql:
                 assert connection.scalars(migrate.UNFINISHED).all() == []
 
 
+class TestMariadb:
+    @pytest.fixture
+    def database(self) -> str:
+        return "mariadb"
+
+    @pytest.mark.parametrize(("after", "step", "kills"), [("", "1", 30), ("(CREATE|ALTER|DROP) (?!INDEX IF)", "0", 20)])
+    def test_killed_in_turn_it_converges(self, new: Target, tmp_path: Path, after: str, step: str, kills: int) -> None:
+        """Each statement stays; what was done when a run was killed is not done again.
+
+        First each run is killed one statement later than the one before; then each right after it has changed the
+        schema, when it has not written that down.
+        """
+        rows = "op.execute(\"INSERT INTO countries (code, name) VALUES ('XX', 'once')\")"
+        made = tree(tmp_path / "new", [("a column", SAFE["one with a default"]), ("rows", rows), ("index", INDEX)])
+        done = made.run([made.python, "-c", KILLING, new.url, after, step])
+        assert int(done) > kills
+        with disposed(make_engine(new)) as engine:
+            found = inspect(engine)
+            assert "ix_new" in {index["name"] for index in found.get_indexes("users")}
+            assert "nickname" in {column["name"] for column in found.get_columns("users")}
+            assert "migration_progress" not in found.get_table_names()
+            with engine.connect() as connection:
+                assert connection.exec_driver_sql("SELECT code FROM countries").scalars().all() == ["XX"]
+                assert connection.exec_driver_sql("SELECT * FROM users").all() == []
+
+    def test_a_table_in_use_is_waited_for_but_not_for_ever(self, new: Target) -> None:
+        """A reader holds what the migration has to change, which is half done; the next one goes on from there."""
+        upgrade(new, to="0001")
+        with disposed(make_engine(new)) as engine, engine.connect() as reader:
+            reader.exec_driver_sql("SELECT * FROM users")
+            with pytest.raises(CannotMigrate, match="other transactions have held a table"):
+                upgrade(new, lock_seconds=0.1)
+            reader.rollback()
+            assert upgrade(new).after == HEAD
+
+    def test_a_migration_that_became_another_meanwhile_is_not_gone_on_with(self, new: Target) -> None:
+        upgrade(new, to="0001")
+        with disposed(make_engine(new)) as engine, engine.begin() as connection:
+            connection.exec_driver_sql(
+                "CREATE TABLE migration_progress (position INTEGER PRIMARY KEY, digest CHAR(64), done BOOLEAN)"
+            )
+            connection.exec_driver_sql("INSERT INTO migration_progress VALUES (1, 'of another statement', true)")
+        with pytest.raises(CannotMigrate, match="interrupted after 1 statements, and is another one"):
+            upgrade(new)
+
+    def test_another_migrator_is_waited_for_but_not_for_ever(self, new: Target) -> None:
+        with resumable.migrating(new, 1), pytest.raises(CannotMigrate, match="another process has been at work"):
+            upgrade(new, lock_seconds=0)
+
+    def test_a_server_that_cannot_be_reached_is_told_without_the_password(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        with pytest.raises(CannotMigrate, match="refused") as caught:
+            upgrade(Target(f"mariadb+pymysql://me:hunter2@127.0.0.1:{port}/x"))
+        assert "hunter2" not in str(caught.value)
+
+
+class TestDowngrade:
+    @pytest.fixture(params=DATABASES)
+    def database(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    def test_what_came_after_a_revision_is_undone_newest_first(self, owner: Target) -> None:
+        known = read_revisions()
+        done = downgrade(owner, known[0].revision)
+        assert (done.before, done.after) == (HEAD, known[0].revision)
+        assert done.applied == tuple(reversed(known[1:]))
+        assert downgrade(owner, known[0].revision).applied == ()
+        assert upgrade(owner).applied == tuple(known[1:])
+
+    def test_an_unknown_revision_is_refused(self, owner: Target, owner_engine: Engine) -> None:
+        with pytest.raises(CannotMigrate, match="there is no revision 7777; expected one of: base, 0001"):
+            downgrade(owner, "7777")
+        with owner_engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(CannotMigrate, match="at 9999, which this release does not know"):
+            downgrade(owner, "0001")
+
+
 KILLING = """
-import os, signal, sys
+import os, re, signal, sys
 from sqlalchemy import Engine, event
 from app.database.migrate import upgrade
 from app.database.target import Target
@@ -218,18 +306,21 @@ from app.database.target import Target
 def attempt(point):
     left = [point]
     @event.listens_for(Engine, "after_cursor_execute")
-    def count(*_):
-        left[0] -= 1
+    def count(connection, cursor, statement, *_):
+        if "migration_progress" in statement and after:
+            return
+        left[0] -= bool(re.match(after, statement.strip()))
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
     upgrade(Target(sys.argv[1]), lock_seconds=60)
 
+after, step = sys.argv[2], int(sys.argv[3])
 for point in range(1, 200):
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            attempt(point)
+            attempt(point if step else 1)
             code = 0
         finally:
             os._exit(code)

@@ -7,8 +7,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.database.engine import make_engine
+from app.database.failures import Held
 from app.database.migrate import disposed
-from app.database.migration_lock import Held, insist, only_migrator
+from app.database.migration_lock import insist, only_migrator
 from tests.support.postgres import Cluster
 
 SOON = 0.1

@@ -1,9 +1,9 @@
 import pytest
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, Executable, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import QueuePool
 
-from app.database.session import Session
+from app.database.session import Session, writes
 from app.geolocation.tables import countries
 from tests.support.postgres import DATABASES
 
@@ -49,6 +49,45 @@ def test_a_savepoint_loses_only_its_own_statements(engine: Engine) -> None:
             session.execute(PORTUGAL)
         session.commit()
     assert names(engine) == ["Portugal"]
+
+
+def test_what_others_wrote_since_the_first_read_is_no_obstacle_and_is_seen(engine: Engine) -> None:
+    """SQLite alone would refuse: its reader has one state of the data, and could only write to that."""
+    with Session(engine) as session, Session(engine) as other:
+        assert session.execute(select(countries)).all() == []
+        other.execute(PORTUGAL)
+        other.commit()
+        session.execute(insert(countries).values(code="FR", name="France"))
+        assert len(session.execute(select(countries)).all()) == 2
+        session.commit()
+        other.execute(insert(countries).values(code="ES", name="Spain"))
+        other.commit()
+    assert sorted(names(engine)) == ["France", "Portugal", "Spain"]
+
+
+def test_a_reader_keeps_nobody_from_writing(engine: Engine) -> None:
+    """Nor does one that has written before."""
+    with Session(engine) as session, Session(engine) as other:
+        session.execute(PORTUGAL)
+        session.commit()
+        assert len(session.execute(select(countries)).all()) == 1
+        other.execute(insert(countries).values(code="ES", name="Spain"))
+        other.commit()
+
+
+def test_what_was_written_by_the_connection_itself_is_kept(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.execute(select(countries))
+        session.connection.exec_driver_sql("INSERT INTO countries VALUES ('PT', 'Portugal')")
+        session.execute(insert(countries).values(code="ES", name="Spain"))
+        session.commit()
+    assert sorted(names(engine)) == ["Portugal", "Spain"]
+
+
+@pytest.mark.parametrize("writer", [PORTUGAL, delete(countries), select(countries).with_for_update()])
+def test_what_changes_rows_or_holds_them_writes(writer: Executable) -> None:
+    assert writes(writer)
+    assert not writes(select(countries))
 
 
 def test_an_unused_session_does_nothing(engine: Engine) -> None:

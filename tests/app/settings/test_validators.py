@@ -31,9 +31,11 @@ def test_a_random_key_is_accepted() -> None:
         "postgresql+psycopg://me@[::1]:5432/x",
         "postgresql+psycopg://me@/x?host=/run/postgresql",
         "postgresql+psycopg://me@/x?host=db1,db2&target_session_attrs=read-write",
+        "mariadb+pymysql://me@db1:3306/x?ssl_ca=/etc/ssl/ca.pem",
+        "mariadb+pymysql://me@/x?unix_socket=/run/mysqld/mysqld.sock",
     ],
 )
-def test_files_and_postgresql_are_databases(url: str) -> None:
+def test_files_postgresql_and_mariadb_are_databases(url: str) -> None:
     assert checked_database_url(url) == url
 
 
@@ -57,6 +59,11 @@ def test_files_and_postgresql_are_databases(url: str) -> None:
         "postgresql+psycopg://me@h/x?service=mine",
         "postgresql+psycopg://me@h/x?sslmode=",
         "postgresql+psycopg://me@h/x?sslmode",
+        "mysql+pymysql://me@h/x",
+        "mariadb://me@h/x",
+        "mariadb+pymysql://me@/x",
+        "mariadb+pymysql://me@h/x?local_infile=1",
+        "mariadb+pymysql://me@h/x?sslmode=require",
         "/x.db",
         "sqlite:////x/",
     ],
