@@ -101,8 +101,8 @@ class Tokens:
         secret, now = new_token(), self.clock.now()
         longest = self.settings.api_token_days
         expires_at = now + timedelta(days=min(days or longest, longest))
+        self.users.note_log_in(user.id, now)  # first: on MariaDB two that add would hold what both change then
         token = self.tokens.add(ApiToken(user.id, name, digest_of(secret, self._key()), now, expires_at, scopes))
-        self.users.note_log_in(user.id, now)
         self.transaction.commit()
         logger.info("token issued", extra={"token_user_id": user.id, "token_id": token.id})
         return IssuedToken(secret, expires_at, scopes)

@@ -113,10 +113,10 @@ class Sessions:
         secret, now = secrets.token_urlsafe(32), self.clock.now()
         expires_at = now + timedelta(days=self.settings.session_days)
         shown = Client(client.address[:LONGEST_ADDRESS], client.user_agent[:LONGEST_USER_AGENT])
+        self.users.note_log_in(user.id, now)  # first: on MariaDB two that add would hold what both change then
         session = self.sessions.add(Session(user.id, self._digest(secret), shown, now, now, expires_at))
         if previous:
             self.sessions.remove_by_digest(self._digest(previous))
-        self.users.note_log_in(user.id, now)
         self.transaction.commit()
         logger.info("logged in", extra={"session_user_id": user.id, "session_id": session.id})
         return IssuedSession(secret, expires_at, dataclasses.replace(user, last_login_at=now))

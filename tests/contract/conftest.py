@@ -26,8 +26,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.mariadb import PASSWORD
-from tests.support.mariadb import Server as MariadbServer
+from tests.support import mariadb as mariadb_support
 from tests.support.postgres import DATABASES, NAME, OWNER, PASSWORDS, Cluster
 
 COMBINATIONS = [*(("flask", kind) for kind in DATABASES), ("falcon", "sqlite")]
@@ -165,7 +164,11 @@ def places(
         yield {"DATABASE_URL": f"sqlite:///{folder}/gazetteer.sqlite3"}
         return
     if database == "mariadb":
-        yield {"DATABASE_URL": request.getfixturevalue("mariadb").tcp_url("full"), "DATABASE_PASSWORD": PASSWORD}
+        place = request.getfixturevalue("mariadb").tcp_url("full")
+        yield {"DATABASE_URL": place, "DATABASE_PASSWORD": mariadb_support.PASSWORD}
+            "DATABASE_URL": request.getfixturevalue("mariadb").tcp_url("full"),
+            "DATABASE_PASSWORD": mariadb_support.PASSWORD,
+        }
         return
     cluster: Cluster = request.getfixturevalue("postgres")
     cluster.clone("full", f"contract_{framework}")
@@ -223,7 +226,7 @@ class EmptyPostgresql:
 class EmptyMariadb:
     """A database of the application's user, in a moment."""
 
-    def __init__(self, server: MariadbServer) -> None:
+    def __init__(self, server: mariadb_support.Server) -> None:
         self.server = server
         self.variables = self.owner = {"DATABASE_URL": server.url("late")}
 
