@@ -166,9 +166,6 @@ def places(
     if database == "mariadb":
         place = request.getfixturevalue("mariadb").tcp_url("full")
         yield {"DATABASE_URL": place, "DATABASE_PASSWORD": mariadb_support.PASSWORD}
-            "DATABASE_URL": request.getfixturevalue("mariadb").tcp_url("full"),
-            "DATABASE_PASSWORD": mariadb_support.PASSWORD,
-        }
         return
     cluster: Cluster = request.getfixturevalue("postgres")
     cluster.clone("full", f"contract_{framework}")
