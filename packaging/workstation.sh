@@ -23,7 +23,7 @@ missing_packages() {
     case $group in dev | image) missing_for_images ;; esac
     case $group in dev | machines | peers) missing_for_machines ;; esac
     case $group in dev | proof) missing_for_proofs ;; esac
-    case $group in dev) missing_for_databases ;; esac
+    case $group in dev) missing_for_databases; missing_for_browsers ;; esac
     case $group in peers) command -v rsync >/dev/null || echo rsync ;; esac
     case $group in machines | peers | proof) return 0 ;; esac
     case $group in dev | rpm*) missing_for_rpms ;; esac
@@ -68,6 +68,13 @@ missing_for_databases() {
     [ -x /usr/sbin/mariadbd ] || echo mariadb-server-core
     command -v my_print_defaults >/dev/null || echo mariadb-client-core # mariadb-install-db asks it
     command -v redis-server >/dev/null || echo redis-server
+}
+
+# The tests use the pages in a real browser; only root can install it, others skip.
+missing_for_browsers() {
+    [ "$(id -u)" = 0 ] || return 0
+    command -v chromium >/dev/null || echo chromium
+    command -v chromedriver >/dev/null || echo chromium-driver
 }
 
 # Two builds are compared, the second with a clock that is ahead; those who can't install that do without.
