@@ -59,8 +59,8 @@ def server_of(name: str, admin: str, *, up: bool) -> Server:
 
 
 @st.composite
-def hosts_of_any_state(draw: st.DrawFn) -> list[Host]:
-    """Draw hosts as kills, reboots and people can leave them."""
+def hosts_of_any_state(draw: st.DrawFn, newer: Release = R2) -> list[Host]:
+    """Draw hosts as kills, reboots and people can leave them; `newer` is what the second release knows."""
     hosts = []
     for i in range(draw(st.integers(1, 6))):
         known = tuple(sorted(draw(st.sets(generations, max_size=2)), key=lambda g: (g.number, g.activated or 0)))
@@ -75,7 +75,9 @@ def hosts_of_any_state(draw: st.DrawFn) -> list[Host]:
                 name=f"web{i}",
                 listen="",
                 releases=tuple(
-                    {g.version: Release(g.version, g.digest, draw(st.booleans()), ("0001",)) for g in known}.values()
+                    {
+                        g.version: replace(newer if g.number == 2 else R1, complete=draw(st.booleans())) for g in known
+                    }.values()
                 ),
                 generations=known,
                 current=current,

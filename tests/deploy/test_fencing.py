@@ -117,6 +117,7 @@ def test_whoever_is_dead_the_others_converge_and_only_then_is_a_host_without_its
     sparing = replace(policy, spare=True)
     plan = plan_rollout(mixed, target, sparing)
     assert all(step.kind is Kind.FENCE for step in plan.steps if step.host in gone)
+    assert not {step.host for step in plan.steps} & {h.name for h in mixed if h.problem and h.fenced}
     if plan.problems:
         assert gone
         return

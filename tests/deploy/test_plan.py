@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from deploy.batches import Policy
@@ -19,6 +19,7 @@ from tests.deploy.inventory import (
     TARGET,
     WITH_WORKERS,
     assert_converged,
+    dead,
     hosts_of_any_state,
     kinds,
     policies,
@@ -224,6 +225,22 @@ def test_any_plan_stopped_half_way_is_finished_by_the_next(
 ) -> None:
     half = apply(hosts, plan_rollout(hosts, target, policy), policy, stop_after=steps)
     assert_converged(apply(half, plan_rollout(half, target, policy), policy), target, policy)
+
+
+DROPS = replace(TARGET, migrations=("0001", "0002"), contract_migrations=frozenset({"0002"}), migrate_stops=True)
+KNOWS_IT = replace(R2, migrations=DROPS.migrations, contracts=DROPS.contract_migrations)
+
+
+@given(hosts_of_any_state(KNOWS_IT), policies, st.sets(st.integers(0, 5), max_size=2))
+def test_no_plan_runs_a_contract_migration_while_somebody_may_need_the_shape_before_it(
+    hosts: list[Host], policy: Policy, gone: set[int]
+) -> None:
+    """The world complains, too, about whoever is not seen."""
+    mixed = [dead(host, fenced=host.fenced) if i in gone else host for i, host in enumerate(hosts)]
+    sparing = replace(policy, spare=True, max_unavailable="100%")
+    plan = plan_rollout(mixed, DROPS, sparing)
+    assume(not plan.problems)
+    assert plan_rollout(apply(mixed, plan, sparing), DROPS, sparing).is_empty
 
 
 @given(hosts_of_any_state(), policies)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from deploy.batches import Policy
-from deploy.facts import Generation, Host, Process, Release, Server
-from deploy.plan import Plan, Target
+from deploy.deciding import MakePlan
+from deploy.facts import Generation, Hold, Host, Process, Release, Server
+from deploy.plan import Kind, Plan, Target
 from deploy.upkeep import (
     Backup,
     plan_backup,
@@ -17,6 +22,8 @@ from deploy.upkeep import (
     plan_restart,
     plan_restore,
 )
+from tests.deploy import inventory
+from tests.deploy.inventory import dead, hosts_of_any_state, policies
 
 NOW = Generation(3, "3.0", "d3", "e3", activated=1.0)
 TARGET = Target(3, "3.0", "d3", "e3")
@@ -189,3 +196,60 @@ def test_a_contract_that_has_to_wait_says_for_whom() -> None:
 
 def test_a_release_without_migrations_migrates_nothing() -> None:
     assert "has no migrations" in plan_migrate(HOSTS, TARGET, Policy()).problems[0]
+
+
+def test_what_a_person_took_out_comes_back_with_what_it_ran_and_what_a_rollout_left_does_not() -> None:
+    """Where hosts differ on purpose, nobody has to be deployed to for that."""
+    mine = Server("web2", "maint", up=True, hold=Hold("person"))
+    assert lanes(
+        plan_restore(
+            [host("web1"), host("web2", current=2, server=mine, processes=(Process(2, 1, True),))], TARGET, Policy()
+        )
+    ) == [["ready restore web2"]]
+    left = replace(mine, hold=Hold("left"))
+    plan = plan_restore(
+        [host("web1"), host("web2", current=2, server=left, processes=(Process(2, 1, True),))], TARGET, Policy()
+    )
+    assert plan.problems == ("web2 does not serve generation 3",)
+
+
+def test_a_dead_host_counts_as_out_and_keeps_nobody_else_from_being_looked_after() -> None:
+    gone = [host("web1"), dead(host("web2")), host("web3")]
+    assert lanes(plan_restart(gone, TARGET, Policy(floor=1))) == [
+        ["drain restart ready restore web1"],
+        ["drain restart ready restore web3"],
+    ]
+    assert plan_drain(gone, TARGET, Policy(floor=2, only=("web1",))).problems
+    assert plan_restore(gone, TARGET, Policy()).is_empty
+    assert "what web2 runs" in plan_contract([old("web1"), dead(host("web2"))], KNOWS, Policy()).problems[0]
+
+
+@pytest.mark.parametrize("make", [plan_restart, plan_drain, plan_restore])
+@given(hosts=hosts_of_any_state(), policy=policies, data=st.data())
+def test_nothing_is_done_to_a_host_that_is_fenced_or_dead_nor_below_the_floor(
+    make: MakePlan, hosts: list[Host], policy: Policy, data: st.DataObject
+) -> None:
+    names = [h.name for h in hosts]
+    gone, only = data.draw(st.sets(st.sampled_from(names))), data.draw(st.sets(st.sampled_from(names)))
+    mixed = [dead(h, fenced=h.fenced) if h.name in gone else h for h in hosts]
+    plan = make(mixed, inventory.TARGET, replace(policy, only=tuple(only)))
+    touched = {step.host for step in plan.steps}
+    assert not touched & {h.name for h in mixed if h.problem}
+    assert not only or touched <= only
+    if make is not plan_drain:  # who is fenced has no users: a person may take it out for longer
+        assert not touched & {h.name for h in mixed if h.fenced}
+    serving = sum(h.in_service for h in mixed)
+    for group in plan.groups:
+        leaving = {s.host for lane in group.lanes for s in lane if s.kind is Kind.DRAIN}
+        leave = sum(h.in_service for h in mixed if h.name in leaving)
+        everybody = [h for h in mixed if make is plan_drain or not h.fenced]
+        assert not leave or leave <= policy.may_leave(sum(h.web for h in everybody), serving), group
+
+
+def test_a_fenced_host_is_left_to_the_next_deploy_whatever_it_serves() -> None:
+    fenced = host("web2", server=Server("web2", "maint", up=True, hold=Hold("fenced")))
+    assert lanes(plan_restart([host("web1"), fenced], TARGET, Policy(floor=0))) == [
+        ["drain restart ready restore web1"]
+    ]
+    assert plan_restore([host("web1"), fenced], TARGET, Policy()).is_empty
+    assert "fenced until a deploy" in plan_restore([host("web1"), fenced], TARGET, Policy(only=("web2",))).problems[0]

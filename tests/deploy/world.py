@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from deploy.batches import Policy
@@ -24,6 +24,8 @@ def apply(hosts: Sequence[Host], plan: Plan, policy: Policy, stop_after: int | N
                     return list(world.values())
                 before = sum(h.in_service for h in world.values())
                 step = lane[position]
+                if step.kind is Kind.MIGRATE:
+                    _no_contract_comes_early(step, world.values(), plan.target)
                 world[step.host] = _do(step, world[step.host], plan.target)
                 after = sum(h.in_service for h in world.values())
                 # What left by itself is nobody's fault: it must not be made worse than the policy allows.
@@ -32,6 +34,17 @@ def apply(hosts: Sequence[Host], plan: Plan, policy: Policy, stop_after: int | N
                 )
                 done += 1
     return list(world.values())
+
+
+def _no_contract_comes_early(step: Step, hosts: Iterable[Host], target: Target) -> None:
+    known = target.migrations
+    run = known[: known.index(step.revision) + 1] if step.revision else known
+    for contract in target.contract_migrations.intersection(run):
+        for host in hosts:
+            assert not host.problem, f"{step} runs {contract}, and nobody knows what {host.name} runs"
+            generation = host.generation(host.current)
+            release = host.release(generation.version) if generation else None
+            assert not generation or (release and contract in release.migrations), f"{step} runs {contract} early"
 
 
 def _do(step: Step, host: Host, target: Target) -> Host:

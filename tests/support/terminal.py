@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -54,6 +55,7 @@ def terminal(arguments: Sequence[str | Path], cwd: Path) -> Iterator[Terminal]:
     words = [str(word) for word in arguments]
     pid, descriptor = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # whatever who began the tests ignores
         os.chdir(cwd)
         os.execvp(words[0], words)  # noqa: S606
     try:
