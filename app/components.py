@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import svcs
 from sqlalchemy import Engine
 
+from app.auth.accounts import Accounts
 from app.auth.credentials import Credentials
+from app.auth.failure_repository import FailureRepository, SqlFailureRepository
+from app.auth.letter_repository import LetterRepository, SqlLetterRepository
+from app.auth.letters import Letters
 from app.auth.passwords import Argon2Hasher, PasswordHasher
 from app.auth.repository import SqlTokenRepository, TokenRepository
 from app.auth.services import Tokens
@@ -32,6 +36,7 @@ from app.geolocation.services import Places
 from app.jobs.at_once import AtOnce
 from app.jobs.models import JobQueue
 from app.jobs.runner import JobRunner
+from app.mail.mailers import Mailer, mailer_for
 from app.middleware.metrics import RequestMetrics
 from app.saved_places.import_repository import ImportRepository, SqlImportRepository
 from app.saved_places.importing import Imports
@@ -88,7 +93,9 @@ def build_registry(settings: Settings) -> svcs.Registry:
     register_geolocation(registry)
     register_saved_places(registry, settings)
     register_users(registry)
-    register_auth(registry)
+    register_credentials(registry)
+    register_sign_in(registry)
+    register_accounts(registry, settings)
     register_jobs(registry, settings)
     return registry
 
@@ -188,17 +195,34 @@ def register_users(registry: svcs.Registry) -> None:
     registry.register_factory(Users, users)
 
 
-def register_auth(registry: svcs.Registry) -> None:
+def register_credentials(registry: svcs.Registry) -> None:
     """Register what knows who somebody is."""
+
+    def failure_repository(components: svcs.Container) -> FailureRepository:
+        return SqlFailureRepository(components.get(Session))
+
+    def credentials(components: svcs.Container) -> Credentials:
+        return Credentials(
+            users=components.get(UserRepository),
+            failures=components.get(FailureRepository),
+            transaction=components.get(Transaction),
+            hasher=components.get(PasswordHasher),
+            clock=components.get(Clock),
+            settings=components.get(Settings),
+        )
+
+    registry.register_factory(FailureRepository, failure_repository)
+    registry.register_factory(Credentials, credentials)
+
+
+def register_sign_in(registry: svcs.Registry) -> None:
+    """Register what recognises somebody at each request: by API token or by session."""
 
     def token_repository(components: svcs.Container) -> TokenRepository:
         return SqlTokenRepository(components.get(Session))
 
     def session_repository(components: svcs.Container) -> SessionRepository:
         return SqlSessionRepository(components.get(Session))
-
-    def credentials(components: svcs.Container) -> Credentials:
-        return Credentials(*components.get(UserRepository, Transaction, PasswordHasher))
 
     def tokens(components: svcs.Container) -> Tokens:
         return Tokens(
@@ -228,8 +252,44 @@ def register_auth(registry: svcs.Registry) -> None:
 
     registry.register_factory(TokenRepository, token_repository)
     registry.register_factory(SessionRepository, session_repository)
-    registry.register_factory(Credentials, credentials)
     registry.register_factory(Tokens, tokens)
     registry.register_factory(Sessions, sessions)
     registry.register_factory(Authenticator, authenticator)
     registry.register_factory(Visitors, visitors)
+
+
+def register_accounts(registry: svcs.Registry, settings: Settings) -> None:
+    """Register what people sign up with, and what writes to them."""
+
+    def mailer(components: svcs.Container) -> Mailer:
+        return mailer_for(settings, components.get(Clock))
+
+    def letter_repository(components: svcs.Container) -> LetterRepository:
+        return SqlLetterRepository(components.get(Session))
+
+    def letters(components: svcs.Container) -> Letters:
+        return Letters(
+            letters=components.get(LetterRepository),
+            transaction=components.get(Transaction),
+            queue=components.get(JobQueue),
+            mailer=components.get(Mailer),
+            clock=components.get(Clock),
+            settings=components.get(Settings),
+        )
+
+    def accounts(components: svcs.Container) -> Accounts:
+        return Accounts(
+            users=components.get(UserRepository),
+            sessions=components.get(SessionRepository),
+            tokens=components.get(TokenRepository),
+            letters=components.get(Letters),
+            credentials=components.get(Credentials),
+            transaction=components.get(Transaction),
+            hasher=components.get(PasswordHasher),
+            clock=components.get(Clock),
+        )
+
+    registry.register_factory(Mailer, mailer)
+    registry.register_factory(LetterRepository, letter_repository)
+    registry.register_factory(Letters, letters)
+    registry.register_factory(Accounts, accounts)

@@ -21,6 +21,10 @@ class Stale(Conflict):
     """It has been changed since whoever asks looked at it."""
 
 
+class Invalid(Refused):
+    """What was given can't be used."""
+
+
 class NotAuthenticated(Refused):
     """Nobody has proved who they are."""
 

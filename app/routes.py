@@ -2,6 +2,7 @@
 
 import logging
 
+from app.auth import account_api as accounts
 from app.auth import api as auth
 from app.geolocation import api as geolocation
 from app.info import api as info
@@ -12,4 +13,6 @@ from app.web.routes import RouteTable
 
 logger = logging.getLogger(__name__)
 
-ROUTES: RouteTable = described((*info.ROUTES, *geolocation.ROUTES, *users.ROUTES, *auth.ROUTES, *saved_places.ROUTES))
+ROUTES: RouteTable = described(
+    (*info.ROUTES, *geolocation.ROUTES, *users.ROUTES, *auth.ROUTES, *accounts.ROUTES, *saved_places.ROUTES)
+)

@@ -14,8 +14,12 @@ from app.settings.validators import (
     checked_broker_url,
     checked_database_password,
     checked_database_url,
+    checked_mail_from,
+    checked_public_url,
     checked_redis_password,
     checked_secret_key,
+    checked_smtp_password,
+    checked_smtp_url,
     split_list,
     upper,
 )
@@ -29,6 +33,10 @@ DatabaseUrl = Annotated[str, AfterValidator(checked_database_url)]
 DatabasePassword = Annotated[SecretStr | None, AfterValidator(checked_database_password)]
 BrokerUrl = Annotated[str | None, AfterValidator(checked_broker_url)]
 RedisPassword = Annotated[SecretStr | None, AfterValidator(checked_redis_password)]
+PublicUrl = Annotated[str, AfterValidator(checked_public_url)]
+SmtpUrl = Annotated[str | None, AfterValidator(checked_smtp_url)]
+SmtpPassword = Annotated[SecretStr | None, AfterValidator(checked_smtp_password)]
+MailFrom = Annotated[str, AfterValidator(checked_mail_from)]
 EnvironmentName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
@@ -145,6 +153,27 @@ class Settings(BaseSettings):
     )
     max_body_bytes: Annotated[int, Field(ge=1024, le=104_857_600)] = variable(
         1_048_576, "Largest request body that is read, in bytes", "a number from 1024 to 104857600", "1048576"
+    )
+    public_url: PublicUrl = variable(
+        "http://localhost:8000",
+        "Where users find this site: what links in mails begin with",
+        "http:// or https:// and a host, nothing after it",
+        "https://places.example.org",
+    )
+    smtp_url: SmtpUrl = variable(
+        None,
+        "Server that mail leaves by; without one it is shown on the terminal in development, and kept back elsewhere",
+        "smtp://HOST, smtp+starttls://USER@HOST or smtps://USER@HOST, with a port if it is not 25, 587 or 465",
+        "smtp+starttls://gazetteer@mail.example.org",
+    )
+    smtp_password: SmtpPassword = variable(
+        None,
+        "Password of the user in SMTP_URL",
+        "a password that is no example, for an SMTP_URL with a user",
+        "changeme",
+    )
+    mail_from: MailFrom = variable(
+        "gazetteer@localhost", "Address that mail comes from", "an e-mail address", "places@example.org"
     )
     api_token_days: Annotated[int, Field(ge=1, le=366)] = variable(
         30, "Days until an API token expires", "a number from 1 to 366", "30"

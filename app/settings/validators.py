@@ -2,7 +2,7 @@
 
 import logging
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import SecretStr, ValidationInfo
 
@@ -137,3 +137,58 @@ def checked_redis_password(value: SecretStr | None, others: ValidationInfo) -> S
     if is_example(value.get_secret_value()):
         raise ValueError("that reads like an example")
     return value
+
+
+def checked_public_url(value: str) -> str:
+    """Accept the address of a site: links are made by adding a path to it."""
+    parts = _split(value)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError("not the address of a site")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("more than the address of a site")
+    return value.rstrip("/")
+
+
+def checked_smtp_url(value: str | None) -> str | None:
+    """Accept the URL of a mail server. A password in it would be shown to whoever sees the variables."""
+    if value is None:
+        return value
+    parts = _split(value)
+    if parts is None or parts.scheme not in ("smtp", "smtp+starttls", "smtps") or not parts.hostname:
+        raise ValueError("not a mail server")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("more than a mail server")
+    if parts.password is not None:
+        raise ValueError("a URL with a password: set SMTP_PASSWORD")
+    if parts.username and parts.scheme == "smtp":
+        raise ValueError("a user whose password would not be encrypted: write smtp+starttls or smtps")
+    return value
+
+
+def checked_smtp_password(value: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+    """Accept the password of a mail server's user."""
+    if value is None or "smtp_url" not in others.data:
+        return value
+    parts = _split(others.data["smtp_url"] or "")
+    if parts is None or not parts.username:
+        raise ValueError("although SMTP_URL has no user")
+    if is_example(value.get_secret_value()):
+        raise ValueError("that reads like an example")
+    return value
+
+
+def checked_mail_from(value: str) -> str:
+    """Accept an address that mail can come from."""
+    user, _, host = value.strip().rpartition("@")
+    if not user or not host or any(character.isspace() or character in '<>,"@' for character in user + host):
+        raise ValueError("not an e-mail address")
+    return value.strip()
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises ValueError for what is no port
+    except ValueError:
+        return None
+    return parts

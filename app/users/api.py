@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from app.users.models import User
+from app.users.models import Role, User
 from app.users.services import Users
 from app.users.utils import checked_password, normalise_email
 from app.web.routes import BodyInput, Call, Input, Line, NoInput, Output, Permission, Route, RouteTable
@@ -16,11 +16,13 @@ logger = logging.getLogger(__name__)
 
 Email = Annotated[str, AfterValidator(normalise_email)]
 NewPassword = Annotated[SecretStr, AfterValidator(checked_password)]
+Name = Annotated[Line, Field(min_length=1, max_length=100, pattern=r"\S")]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$", description="As browsers name it: de, pt-BR")]
 
 
 class CreateUserInput(BodyInput):
     email: Email
-    name: Annotated[Line, Field(min_length=1, max_length=100, pattern=r"\S")]
+    name: Name
     password: NewPassword
 
 
@@ -32,11 +34,24 @@ class UserOutput(Output):
     id: int
     email: str
     name: str
+    role: Role
+    active: bool
+    language: str | None
     created_at: datetime
+    last_login_at: datetime | None
 
     @classmethod
     def of(cls, user: User) -> Self:
-        return cls(id=user.id, email=user.email, name=user.name, created_at=user.created_at)
+        return cls(
+            id=user.id,
+            email=user.email,
+            name=user.name,
+            role=user.role,
+            active=user.active,
+            language=user.language,
+            created_at=user.created_at,
+            last_login_at=user.last_login_at,
+        )
 
 
 def create_user(call: Call[CreateUserInput]) -> UserOutput:
@@ -57,13 +72,14 @@ ROUTES: RouteTable = (
         method="POST",
         path="/api/v1/users",
         name="users.create",
-        summary="Create a user",
-        permission=Permission.PUBLIC,
+        summary="Create a user whose address needs no proof, as an admin may; others sign up",
+        permission=Permission.ADMIN,
         input=CreateUserInput,
         output=UserOutput,
         endpoint=create_user,
         status=201,
         location=lambda user: f"/api/v1/users/{user.id}",
+        problems=(409,),
     ),
     Route(
         method="GET",

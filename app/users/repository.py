@@ -22,7 +22,7 @@ class EmailTaken(Exception):
 class UserRepository(Protocol):
     """Keeps users. E-mail addresses are given normalised."""
 
-    def add(self, email: str, name: str, password_hash: str, created_at: datetime) -> User:
+    def add(self, email: str, name: str, password_hash: str, created_at: datetime, language: str | None = None) -> User:
         """Add an active user. Raises EmailTaken."""
         ...
 
@@ -32,6 +32,10 @@ class UserRepository(Protocol):
 
     def by_email(self, email: str) -> User | None:
         """Return a user, or None."""
+        ...
+
+    def change(self, user_id: int, **changes: Any) -> None:
+        """Change columns of a user. Raises EmailTaken."""
         ...
 
     def note_log_in(self, user_id: int, moment: datetime) -> None:
@@ -45,18 +49,19 @@ class SqlUserRepository:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def add(self, email: str, name: str, password_hash: str, created_at: datetime) -> User:
+    def add(self, email: str, name: str, password_hash: str, created_at: datetime, language: str | None = None) -> User:
         """Add an active user. Raises EmailTaken.
 
         The constraint decides, not a look beforehand: between look and insert another request may come first.
         """
         row = {"email": email, "name": name, "password_hash": password_hash, "created_at": created_at, "active": True}
+        row |= {"role": Role.USER.value, "language": language}
         try:
             with self.session.savepoint():
                 user_id = self.session.execute(insert(users).values(row).returning(users.c.id)).scalar_one()
         except IntegrityError:
             raise EmailTaken from None
-        return User(user_id, email, name, password_hash, active=True, created_at=created_at)
+        return User(user_id, email, name, password_hash, active=True, created_at=created_at, language=language)
 
     def by_id(self, user_id: int) -> User | None:
         """Return a user, or None."""
@@ -65,6 +70,14 @@ class SqlUserRepository:
     def by_email(self, email: str) -> User | None:
         """Return a user, or None."""
         return _user(self.session.execute(select(users).where(users.c.email == email)).one_or_none())
+
+    def change(self, user_id: int, **changes: Any) -> None:
+        """Change columns of a user. Raises EmailTaken."""
+        try:
+            with self.session.savepoint():
+                self.session.execute(update(users).where(users.c.id == user_id).values(changes))
+        except IntegrityError:
+            raise EmailTaken from None
 
     def note_log_in(self, user_id: int, moment: datetime) -> None:
         """Note when a user last logged in."""
@@ -93,11 +106,11 @@ class InMemoryUserRepository:
     def __init__(self) -> None:
         self.users: dict[int, User] = {}
 
-    def add(self, email: str, name: str, password_hash: str, created_at: datetime) -> User:
+    def add(self, email: str, name: str, password_hash: str, created_at: datetime, language: str | None = None) -> User:
         """Add an active user. Raises EmailTaken."""
         if self.by_email(email):
             raise EmailTaken
-        user = User(len(self.users) + 1, email, name, password_hash, active=True, created_at=created_at)
+        user = User(len(self.users) + 1, email, name, password_hash, True, created_at, language=language)
         self.users[user.id] = user
         return user
 
@@ -108,6 +121,14 @@ class InMemoryUserRepository:
     def by_email(self, email: str) -> User | None:
         """Return a user, or None."""
         return next((user for user in self.users.values() if user.email == email), None)
+
+    def change(self, user_id: int, **changes: Any) -> None:
+        """Change columns of a user. Raises EmailTaken."""
+        other = self.by_email(changes.get("email", ""))
+        if other and other.id != user_id:
+            raise EmailTaken
+        if user_id in self.users:
+            self.users[user_id] = dataclasses.replace(self.users[user_id], **changes)
 
     def note_log_in(self, user_id: int, moment: datetime) -> None:
         """Note when a user last logged in."""

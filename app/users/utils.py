@@ -9,7 +9,8 @@ logger = logging.getLogger(__name__)
 
 LONGEST_EMAIL = 254
 PASSWORD_LENGTH = range(12, 129)
-"""Characters in a password. Longer ones would only buy time on our processors."""
+"""Characters in a password. Longer ones would only buy time on our processors. What they are is everybody's own matter:
+rules about that make passwords worse (NIST SP 800-63B)."""
 
 EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@(?:[^@\s.\x00-\x1f\x7f]{1,63}\.)+[^@\s.\x00-\x1f\x7f]{2,63}")
 
@@ -29,4 +30,12 @@ def checked_password(password: SecretStr) -> SecretStr:
     """Return a password that may be set. Raises ValueError for one that is too short or too long."""
     if len(password) not in PASSWORD_LENGTH:
         raise ValueError(f"a password must have {PASSWORD_LENGTH[0]} to {PASSWORD_LENGTH[-1]} characters")
+    return password
+
+
+def acceptable_password(password: str, email: str) -> str:
+    """Return a password that a user with this address may set. Raises ValueError for one that is the address."""
+    checked_password(SecretStr(password))
+    if password.strip().casefold() == email:
+        raise ValueError("the password must not be the e-mail address")
     return password

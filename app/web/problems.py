@@ -15,6 +15,7 @@ STATUS_OF = {
     errors.NotFound: 404,
     errors.Stale: 412,
     errors.Conflict: 409,
+    errors.Invalid: 422,
     errors.NotAuthenticated: 401,
     errors.NotAllowed: 403,
 }

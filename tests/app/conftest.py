@@ -12,7 +12,9 @@ from sqlalchemy import Engine
 from werkzeug.test import Client
 
 from app.application import Application, create_app
+from app.auth.models import DEFAULT_SCOPES
 from app.auth.passwords import Argon2Hasher, PasswordHasher
+from app.auth.services import Tokens
 from app.components import build_registry
 from app.database.engine import make_engine
 from app.database.migrate import upgrade
@@ -20,8 +22,11 @@ from app.database.session import Session
 from app.database.target import Target
 from app.geolocation import dataset
 from app.geolocation.seeding import seed
+from app.mail.mailers import InMemoryMailer, Mailer
+from app.scopes import Scope
 from app.settings import Settings
-from app.users.models import User
+from app.users.models import Role, User
+from app.users.repository import UserRepository
 from app.users.services import Users
 from tests.support.browsing import Browser
 from tests.support.mariadb import Server
@@ -185,3 +190,38 @@ def inside(browser: Browser, ada: User) -> Browser:
     """Ada's browser, logged in."""
     assert browser.log_in(ada.email, PASSWORD).status == 303
     return browser
+
+
+class People:
+    """Makes users and signs them in, without a mail."""
+
+    def __init__(self, registry: svcs.Registry) -> None:
+        self.registry = registry
+
+    def add(self, email: str = "me@example.org", *, admin: bool = False) -> User:
+        """Add a user whose password is PASSWORD."""
+        with svcs.Container(self.registry) as components:
+            user = components.get(Users).create(email, email.partition("@")[0].title(), PASSWORD)
+            if admin:
+                components.get(UserRepository).change(user.id, role=Role.ADMIN)
+                components.get(Session).commit()
+            return user
+
+    def bearer(self, email: str = "me@example.org", *scopes: Scope) -> dict[str, str]:
+        """Return the headers of a request by a user."""
+        with svcs.Container(self.registry) as components:
+            issued = components.get(Tokens).issue(email, "test", scopes=frozenset(scopes) or DEFAULT_SCOPES)
+        return {"Authorization": f"Bearer {issued.secret}"}
+
+
+@pytest.fixture
+def people(registry: svcs.Registry) -> People:
+    return People(registry)
+
+
+@pytest.fixture
+def mailer(registry: svcs.Registry) -> InMemoryMailer:
+    """What the application's mail goes to; jobs are done at once, so it is there when a request is answered."""
+    mailer = InMemoryMailer()
+    registry.register_value(Mailer, mailer)
+    return mailer

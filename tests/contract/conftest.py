@@ -26,6 +26,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import mail
 from tests.support import mariadb as mariadb_support
 from tests.support.postgres import DATABASES, NAME, OWNER, PASSWORDS, Cluster
 
@@ -238,7 +239,14 @@ Empty = EmptySqlite | EmptyPostgresql | EmptyMariadb
 
 
 @pytest.fixture(scope="session")
-def environ(framework: str, places: dict[str, str]) -> dict[str, str]:
+def inbox() -> Iterator[mail.Inbox]:
+    """A mail server for all of them. Jobs are done at once: what a request sends is there with its answer."""
+    with mail.serving() as inbox:
+        yield inbox
+
+
+@pytest.fixture(scope="session")
+def environ(framework: str, places: dict[str, str], inbox: mail.Inbox) -> dict[str, str]:
     """The variables of a release, with all places in its database."""
     return {
         "SECRET_KEY": SECRET_KEY,
@@ -248,6 +256,7 @@ def environ(framework: str, places: dict[str, str]) -> dict[str, str]:
         "RELEASE_GENERATION": "17",
         "ALLOWED_HOSTS": "127.0.0.1,places.example",
         "TRUSTED_PROXIES": "1",
+        "SMTP_URL": inbox.url,
     }
 
 
@@ -282,9 +291,11 @@ def post(server: Server) -> Ask:
 
 
 @pytest.fixture
-def user(post, request: pytest.FixtureRequest) -> dict[str, object]:
+def user(post, inbox: mail.Inbox, request: pytest.FixtureRequest) -> dict[str, object]:
+    """Somebody who has signed up and followed the link."""
     email = f"{request.node.name.replace('[', '-').strip(']')}-{RUN}@example.org"[-60:]
-    created = post("/api/v1/users", {"email": email, "name": "Me", "password": PASSWORD})
+    assert post("/api/v1/auth/sign-ups", {"email": email, "name": "Me", "password": PASSWORD}).status == 202
+    created = post("/api/v1/auth/verifications", {"token": inbox.link(email.lower(), "verify")})
     assert created.status == 201
     return {**created.json, "location": created.headers["Location"]}
 

@@ -65,7 +65,7 @@ def test_bad_parameters_are_422_and_each_is_named(get, path: str, parameters: li
 
 
 def test_bad_members_are_422_and_each_is_pointed_at(post) -> None:
-    answer = post("/api/v1/users", {"email": "me", "password": "short"})
+    answer = post("/api/v1/auth/sign-ups", {"email": "me", "password": "short"})
     check_problem(answer, 422)
     assert [fault["pointer"] for fault in answer.json["errors"]] == ["#/email", "#/name", "#/password"]
 
@@ -73,7 +73,7 @@ def test_bad_members_are_422_and_each_is_pointed_at(post) -> None:
 @pytest.mark.parametrize("name", ["a\\u0000b", "a\\ud800b", "a\\nb"])
 def test_names_that_no_database_keeps_alike_are_422(post, name: str) -> None:
     body = f'{{"email": "nul@example.org", "name": "{name}", "password": "correct horse battery"}}'
-    check_problem(post("/api/v1/users", body.encode()), 422)
+    check_problem(post("/api/v1/auth/sign-ups", body.encode()), 422)
 
 
 @pytest.mark.parametrize("text", ["%00", "%F4%8F%BF%BF", "a%00b%0A"])

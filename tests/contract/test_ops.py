@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Empty, Server
+from .conftest import ROOT, RUN, Empty, Server
 
 
 def test_the_version_is_that_of_the_release(get, environ: dict[str, str]) -> None:
@@ -88,14 +88,26 @@ class TestLogs:
         assert [line["message"] for line in caused] == ["log-in refused", "POST /api/v1/auth/tokens 401"]
         assert {line["request_id"] for line in caused} == {"find-me"}
 
-    def test_no_secret_and_no_personal_data(self, server: Server, get, post) -> None:
-        user = {"email": "private@example.org", "name": "Mary Private", "password": "correct horse battery"}
-        post("/api/v1/users", user)
-        token = post("/api/v1/auth/tokens", {"email": user["email"], "password": user["password"]}).json["token"]
-        get("/api/v1/users/me?from=private@example.org", Authorization=f"Bearer {token}")
+    def test_no_secret_and_no_personal_data(self, server: Server, get, post, inbox) -> None:
+        email = f"private@{RUN}-{server.port}.example.org"
+        user = {"email": email, "name": "Mary Private", "password": "correct horse battery"}
+        for address in (email, f"refused-{email}"):
+            assert post("/api/v1/auth/sign-ups", {**user, "email": address}).status == 202
+        link = inbox.link(email, "verify")
+        assert post("/api/v1/auth/verifications", {"token": link}).status == 201
+        credentials = {"email": email, "password": user["password"]}
+        token = post("/api/v1/auth/tokens", credentials).json["token"]
+        bearer = {"Authorization": f"Bearer {token}"}
+        post("/api/v1/auth/tokens", {**credentials, "password": "wrong horse battery"})
+        post("/api/v1/users/me/password", {"current": "wrong horse battery", "new": "other horse"}, **bearer)
+        post("/api/v1/auth/password-resets", {"email": email})
+        get("/api/v1/users/me?from=private@example.org", **bearer)
+        reset = inbox.link(email, "reset")
+        post("/api/v1/auth/password-resets/confirm", {"token": reset, "password": "other horse battery"})
         get("/private@example.org")
         get("/livez", **{"X-Forwarded-For": "203.0.113.77"})
         text = server.log.read_text()
         assert "GET /api/v1/users/me 200" in text
-        for private in ("private@", "Private", "correct horse", token, "kU4vPq8Z", "203.0.113.77"):
+        assert "the mail server refused the recipient" in text
+        for private in ("private@", "Private", "horse", token, link, reset, "kU4vPq8Z", "203.0.113.77", "$argon2"):
             assert private not in text

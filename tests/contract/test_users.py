@@ -1,5 +1,6 @@
 """Users and tokens over HTTP."""
 
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -33,13 +34,40 @@ def test_a_wrong_password_is_not_told_from_an_unknown_address(post, user) -> Non
     assert wrong.body == unknown.body
 
 
-def test_of_many_at_once_one_gets_the_address(post) -> None:
-    def sign_up(number: int) -> int:
-        user = {"email": f"race-{RUN}@example.org", "name": str(number), "password": PASSWORD}
-        return post("/api/v1/users", user).status
+def test_of_many_at_once_one_gets_the_address(post, inbox) -> None:
+    email = f"race-{secrets.token_hex(4)}-{RUN}@example.org"
+    links = []
+    for number in range(5):
+        post("/api/v1/auth/sign-ups", {"email": email, "name": str(number), "password": PASSWORD})
+        links.append(inbox.link(email, "verify"))
 
-    with ThreadPoolExecutor(8) as threads:
-        assert sorted(threads.map(sign_up, range(8))) == [201, *[409] * 7]
+    def verify(link: str) -> int:
+        return post("/api/v1/auth/verifications", {"token": link}).status
+
+    with ThreadPoolExecutor(5) as threads:
+        assert sorted(threads.map(verify, links)) == [201, *[409] * 4]
+
+
+def test_of_many_at_once_one_uses_a_link(post, user, inbox) -> None:
+    email = str(user["email"])
+    post("/api/v1/auth/password-resets", {"email": email})
+    content = {"token": inbox.link(email, "reset"), "password": "another horse battery"}
+
+    def reset(number: int) -> int:
+        return post("/api/v1/auth/password-resets/confirm", content).status
+
+    with ThreadPoolExecutor(5) as threads:
+        assert sorted(threads.map(reset, range(5))) == [204, *[404] * 4]
+
+
+def test_whether_an_address_has_an_account_is_told_to_nobody_but_its_owner(post, user, inbox) -> None:
+    unknown = f"unknown-{secrets.token_hex(4)}-{RUN}@example.org"
+    for path, more in (("sign-ups", {"name": "Me", "password": PASSWORD}), ("password-resets", {})):
+        answers = [post(f"/api/v1/auth/{path}", {"email": email, **more}) for email in (user["email"], unknown)]
+        assert {answer.status for answer in answers} == {202}
+        assert answers[0].body == answers[1].body
+        told = [inbox.to(email)["Subject"] for email in (user["email"], unknown)]
+        assert told[0] != told[1]
 
 
 def test_many_may_log_in_at_once(post, user) -> None:

@@ -1,10 +1,8 @@
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from app.auth.credentials import Credentials
-from app.auth.passwords import Argon2Hasher
 from app.auth.repository import InMemoryTokenRepository
 from app.auth.services import Tokens
 from app.clock import FixedClock
@@ -15,22 +13,17 @@ from app.settings import Settings
 from app.users.models import Role, User
 from app.users.repository import InMemoryUserRepository
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PASSWORD = "correct horse battery"
+from .conftest import NOW, PASSWORD, World
 
 
 @pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock(NOW)
+def clock(world: World) -> FixedClock:
+    return world.clock
 
 
 @pytest.fixture
-def tokens(settings: Settings, clock: FixedClock) -> Tokens:
-    users = InMemoryUserRepository()
-    users.add("me@example.org", "Me", Argon2Hasher(memory_kib=64).hash(PASSWORD), NOW)
-    transaction = InMemoryTransaction()
-    credentials = Credentials(users, transaction, Argon2Hasher(memory_kib=64))
-    return Tokens(users, InMemoryTokenRepository(), transaction, credentials, clock, settings)
+def tokens(world: World) -> Tokens:
+    return world.tokens
 
 
 def me(tokens: Tokens) -> User:

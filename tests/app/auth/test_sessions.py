@@ -1,37 +1,30 @@
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from app.auth.credentials import Credentials
 from app.auth.models import Client, SignedIn
-from app.auth.passwords import Argon2Hasher
 from app.auth.session_repository import InMemorySessionRepository
 from app.auth.sessions import Sessions
 from app.clock import FixedClock
-from app.database.transaction import InMemoryTransaction
 from app.errors import NotAuthenticated, NotFound
-from app.settings import Settings
 from app.users.models import User
 from app.users.repository import InMemoryUserRepository
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PASSWORD = "correct horse battery"
+from .conftest import NOW, PASSWORD, World
+
 LAPTOP = Client("192.0.2.1", "Lynx/2.9")
 
 
 @pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock(NOW)
+def clock(world: World) -> FixedClock:
+    return world.clock
 
 
 @pytest.fixture
-def sessions(settings: Settings, clock: FixedClock) -> Sessions:
-    users, hasher, transaction = InMemoryUserRepository(), Argon2Hasher(memory_kib=64), InMemoryTransaction()
-    for name in ("me", "you"):
-        users.add(f"{name}@example.org", name, hasher.hash(PASSWORD), NOW)
-    credentials = Credentials(users, transaction, hasher)
-    return Sessions(users, InMemorySessionRepository(), transaction, credentials, clock, settings)
+def sessions(world: World) -> Sessions:
+    world.users.add("you@example.org", "You", world.hasher.hash(PASSWORD), NOW)
+    return world.sessions
 
 
 def me(sessions: Sessions) -> User:

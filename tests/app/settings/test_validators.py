@@ -1,9 +1,22 @@
+from contextlib import nullcontext
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from app.settings.validators import checked_broker_url, checked_database_url, checked_secret_key, split_list, upper
+from app.settings.errors import InvalidSettings
+from app.settings.model import Settings
+from app.settings.validators import (
+    checked_broker_url,
+    checked_database_url,
+    checked_mail_from,
+    checked_public_url,
+    checked_secret_key,
+    checked_smtp_url,
+    split_list,
+    upper,
+)
 
 GOOD_KEY = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
 
@@ -99,3 +112,53 @@ def test_lists_are_split_and_upper_case_is_made() -> None:
 @given(st.lists(st.from_regex(r"[a-z.]{1,12}", fullmatch=True), min_size=1))
 def test_a_joined_list_splits_into_the_same(parts: list[str]) -> None:
     assert split_list(", ".join(parts)) == tuple(parts)
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8000", "https://places.example.org/", "https://[::1]"])
+def test_sites_have_an_address(url: str) -> None:
+    assert checked_public_url(url) == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url", ["places.example.org", "ftp://x", "https://", "https://x/y", "https://x?y", "https://u@x"]
+)
+def test_what_links_can_not_begin_with(url: str) -> None:
+    with pytest.raises(ValueError):
+        checked_public_url(url)
+
+
+@pytest.mark.parametrize("url", [None, "smtp://127.0.0.1:2525", "smtps://me@mail", "smtp+starttls://me%40x@mail:587"])
+def test_mail_servers(url: str | None) -> None:
+    assert checked_smtp_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url", ["mail", "http://mail", "smtp://", "smtp://mail:x", "smtp://mail/x", "smtps://me:pw@mail", "smtp://me@mail"]
+)
+def test_what_is_no_mail_server(url: str) -> None:
+    with pytest.raises(ValueError):
+        checked_smtp_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "right"),
+    [
+        ("smtps://me@mail", "Zq7Rt5Yw3Ku1", True),
+        ("smtps://mail", "Zq7Rt5Yw3Ku1", False),
+        (None, "Zq7Rt5Yw3Ku1", False),
+        ("smtps://me@mail", "changeme", False),
+    ],
+)
+def test_a_password_goes_with_a_user_of_the_mail_server(url: str | None, password: str, right: bool) -> None:
+    environ = {"SECRET_KEY": GOOD_KEY, "SMTP_PASSWORD": password} | ({"SMTP_URL": url} if url else {})
+    with nullcontext() if right else pytest.raises(InvalidSettings, match="SMTP_PASSWORD"):
+        Settings.from_environ(environ)
+
+
+@pytest.mark.parametrize(
+    ("address", "right"),
+    [("me@localhost", True), ("me", False), ("Me <me@x.org>", False), ("a@b@c", False), ("@x", False)],
+)
+def test_where_mail_comes_from(address: str, right: bool) -> None:
+    with nullcontext() if right else pytest.raises(ValueError):
+        assert checked_mail_from(address) == address

@@ -151,8 +151,8 @@ def test_it_serves_what_the_database_keeps(up: Project) -> None:
     assert ask(up, "/readyz") == {"status": "ok", "reasons": []}
     assert ask(up, "/version")["schema_revision"] == read_revisions()[-1].revision
     user = {"email": "me@example.org", "name": "Me", "password": "correct horse battery"}
-    assert ask(up, "/api/v1/users", user)["id"] == 1
-    assert sql(up, "SELECT email FROM users") == "me@example.org"
+    assert ask(up, "/api/v1/auth/sign-ups", user)["detail"]
+    assert sql(up, "SELECT email FROM letters") == "me@example.org"
 
 
 def test_the_schema_belongs_to_a_role_that_no_web_container_knows(up: Project) -> None:
