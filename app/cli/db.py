@@ -38,6 +38,32 @@ def upgrade(revision: str) -> None:
 
 
 @command.command()
+@click.argument("revision")
+@click.option("--environment", metavar="NAME", help="Outside development: of the environment whose rows may be lost.")
+def downgrade(revision: str, environment: str | None) -> None:
+    """Undo the migrations after REVISION, newest first; `base` undoes all.
+
+    For developers. A release that is rolled back works on the newer schema, so no rollback needs this.
+    """
+    from app.database.migrate import CannotMigrate
+    from app.database.migrate import downgrade as run
+    from app.database.target import Target
+    from app.database.undoing import refusal
+
+    settings = settings_or_exit()
+    try:
+        done = run(
+            Target.of(settings), revision, refusal=lambda undone: refusal(undone, settings.environment, environment)
+        )
+    except CannotMigrate as error:
+        fail(f"db downgrade: {error}")
+    for entry in done.applied:
+        click.echo(f"undone {entry.revision} ({entry.kind}): {entry.summary}")
+    if not done.applied:
+        click.echo(f"nothing to do: the schema is at {done.after or 'base'}")
+
+
+@command.command()
 def current() -> None:
     """Print the revision that the database is at."""
     from sqlalchemy.exc import DBAPIError

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,10 +83,15 @@ def upgrade(target: Target, lock_seconds: float = LOCK_SECONDS, to: str = HEAD) 
     )
 
 
-def downgrade(target: Target, to: str, lock_seconds: float = LOCK_SECONDS) -> Migrated:
+def downgrade(
+    target: Target,
+    to: str,
+    lock_seconds: float = LOCK_SECONDS,
+    refusal: Callable[[Sequence[Revision]], str | None] = lambda undone: None,
+) -> Migrated:
     """Undo the migrations that came after one, newest first; ``base`` undoes all. Rows that they brought are lost.
 
-    Raises CannotMigrate.
+    ``refusal`` is shown what would be undone, newest first, and says why not. Raises CannotMigrate.
     """
     known = [BASE, *(entry.revision for entry in read_revisions())]
     if to not in known:
@@ -95,7 +100,7 @@ def downgrade(target: Target, to: str, lock_seconds: float = LOCK_SECONDS) -> Mi
         target,
         lock_seconds,
         lambda connection, insist: _downgrade_on(
-            connection, to, lambda: insist(lambda: _run_alembic(connection, to, "downgrade"))
+            connection, to, refusal, lambda: insist(lambda: _run_alembic(connection, to, "downgrade"))
         ),
     )
 
@@ -200,7 +205,9 @@ def _upgrade_on(connection: Connection, to: str, run: Callable[[], None]) -> Mig
     return Migrated(before, current_revision(connection), missing)
 
 
-def _downgrade_on(connection: Connection, to: str, run: Callable[[], None]) -> Migrated:
+def _downgrade_on(
+    connection: Connection, to: str, refusal: Callable[[Sequence[Revision]], str | None], run: Callable[[], None]
+) -> Migrated:
     known = read_revisions()
     before = current_revision(connection)
     names = [None, *(entry.revision for entry in known)]
@@ -208,10 +215,12 @@ def _downgrade_on(connection: Connection, to: str, run: Callable[[], None]) -> M
         raise CannotMigrate(
             f"the schema is at {before}, which this release does not know; expected the release that made it"
         )
-    undone = known[0 if to == BASE else names.index(to) : names.index(before)]
+    undone = tuple(reversed(known[0 if to == BASE else names.index(to) : names.index(before)]))
+    if why := refusal(undone):
+        raise CannotMigrate(why)
     if undone:
         run()
-    return Migrated(before, current_revision(connection), tuple(reversed(undone)))
+    return Migrated(before, current_revision(connection), undone)
 
 
 @contextmanager

@@ -29,6 +29,29 @@ def test_upgrade_says_what_it_did_and_then_that_there_is_nothing_to_do(run, tmp_
     assert run("db", "check", DATABASE_URL=url).stdout == "ok\n"
 
 
+def test_downgrade_undoes_in_development_what_upgrade_did(run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new.sqlite3"
+    run("db", "upgrade", DATABASE_URL=url)
+    undone = "".join(f"undone {entry.revision} ({entry.kind}): {entry.summary}\n" for entry in reversed(KNOWN))
+    assert run("db", "downgrade", "base", DATABASE_URL=url).stdout == undone
+    assert run("db", "downgrade", "base", DATABASE_URL=url).stdout == "nothing to do: the schema is at base\n"
+    assert run("db", "current", DATABASE_URL=url).stdout == "empty\n"
+    assert "there is no revision 9" in run("db", "downgrade", "9", DATABASE_URL=url).stderr
+
+
+def test_downgrade_elsewhere_wants_to_hear_where(run, tmp_path: Path) -> None:
+    there = {"DATABASE_URL": f"sqlite:///{tmp_path}/new.sqlite3", "ENVIRONMENT": "production"}
+    run("db", "upgrade", "0002", **there)
+    refused = run("db", "downgrade", "0001", **there)
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("db downgrade: would undo 0002 in production")
+    assert run("db", "current", **there).stdout == "0002\n"
+    elsewhere = run("db", "downgrade", "0001", "--environment", "staging", **there)
+    assert "this is production, not staging" in elsewhere.stderr
+    assert run("db", "downgrade", "0001", "--environment", "production", **there).exit_code == 0
+    assert run("db", "current", **there).stdout == "0001\n"
+
+
 @pytest.mark.parametrize("command", ["current", "check", "seed"])
 def test_a_missing_database_is_a_message(run, tmp_path: Path, command: str) -> None:
     result = run("db", command, DATABASE_URL=f"sqlite:///{tmp_path}/none.sqlite3")

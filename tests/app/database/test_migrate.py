@@ -223,25 +223,29 @@ class TestMariadb:
     def database(self) -> str:
         return "mariadb"
 
-    @pytest.mark.parametrize(("after", "step", "kills"), [("", "1", 30), ("(CREATE|ALTER|DROP) (?!INDEX IF)", "0", 20)])
+    @pytest.mark.parametrize(
+        ("after", "step", "kills"), [("", "1", 20), ("(CREATE|ALTER|DROP) (?!INDEX IF|.* MODIFY)", "0", 4)]
+    )
     def test_killed_in_turn_it_converges(self, new: Target, tmp_path: Path, after: str, step: str, kills: int) -> None:
         """Each statement stays; what was done when a run was killed is not done again.
 
         First each run is killed one statement later than the one before; then each right after it has changed the
         schema, when it has not written that down.
         """
+        upgrade(new)
         rows = "op.execute(\"INSERT INTO countries (code, name) VALUES ('XX', 'once')\")"
-        made = tree(tmp_path / "new", [("a column", SAFE["one with a default"]), ("rows", rows), ("index", INDEX)])
+        table = f"{SAFE['a table']}\n    {SAFE['more room']}\n    {rows}\n    {SAFE['NULL allowed']}"
+        made = tree(tmp_path / "new", [("a column", SAFE["one with a default"]), ("a table", table), ("index", INDEX)])
         done = made.run([made.python, "-c", KILLING, new.url, after, step])
-        assert int(done) > kills
+        assert int(done) >= kills
         with disposed(make_engine(new)) as engine:
             found = inspect(engine)
             assert "ix_new" in {index["name"] for index in found.get_indexes("users")}
             assert "nickname" in {column["name"] for column in found.get_columns("users")}
+            assert "visits" in found.get_table_names()
             assert "migration_progress" not in found.get_table_names()
             with engine.connect() as connection:
                 assert connection.exec_driver_sql("SELECT code FROM countries").scalars().all() == ["XX"]
-                assert connection.exec_driver_sql("SELECT * FROM users").all() == []
 
     def test_a_table_in_use_is_waited_for_but_not_for_ever(self, new: Target) -> None:
         """A reader holds what the migration has to change, which is half done; the next one goes on from there."""
