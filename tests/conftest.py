@@ -24,12 +24,15 @@ from tests.support.postgres import OWNER, Cluster
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+DATA = [f"geolocation/{name}.py" for name in ("dataset", "models", "quarters", "seeding", "tables", "utils")]
+"""What the rows of the kept databases depend on."""
+
 
 @pytest.fixture(scope="session")
 def kept(request: pytest.FixtureRequest) -> Path:
     """Where databases are kept, without an ending. Named after the code that makes them: a change makes new ones."""
     sources = Path(app.__file__).parent
-    patterns = ("database/types.py", "database/mariadb.py", "geolocation/*.py", "migrations/**/*.py")
+    patterns = ("database/types.py", "database/mariadb.py", "migrations/**/*.py", *DATA)
     files = [path for pattern in patterns for path in sorted(sources.glob(pattern))]
     code = b"".join(
         Path(path).read_bytes() for path in (*files, support.ROLES, support.__file__, mariadb_support.__file__)

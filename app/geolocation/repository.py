@@ -14,6 +14,7 @@ from app.geolocation.utils import TIER_BOUNDS, Box, haversine_km, meridian, unit
 logger = logging.getLogger(__name__)
 
 LAST_CHARACTER = "\U0010ffff"
+TIERS = range(len(TIER_BOUNDS) + 1)
 
 
 class PlaceRepository(Protocol):
@@ -69,7 +70,12 @@ class SqlPlaceRepository:
     def ids_by_prefix(self, prefix: str, limit: int) -> list[int]:
         """Return the ids of places with a name that begins like this."""
         begins = (place_names.c.name >= prefix) & (place_names.c.name < prefix + LAST_CHARACTER)
-        return self._ids(_largest().where(begins), limit)
+        found: list[int] = []
+        for tiers in self._steps():
+            found += self._ids(_largest(tiers).where(begins), limit - len(found))
+            if len(found) == limit:
+                break
+        return found
 
     def nearest_in(self, box: Box, latitude: float, longitude: float, limit: int) -> list[Located]:
         """Return the places in a box that are nearest to a position, nearest first, quarters left out."""
@@ -96,18 +102,24 @@ class SqlPlaceRepository:
         )
         return [(latitude, longitude) for latitude, longitude in self.session.execute(query)]
 
+    def _steps(self) -> list[Sequence[int]]:
+        """Return the tiers that are asked for together.
+
+        MariaDB sorts all that match before it leaves any out: 27 ms instead of 1 for a common letter.
+        """
+        return [[tier] for tier in TIERS] if self.session.engine.dialect.name == "mariadb" else [TIERS]
+
     def _ids(self, query: Select[int, int, int], limit: int) -> list[int]:
         once = _each_once(query, self.session.engine.dialect.name)
         return [row[0] for row in self.session.execute(once.limit(limit))]
 
 
-def _largest() -> Select[int, int, int]:
+def _largest(tiers: Sequence[int] = TIERS) -> Select[int, int, int]:
     """Select place ids, largest first.
 
     Tiers are listed in full, and come first in the order, so that the database reads the index tier by tier and stops
     at the limit.
     """
-    tiers = range(len(TIER_BOUNDS) + 1)
     return (
         select(place_names.c.place_id, place_names.c.tier, place_names.c.population)
         .where(place_names.c.tier.in_(tiers))

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from app.database.engine import make_engine
 from app.database.target import Target
+from tests.support.mariadb import Server
 from tests.support.postgres import READER, Cluster
 
 
@@ -26,5 +27,13 @@ def full(seeded_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def full_on_postgresql(postgres: Cluster) -> Iterator[Engine]:
     """The same, as the role that reads."""
     engine = make_engine(Target(postgres.url("full", READER)))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def full_on_mariadb(mariadb: Server) -> Iterator[Engine]:
+    """The same on MariaDB."""
+    engine = make_engine(Target(mariadb.url("full")))
     yield engine
     engine.dispose()

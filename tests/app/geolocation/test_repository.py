@@ -170,6 +170,38 @@ class TestFullTableOnPostgresql:
         assert scan["Actual Rows"] < 5000
 
 
+class TestFullTableOnMariadb:
+    """The plan that MariaDB makes with all the places there are."""
+
+    def plans(self, engine: Engine, asked: str) -> list[dict[str, Any]]:
+        made = selects(engine, ASKED[asked])
+        with engine.connect() as connection:
+            explained = (connection.exec_driver_sql(f"EXPLAIN {statement}", given) for statement, given in made)
+            return [dict(row) for rows in explained for row in rows.mappings()]
+
+    @pytest.mark.parametrize(
+        ("asked", "index", "length"),
+        [
+            ("ids", "PRIMARY", 4),
+            ("name", "ix_place_names_search", 4 + 802),
+            ("prefix", "ix_place_names_search", 4 + 802),
+            ("nearest", "ix_places_position", 4 + 8),
+        ],
+    )
+    def test_indexes_are_used_and_nothing_is_scanned(
+        self, full_on_mariadb: Engine, asked: str, index: str, length: int
+    ) -> None:
+        """As many bytes of the key are looked up as the columns have that are asked about."""
+        plans = self.plans(full_on_mariadb, asked)
+        assert (plans[0]["type"], plans[0]["key"], int(plans[0]["key_len"])) == ("range", index, length)
+        assert {plan["type"] for plan in plans} <= {"range", "eq_ref"}
+
+    def test_a_prefix_stops_at_the_tier_where_it_has_enough(self, full_on_mariadb: Engine) -> None:
+        """Of 35,000 names with this letter it reads those of the largest places."""
+        (plan,) = self.plans(full_on_mariadb, "prefix")
+        assert int(plan["rows"]) < 5000
+
+
 def walk(step: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A plan's steps, outermost first."""
     yield step
@@ -177,26 +209,27 @@ def walk(step: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from walk(inner)
 
 
+@pytest.fixture
+def engines(full: Engine, full_on_postgresql: Engine, full_on_mariadb: Engine) -> tuple[Engine, ...]:
+    return full, full_on_postgresql, full_on_mariadb
+
+
 @pytest.mark.parametrize("text", ["s", "paris", "SÃO", "łódź", "москва", "ß", "İst", "'", "東京", "x y", "Å"])
-def test_both_databases_find_the_same_whatever_case_accent_or_script(
-    full: Engine, full_on_postgresql: Engine, text: str
-) -> None:
+def test_all_databases_find_the_same_whatever_case_accent_or_script(engines: tuple[Engine, ...], text: str) -> None:
     found = []
-    for engine in (full, full_on_postgresql):
+    for engine in engines:
         with Session(engine) as session:
             found.append(Places(SqlPlaceRepository(session)).search(text, 50))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize(("latitude", "longitude"), [(48.86, 2.35), (-17, 179.9), (89.9, 0), (0, -30), (-45.9, 170.5)])
-def test_both_databases_find_the_same_around(
-    full: Engine, full_on_postgresql: Engine, latitude: float, longitude: float
-) -> None:
+def test_all_databases_find_the_same_around(engines: tuple[Engine, ...], latitude: float, longitude: float) -> None:
     found = []
-    for engine in (full, full_on_postgresql):
+    for engine in engines:
         with Session(engine) as session:
             found.append(Places(SqlPlaceRepository(session)).nearest(latitude, longitude, 20))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize(
