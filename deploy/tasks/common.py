@@ -133,10 +133,22 @@ def hosts_named(settings: Environment, text: str, *, web: bool = False) -> list[
         [name.strip() for name in text.split(",") if name.strip()],
         list(settings.web if web else settings.app),
     )
+    if text and not names:
+        raise SlipwayError(f"expected names of hosts, got {text!r}", hint=f"hosts: {', '.join(known)}")
     for name in names:
         if name not in known:
             raise SlipwayError(f'unknown host "{name}"{nearest(name, known)}', hint=f"hosts: {', '.join(known)}")
     return names
+
+
+def counted(option: str, number: int) -> int:
+    """Check a number of something; 0 is what an option is without one.
+
+    Raises: SlipwayError when it is negative.
+    """
+    if number < 0:
+        raise SlipwayError(f"{option}: expected a number from 1, got {number}")
+    return number
 
 
 def confirm(settings: Environment, what: str, *, yes: bool, always: bool = False) -> None:

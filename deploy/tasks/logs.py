@@ -37,8 +37,8 @@ def logs(
             f'unknown level "{level}"{nearest(level, list(LEVELS))}', hint=f"levels: {', '.join(LEVELS)}"
         )
     asked = {
-        "lines": lines or (EVERY if since or request_id else FEW),
-        "generation": generation or None,
+        "lines": common.counted("--lines", lines) or (EVERY if since or request_id else FEW),
+        "generation": common.counted("--generation", generation) or None,
         "follow": follow,
         "level": level.lower() or None,
         "since": log_lines.moment(since, time.time()),

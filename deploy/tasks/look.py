@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+LINES = 20
 
-def history(c: Any, environment: str, lines: int = 20, json: bool = False) -> None:
+
+def history(c: Any, environment: str, lines: int = LINES, json: bool = False) -> None:
     """List what was done to ENV, newest first: who, what, when, how long, and how it ended."""
     import time
     from dataclasses import asdict
@@ -15,6 +17,7 @@ def history(c: Any, environment: str, lines: int = 20, json: bool = False) -> No
     from deploy.tasks import common
 
     settings, contract = common.open_environment(environment)
+    lines = common.counted("--lines", lines) or LINES
     with connect(settings, contract.name) as hosts:
         hosts.require_bootstrap()
         found, errors = hosts.attempt(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def run(c: Any, environment: str, command: str, host: str = "") -> None:
+def run(c: Any, environment: str, command: str, host: str = "", json: bool = False) -> None:
     """Run one command of the application in ENV, in the current generation: fab run:ENV "db current"."""
     import shlex
     import sys
@@ -20,18 +20,24 @@ def run(c: Any, environment: str, command: str, host: str = "") -> None:
         agent = next(iter(hosts.agents.values()))
 
         def show(event: Any) -> None:
+            if json:
+                common.say_json({"host": agent.host, "stream": event["stream"], "text": event["text"]})
+                return
             stream = sys.stderr if event["stream"] == "stderr" else sys.stdout
             stream.write(event["text"])
             stream.flush()
 
         argv = ["-m", contract.app.partition(":")[0].partition(".")[0], *shlex.split(command)]
         answer = agent.request("run", {"argv": argv, "generation": None, "timeout": None}, silence=None, on_event=show)
+    if json:
+        common.say_json({"host": agent.host, "exit": answer["returncode"]})
     common.leave(answer["returncode"])
 
 
 run.help = {  # type: ignore[attr-defined]
     "command": "arguments of the application's own command line",
     "host": "which host; by default the first",
+    "json": "an object for each piece of output, and one with the exit code",
 }
 
 

@@ -45,9 +45,9 @@ highstate.help = {  # type: ignore[attr-defined]
 }
 
 
-def pillar(c: Any, environment: str, limit: str = "", write: str = "") -> None:
+def pillar(c: Any, environment: str, limit: str = "", write: str = "", json: bool = False) -> None:
     """Show what Salt is told of the hosts of ENV, secrets masked; --write gives a salt-master states and pillars."""
-    import json
+    from json import dumps
     from pathlib import Path
 
     from deploy import pillar as pillars
@@ -62,13 +62,17 @@ def pillar(c: Any, environment: str, limit: str = "", write: str = "") -> None:
     if write:
         folder = Path(write).absolute()
         master.write(folder, parcel.states(contract), made)
+        if json:
+            common.say_json({"states": str(folder / "states"), "pillar": str(folder / "pillar")})
+            return
         common.say(f"file_roots:   {{base: [{folder}/states]}}\npillar_roots: {{base: [{folder}/pillar]}}")
         return
     secrets = [secret for secret in made_of.secrets.values() if secret]
-    common.say(masked(json.dumps(made, indent=2, sort_keys=True), secrets))
+    common.say(masked(dumps(made, indent=None if json else 2, sort_keys=True), secrets))
 
 
 pillar.help = {  # type: ignore[attr-defined]
     "limit": "only of these servers: web1,web2",
     "write": "a folder for a salt-master: states/ and pillar/, with the secrets' values, readable by you alone",
+    "json": "one line",
 }

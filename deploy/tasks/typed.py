@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -10,6 +11,7 @@ from typing import Any
 
 from invoke.collection import Collection
 
+NAMING = ("--limit", "--host")  # options whose value, left out by mistake, would mean every host
 WIDTH = 12  # of the tasks' names in the list
 
 Groups = Mapping[str, Sequence[Callable[..., Any]]]
@@ -27,6 +29,8 @@ def understand(namespace: Collection, groups: Groups) -> None:
     try:
         expanded = gather(expand(words, known), known)
         check(expanded, known)
+        needed = {name: len(namespace[name].positional) for name in expanded if name in known}
+        expanded = help_first(expanded, needed)
     except ValueError as error:
         print(f"slipway: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
@@ -96,6 +100,16 @@ def gather(words: Sequence[str], known: Sequence[str]) -> list[str]:
     return gathered
 
 
+def help_first(words: Sequence[str], needed: Mapping[str, int]) -> list[str]:
+    """Let `maintenance:local --help` ask for help: Invoke would take `--help` for the word that the task `needed`."""
+    asked: list[str] = []
+    for number, word in enumerate(words):
+        before = words[number - 1] if number else ""
+        asked += ["?"] * needed.get(before, 0) if word in ("--help", "-h") else []
+        asked.append(word)
+    return asked
+
+
 def check(words: Sequence[str], known: Sequence[str]) -> None:
     """Refuse a task of this form that does not exist.
 
@@ -110,7 +124,9 @@ def check(words: Sequence[str], known: Sequence[str]) -> None:
         raise ValueError(
             f"{words[0]}: expected a task\n  -> {f'did you mean {close[0]}?' if close else ', '.join(machines)}"
         )
-    for word in words:
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        if (word in NAMING and following == "") or word in [f"{option}=" for option in NAMING]:
+            raise ValueError(f"{word.rstrip('=')}: expected hosts, such as {word.rstrip('=')} web2, got nothing")
         if ":" in word and "/" not in word and not word.startswith("-") and word not in known:
             raise ValueError(_unknown(word, known))
         if word == "--" or word.startswith("run:"):
@@ -121,8 +137,14 @@ def _unknown(word: str, known: Sequence[str]) -> str:
     task, _, environment = word.partition(":")
     both = [name for name in known if ":" in name]
     tasks, environments = sorted({k.partition(":")[0] for k in both}), sorted({k.partition(":")[2] for k in both})
-    message = f'unknown environment "{environment}"' if task in tasks else f'unknown task "{task}"'
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if task in tasks:
+        message, close = (
+            f'unknown environment "{environment}"',
+            difflib.get_close_matches(environment, environments, 1, 0.5),
+        )
+        close = [f"{task}:{name}" for name in close]
+    else:
+        message, close = f'unknown task "{task}"', difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
         return f"{message}\n  -> did you mean {close[0]}?"
     return f"{message}\n  -> environments: {', '.join(environments)}; tasks: {', '.join(tasks)}"
@@ -149,7 +171,7 @@ def _refuse_wrong_options(namespace: Collection) -> None:
     try:
         Parser(initial=program.initial_context, contexts=contexts).parse_argv(unparsed)
     except ParseError as error:
-        problem = str(error)
+        problem = explained(str(error), [flag for context in contexts for flag in context.flags])
     except ValueError as error:  # "invalid literal for int() with base 10: 'x'"
         problem = f"expected a number, got {str(error).rpartition(': ')[2]}"
     else:
@@ -157,3 +179,18 @@ def _refuse_wrong_options(namespace: Collection) -> None:
     task = next((context.name for context in contexts), "")
     print(f"slipway: {problem}" + (f"\n  -> fab --help {task}" if task else ""), file=sys.stderr)  # noqa: T201
     raise SystemExit(2)
+
+
+def explained(problem: str, options: Sequence[str]) -> str:
+    """Say what Invoke found wrong as everything else here is said; `options` are those of the tasks that were named."""
+    if found := re.fullmatch(r"No idea what '(.*)' is!", problem):
+        word, long = found[1], sorted(option for option in options if option.startswith("--"))
+        if not word.startswith("-"):
+            return f'unexpected "{word}": expected {"an option" if options else "TASK:ENV"}'
+        close = difflib.get_close_matches(word.partition("=")[0], long, n=1)
+        return f"unknown option {word}{f'; did you mean {close[0]}?' if close else ''}"
+    if found := re.match(r"Flag <Argument: (\w+)", problem):
+        return f"--{found[1].replace('_', '-')}: expected a value"
+    if found := re.fullmatch(r"'(.*)' did not receive required positional arguments: (.*)", problem):
+        return f"{found[1]}: expected its {found[2].replace(chr(39), '')}"
+    return problem

@@ -128,7 +128,10 @@ def prune(
 
     settings, contract = common.open_environment(environment)
     names = common.hosts_named(settings, limit)
-    settings, kept = settings.with_options(spare=skip_unreachable), keep or settings.file.rollout.keep
+    settings, kept = (
+        settings.with_options(spare=skip_unreachable),
+        common.counted("--keep", keep) or settings.file.rollout.keep,
+    )
     with connect(settings, contract.name) as hosts:
         hosts.require_bootstrap()
         with lease.hold(hosts, "prune") as held:

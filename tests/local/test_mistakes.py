@@ -154,8 +154,8 @@ def test_a_directory_with_other_things_in_it_is_neither_used_nor_removed(tmp_pat
     ("typed", "says"),
     [
         (["logs:local", "--lines", "x"], "expected a number, got 'x'"),
-        (["migrate:local", "--josn"], "No idea what '--josn' is!"),
-        (["maintenance:local"], "did not receive required positional arguments: 'state'"),
+        (["migrate:local", "--josn"], "unknown option --josn; did you mean --json?"),
+        (["maintenance:local"], "maintenance:local: expected its state"),
         (["prune:local,keep=x"], "expected a number, got 'x'"),
     ],
 )

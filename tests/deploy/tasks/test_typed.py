@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.tasks import GROUPS, TASKS, collection
-from deploy.tasks.typed import check, expand, gather, listing
+from deploy.tasks.typed import check, expand, explained, gather, help_first, listing
 from tests.support.repository import ROOT
 
 KNOWN = ["deploy:local", "deploy:staging", "fleet.up", "status:staging"]
@@ -69,6 +71,9 @@ def test_words_without_a_task_stay_as_they_are(words: list[str]) -> None:
         (["fleet"], "fleet: expected a task\n  -> fleet.up"),
         (["fleet.upp"], "fleet.upp: expected a task\n  -> did you mean fleet.up?"),
         (["fleet.nonsense", "web1"], "fleet.nonsense: expected a task\n  -> fleet.up"),
+        (["deploy:prod"], 'unknown environment "prod"\n  -> environments: local, staging; tasks: deploy, status'),
+        (["deploy:local", "--limit", ""], "--limit: expected hosts, such as --limit web2, got nothing"),
+        (["deploy:local", "--limit="], "--limit: expected hosts, such as --limit web2, got nothing"),
         (["x:y"], 'unknown task "x"\n  -> environments: local, staging; tasks: deploy, status'),
     ],
 )
@@ -76,6 +81,31 @@ def test_a_wrong_name_is_told_the_nearest(typed: list[str], says: str) -> None:
     with pytest.raises(ValueError) as raised:
         check(typed, KNOWN)
     assert str(raised.value) == says
+
+
+@pytest.mark.parametrize(
+    ("invoke", "says"),
+    [
+        ("No idea what '--verison' is!", "unknown option --verison; did you mean --version?"),
+        ("No idea what '--nope' is!", "unknown option --nope"),
+        ("No idea what 'extra' is!", 'unexpected "extra": expected an option'),
+        (
+            "Flag <Argument: skip_unreachable (s)> needed value and was not given one!",
+            "--skip-unreachable: expected a value",
+        ),
+        ("'run:local' did not receive required positional arguments: 'command'", "run:local: expected its command"),
+        ("something else", "something else"),
+    ],
+)
+def test_what_invoke_finds_wrong_is_said_in_our_words(invoke: str, says: str) -> None:
+    assert explained(invoke, ["--version", "-v", "--json"]) == says
+
+
+def test_who_asks_a_task_for_help_gets_it_whatever_word_it_needs() -> None:
+    needed = {"maintenance:local": 1, "status:local": 0}
+    assert help_first(["maintenance:local", "--help"], needed) == ["maintenance:local", "?", "--help"]
+    assert help_first(["status:local", "-h"], needed) == ["status:local", "-h"]
+    assert help_first(["maintenance:local", "on"], needed) == ["maintenance:local", "on"]
 
 
 def test_right_names_and_other_words_pass() -> None:
@@ -126,3 +156,8 @@ def test_the_scripts_of_other_shells_are_sound(shell: str) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
     subprocess.run([shell, "-n", COMPLETION / f"fab.{shell}"], check=True)
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task.__name__ != "shell"], ids=lambda task: task.__name__)
+def test_every_task_but_the_one_for_a_terminal_answers_machines(task: Callable[..., object]) -> None:
+    assert "json" in inspect.signature(task).parameters
