@@ -122,6 +122,7 @@ class Slipway(TomlModel):
     lock: RelativePath
     sources: tuple[RelativePath, ...] = ()
     exclude: tuple[RelativePath, ...] = ()
+    from_source: tuple[Text, ...] = ()
     server: Server = Server()
     health: Health = Health()
     commands: Commands = Commands()

@@ -26,6 +26,14 @@ from deploy.contract_types import is_file_of_requirements
 from deploy.errors import SlipwayError
 
 _KIND = "backends"
+_ASK = """
+import importlib, sys
+name, _, inner = sys.argv[1].partition(":")
+backend = importlib.import_module(name)
+for part in inner.split(".") if inner else ():
+    backend = getattr(backend, part)
+print("\\nneeds\\t" + "\\t".join(getattr(backend, "get_requires_for_build_wheel", list)()))
+"""
 _SAID = 15  # lines of a failed command that are shown
 
 
@@ -100,6 +108,15 @@ def tools(requires: Iterable[str], cache: Cache) -> Path | None:
                 )
         entry = cache.root / _KIND / made_of
     return entry
+
+
+def ask_for_more(tree: Path, backend: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Ask the backend what it needs beside that, such as what its plugins do (PEP 517)."""
+    command = [sys.executable, "-c", _ASK, backend]
+    done = subprocess.run(command, cwd=tree, env=dict(environ), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AdoptionError(f"{backend} can't say what it needs", problems=said(done, tree))
+    return tuple(text for text in done.stdout.splitlines()[-1].split("\t")[1:] if text)
 
 
 def _here(text: str) -> bool:

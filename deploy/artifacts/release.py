@@ -33,7 +33,7 @@ def build_release(
         python = floor.lower(interpreter.find(contract.interpreter, contract.python), contract.slipway.glibc)
         pins, lock_sha256 = _locked(state, python)
         app = wheel.build(state, version, cache)
-    dependencies = wheelhouse.fetch(pins, contract.lock, python, cache)
+    dependencies = wheelhouse.fetch(pins, contract.lock, python, cache, contract.slipway.from_source)
     wheels = [*dependencies, app]
     floor.check((each.path.name for each in wheels), python)
     parts = unpack.unpack_all(dependencies, app, python, cache, contract.slipway.exclude)

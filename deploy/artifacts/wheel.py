@@ -101,11 +101,16 @@ def _adopt(source: Source, version: Version, adoption: Adoption, into: Path, cac
             made = adopted.wheel_of_tree(source, version, tree, out)
         else:
             backend, requires = adopted.backend_of(tree)
-            found = adopted.tools(requires, cache)
-            own = {"PYTHONPATH": str(found)} if found else {}
+            own = _path(adopted.tools(requires, cache))
+            if more := adopted.ask_for_more(tree, backend, {**environ, **own}):
+                own = _path(adopted.tools((*requires, *more), cache))
             made = out / _run_backend(tree, backend, out, source.contract.name, version, {**environ, **own})
             made = reversion(made, version.text)
         shutil.move(made, into / made.name)
+
+
+def _path(folder: Path | None) -> dict[str, str]:
+    return {"PYTHONPATH": str(folder)} if folder else {}
 
 
 def _run_backend(

@@ -26,11 +26,11 @@ class Browser:
             assert answer.status == 200
             return str(answer.read().decode())
 
-    def post(self, path: str, **fields: Any) -> str:
-        """Fill a page's form in and send it; give the page that it leads to."""
+    def post(self, path: str, to: str = "", **fields: Any) -> str:
+        """Fill a page's form in and send it, `to` where it goes; give the page that it leads to."""
         hidden = {found["name"]: found["value"] for found in _HIDDEN.finditer(self.get(path))}
         data = urllib.parse.urlencode({**hidden, **fields}).encode()
-        request = urllib.request.Request(f"{self._url}{path}", data, headers={"Referer": f"{self._url}{path}"})
+        request = urllib.request.Request(f"{self._url}{to or path}", data, headers={"Referer": f"{self._url}{path}"})
         with self._opener.open(request, timeout=20) as answer:
             assert answer.status == 200
             return str(answer.read().decode())

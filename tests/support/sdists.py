@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +65,13 @@ def next_version(app: Path, path: str, old: str, new: str) -> None:
     """Commit a change, as its developers would."""
     text = (app / path).read_text()
     assert old in text
-    change(app, {path: text.replace(old, new)})
-    commit(app, f"change {path}")
+    change_and_commit(app, {path: text.replace(old, new)})
+
+
+def change_and_commit(app: Path, changes: Mapping[str, str]) -> None:
+    """Write files, and commit them."""
+    change(app, changes)
+    commit(app, f"change {', '.join(changes)}")
 
 
 def _download(sdist: Sdist, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The wheels of the locked dependencies: downloaded once by pip, checked against their hashes, kept per user."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,8 +11,8 @@ from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from deploy.artifacts.cache import Cache
-from deploy.artifacts.files import digest
+from deploy.artifacts.cache import Cache, key
+from deploy.artifacts.files import MTIME, digest
 from deploy.artifacts.interpreter import Interpreter
 from deploy.artifacts.wheels import floor
 from deploy.artifacts.wheels.lock import Pin
@@ -50,9 +51,18 @@ class Wheel:
         return str(parse_wheel_filename(self.path.name)[0])
 
 
-def fetch(pins: dict[str, Pin], lock: str, interpreter: Interpreter, cache: Cache) -> list[Wheel]:
-    """Answer the wheel of each pin; only those that were never fetched touch the network."""
+def fetch(
+    pins: dict[str, Pin], lock: str, interpreter: Interpreter, cache: Cache, from_source: tuple[str, ...] = ()
+) -> list[Wheel]:
+    """Answer the wheel of each pin; only those that were never fetched touch the network.
+
+    Those named in `from_source` are published without a wheel: one is built here, of the source that the lock's hash
+    vouches for.
+    """
     missing = [pin for pin in pins.values() if _cached(pin, interpreter, cache) is None]
+    for pin in [pin for pin in missing if pin.name in {canonicalize_name(name) for name in from_source}]:
+        _build(pin, lock, interpreter, cache)
+        missing.remove(pin)
     if missing:
         with tempfile.TemporaryDirectory(prefix="slipway-wheels-") as scratch:
             _download(missing, lock, interpreter, Path(scratch))
@@ -75,7 +85,40 @@ def _cached(pin: Pin, interpreter: Interpreter, cache: Cache) -> Wheel | None:
         entry = cache.entry(kind, sha256)
         if entry and (files := list(entry.glob("*.whl"))):
             return Wheel(files[0], sha256)
+    entry = cache.entry(f"built-{kind}", _of_source(pin))
+    if entry and (files := list(entry.glob("*.whl"))):
+        return Wheel(files[0], digest(files[0]))
     return None
+
+
+def _of_source(pin: Pin) -> str:
+    return key(pin.name, pin.version, *sorted(pin.hashes))
+
+
+def _build(pin: Pin, lock: str, interpreter: Interpreter, cache: Cache) -> None:
+    """Let pip build a wheel of a source distribution that has one of the lock's hashes."""
+    with tempfile.TemporaryDirectory(prefix="slipway-wheels-") as scratch:
+        wanted = Path(scratch, "wanted.txt")
+        wanted.write_text(f"{pin.text}\n")
+        command = [
+            *(sys.executable, "-m", "pip", "--python", interpreter.path, "--no-input", "--disable-pip-version-check"),
+            *("wheel", "--require-hashes", "--no-deps", "--no-binary", pin.name, "--progress-bar=off"),
+            *("--wheel-dir", scratch, "--requirement", str(wanted)),
+        ]
+        environ = {**os.environ, "SOURCE_DATE_EPOCH": str(MTIME), "PYTHONHASHSEED": "0"}
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environ
+        )
+        built = list(Path(scratch).glob("*.whl"))
+        if done.returncode or not built:
+            lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+            raise WheelhouseError(
+                f"{lock}:{pin.line}: {pin.name} {pin.version}: from_source names it, and its source can't be built",
+                problems=tuple(lines[-8:]),
+                hint="build its wheel on a machine that can, then PIP_FIND_LINKS=FOLDER and `make lock`",
+            )
+        with cache.adding(f"built-{_kind(interpreter)}", _of_source(pin)) as folder:
+            shutil.copyfile(built[0], folder / built[0].name)
 
 
 def _keep(path: Path, pins: dict[str, Pin], interpreter: Interpreter, cache: Cache) -> None:
@@ -153,8 +196,9 @@ def _explain(said: str, pins: list[Pin], lock: str, interpreter: Interpreter) ->
         return WheelhouseError(
             f"{where}: no wheel for the target ({floor.target(interpreter)}): expected one that needs no compiler",
             problems=(*floor.of_links(said, pin.name, interpreter), *_OTHER_PYTHON.findall(said))[:8],
-            hint=f"pin another version in pyproject.toml and `make lock`, or build one: pip wheel {pin.name}=="
-            f"{pin.version} --wheel-dir F, then PIP_FIND_LINKS=F and `make lock`",
+            hint=f'if it is published as source only, say from_source = ["{pin.name}"] in the contract; else pin '
+            f"another version and `make lock`, or build one: pip wheel {pin.name}=={pin.version} --wheel-dir F, then "
+            "PIP_FIND_LINKS=F and `make lock`",
         )
     lines = [line for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]

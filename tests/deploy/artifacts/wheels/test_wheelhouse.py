@@ -1,10 +1,13 @@
 """Locked wheels are fetched once; what can't be had is explained by the line of the lock that asks for it."""
 
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from deploy.artifacts.cache import Cache
+from deploy.artifacts.files import digest
 from deploy.artifacts.interpreter import Interpreter
 from deploy.artifacts.wheels import lock, wheelhouse
 from deploy.artifacts.wheels.lock import LockError, Pin
@@ -101,3 +104,47 @@ def test_a_malformed_lock_names_the_line(text: str, message: str) -> None:
         lock.parse(text, "app.txt")
     assert str(error.value).startswith(message)
     assert error.value.hint == "make lock"
+
+
+BACKEND = """
+import os, zipfile
+
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "clay-1.0-py3-none-any.whl"
+    head = "Metadata-Version: 2.1\\nName: clay\\nVersion: 1.0\\n"
+    files = {
+        "clay.py": "",
+        "clay-1.0.dist-info/METADATA": head,
+        "clay-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }
+    record = "".join(f"{path},,\\n" for path in [*files, "clay-1.0.dist-info/RECORD"])
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as archive:
+        for path, text in {**files, "clay-1.0.dist-info/RECORD": record}.items():
+            archive.writestr(path, text)
+    return name
+"""
+SDIST = {
+    "clay-1.0/pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+    "clay-1.0/PKG-INFO": "Metadata-Version: 2.1\nName: clay\nVersion: 1.0\n",
+    "clay-1.0/backend.py": BACKEND,
+}
+
+
+def test_a_dependency_without_any_wheel_is_built_where_the_contract_says_so(
+    shelf: Path, python: Interpreter, tmp_path: Path
+) -> None:
+    path, cache = shelf / "clay-1.0.tar.gz", Cache(tmp_path / "cache")
+    with tarfile.open(path, "w:gz") as tar:
+        for name, text in SDIST.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
+    text = f"clay==1.0 --hash=sha256:{digest(path)}\n"
+    with pytest.raises(WheelhouseError) as error:
+        fetch(text, python, cache)
+    assert 'from_source = ["clay"]' in (error.value.hint or "")
+    (made,) = wheelhouse.fetch(pins(text, python), "app.txt", python, cache, ("Clay",))
+    assert made.path.name == "clay-1.0-py3-none-any.whl"
+    path.unlink()
+    assert wheelhouse.fetch(pins(text, python), "app.txt", python, cache, ("Clay",)) == [made], "built once"
