@@ -10,6 +10,7 @@ from app.about import NAME, installed_version
 logger = logging.getLogger(__name__)
 
 COMMANDS = {
+    "backfill": "Fill new columns of old rows, in batches.",
     "config": "Check and show the configuration.",
     "db": "Bring schema and data up to date.",
     "jobs": "List and do jobs.",

@@ -3,6 +3,7 @@
 import logging
 
 from app.auth.tables import failures, letters, second_factors, sessions, tokens
+from app.backfills.tables import backfills
 from app.database.metadata import metadata
 from app.geolocation.tables import countries, datasets, place_names, places
 from app.saved_places.tables import place_import_faults, place_imports, place_lists, place_uploads, saved_places
@@ -11,6 +12,7 @@ from app.users.tables import users
 logger = logging.getLogger(__name__)
 
 __all__ = [
+    "backfills",
     "countries",
     "datasets",
     "failures",

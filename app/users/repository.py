@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from app.database.session import Session
 from app.users.models import Role, User
 from app.users.tables import users
+from app.users.utils import joined_name, split_name
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class SqlUserRepository:
 
         The constraint decides, not a look beforehand: between look and insert another request may come first.
         """
-        row = {"email": email, "name": name, "password_hash": password_hash, "created_at": created_at, "active": True}
+        row = {"email": email, **named(name), "password_hash": password_hash, "created_at": created_at, "active": True}
         row |= {"role": Role.USER.value, "language": language}
         try:
             with self.session.savepoint():
@@ -84,13 +85,19 @@ class SqlUserRepository:
         self.session.execute(update(users).where(users.c.id == user_id).values(last_login_at=moment))
 
 
+def named(name: str) -> dict[str, str]:
+    """Return the columns of a name: in two, which are read, and in one, for releases that know no other."""
+    given, family = split_name(name)
+    return {"name": name, "given_name": given, "family_name": family}
+
+
 def _user(row: Row[*tuple[Any, ...]] | None) -> User | None:
     if row is None:
         return None
     return User(
         row.id,
         row.email,
-        row.name,
+        row.name if row.given_name is None else joined_name(row.given_name, row.family_name),
         row.password_hash,
         row.active,
         row.created_at,

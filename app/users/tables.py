@@ -21,4 +21,6 @@ users = Table(
     Column("role", String(20), nullable=False, server_default="user"),
     Column("language", String(10)),
     Column("last_login_at", UtcDateTime),
+    Column("given_name", String(100)),  # None: of a release that knew only `name`; see app/users/backfills.py
+    Column("family_name", String(100)),
 )

@@ -26,6 +26,20 @@ def normalise_email(text: str) -> str:
     return email
 
 
+def split_name(name: str) -> tuple[str, str]:
+    """Split a name into given and family name, at its last space: whoever knows better says so themselves.
+
+    Nothing is lost: `joined_name` gives the same name again.
+    """
+    given, space, family = name.rpartition(" ")
+    return (given, family) if space and family else (name, "")
+
+
+def joined_name(given: str, family: str) -> str:
+    """Return the name that given and family name make."""
+    return f"{given} {family}" if family else given
+
+
 def checked_password(password: SecretStr) -> SecretStr:
     """Return a password that may be set. Raises ValueError for one that is too short or too long."""
     if len(password) not in PASSWORD_LENGTH:

@@ -1,9 +1,11 @@
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select, update
 
 from app.users.models import Role
 from app.users.repository import EmailTaken, InMemoryUserRepository, SqlUserRepository, UserRepository
+from app.users.tables import users
 from tests.support.postgres import DATABASES
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -62,3 +64,27 @@ def test_personal_data_is_not_in_the_repr(repository: UserRepository) -> None:
     assert "example.org" not in text
     assert "Mary" not in text
     assert "hash" not in text
+
+
+class TestNames:
+    """Two columns are read; the one from before is written for releases that know no other."""
+
+    @pytest.fixture(params=DATABASES)
+    def adapter(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    def test_both_are_written(self, repository: SqlUserRepository) -> None:
+        user = repository.add("ada@example.org", "Ada Byron King", "hash", NOW)
+        row = repository.session.execute(select(users).where(users.c.id == user.id)).one()
+        assert (row.name, row.given_name, row.family_name) == ("Ada Byron King", "Ada Byron", "King")
+
+    def test_a_user_whom_an_old_release_made_has_their_name(self, repository: SqlUserRepository) -> None:
+        user = repository.add("ada@example.org", "Ada King", "hash", NOW)
+        repository.session.execute(update(users).values(given_name=None, family_name=None))
+        assert repository.by_id(user.id) == user
+
+    def test_the_parts_count(self, repository: SqlUserRepository) -> None:
+        """The next release may leave the one column empty."""
+        user = repository.add("ada@example.org", "Ada King", "hash", NOW)
+        repository.session.execute(update(users).values(name=""))
+        assert repository.by_id(user.id) == user

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from app.users.utils import checked_password, normalise_email
+from app.users.utils import checked_password, joined_name, normalise_email, split_name
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,19 @@ def test_passwords_have_a_length(length: int, good: bool) -> None:
     else:
         with pytest.raises(ValueError, match="12 to 128"):
             checked_password(password)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("Ada Lovelace", ("Ada", "Lovelace")),
+        ("Ada Byron King", ("Ada Byron", "King")),
+        ("Ada  King", ("Ada ", "King")),
+        ("Teller", ("Teller", "")),
+        ("Ada ", ("Ada ", "")),
+        (" Ada", ("", "Ada")),
+    ],
+)
+def test_a_name_in_two_parts_is_the_same_name(name: str, parts: tuple[str, str]) -> None:
+    assert split_name(name) == parts
+    assert joined_name(*parts) == name
