@@ -3,13 +3,15 @@
 import logging
 from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from app.errors import NotFound
 from app.geolocation.geocoding import Geocoder
-from app.geolocation.models import Nearby, Place
+from app.geolocation.models import Country, Nearby, Place
 from app.geolocation.services import Places
-from app.web.routes import BodyInput, Call, Input, Output, Permission, Route, RouteTable
+from app.geolocation.utils import Area
+from app.web.paging import Cursors, Page, PageInput
+from app.web.routes import BodyInput, Call, Input, NoInput, Output, Permission, Route, RouteTable
 
 logger = logging.getLogger(__name__)
 
@@ -18,9 +20,27 @@ Longitude = Annotated[float, Field(ge=-180, le=180)]
 Limit = Annotated[int, Field(ge=1, le=50)]
 
 
+def upper(code: str) -> str:
+    """Return a code as it is kept."""
+    return code.upper()
+
+
+CountryCode = Annotated[
+    str, Field(pattern="^[A-Za-z]{2}$", description="ISO 3166-1, two letters"), AfterValidator(upper)
+]
+
+
 class CountryOutput(Output):
     code: str
     name: str
+
+    @classmethod
+    def of(cls, country: Country) -> Self:
+        return cls(code=country.code, name=country.name)
+
+
+class CountryList(Output):
+    items: list[CountryOutput]
 
 
 class PlaceOutput(Output):
@@ -43,7 +63,7 @@ class PlaceOutput(Output):
             id=place.id,
             name=place.name,
             label=place.label,
-            country=CountryOutput(code=place.country.code, name=place.country.name),
+            country=CountryOutput.of(place.country),
             admin1_code=place.admin1_code,
             latitude=place.latitude,
             longitude=place.longitude,
@@ -55,6 +75,10 @@ class PlaceOutput(Output):
 
 class PlaceList(Output):
     items: list[PlaceOutput]
+
+
+class PlacePage(Page[PlaceOutput]):
+    """A page of places, largest first."""
 
 
 class NearbyOutput(PlaceOutput):
@@ -74,7 +98,34 @@ class NearbyList(Output):
 
 class SearchInput(Input):
     q: Annotated[str, Field(min_length=1, max_length=200)]
+    country: CountryCode | None = None
     limit: Limit = 10
+
+
+class AreaInput(Input):
+    """One with its west east of its east goes across the antimeridian."""
+
+    south: Latitude
+    west: Longitude
+    north: Latitude
+    east: Longitude
+    country: CountryCode | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+    @model_validator(mode="after")
+    def right_way_up(self) -> Self:
+        """Raise ValueError for a south that is north of the north."""
+        if self.south > self.north:
+            raise ValueError("south must not be north of north")
+        return self
+
+
+class CountryInput(Input):
+    code: CountryCode
+
+
+class CountryPlacesInput(PageInput):
+    code: CountryCode
 
 
 class PlaceInput(Input):
@@ -98,7 +149,7 @@ class ReverseGeocodeInput(Input):
 
 
 def search_places(call: Call[SearchInput]) -> PlaceList:
-    found = call.get(Places).search(call.input.q, call.input.limit)
+    found = call.get(Places).search(call.input.q, call.input.limit, call.input.country)
     return PlaceList(items=[PlaceOutput.of(place) for place in found])
 
 
@@ -109,6 +160,28 @@ def show_place(call: Call[PlaceInput]) -> PlaceOutput:
 def nearest_places(call: Call[NearestInput]) -> NearbyList:
     found = call.get(Places).nearest(call.input.lat, call.input.lon, call.input.limit)
     return NearbyList(items=[NearbyOutput.near(nearby) for nearby in found])
+
+
+def places_within(call: Call[AreaInput]) -> PlaceList:
+    given = call.input
+    area = Area(given.south, given.west, given.north, given.east)
+    found = call.get(Places).within(area, given.limit, given.country)
+    return PlaceList(items=[PlaceOutput.of(place) for place in found])
+
+
+def list_countries(call: Call[NoInput]) -> CountryList:
+    return CountryList(items=[CountryOutput.of(country) for country in call.get(Places).countries()])
+
+
+def show_country(call: Call[CountryInput]) -> CountryOutput:
+    return CountryOutput.of(call.get(Places).country(call.input.code))
+
+
+def places_in_country(call: Call[CountryPlacesInput]) -> PlacePage:
+    given = call.input
+    pager = call.get(Cursors).pager("countries.places", given)
+    found = call.get(Places).in_country(given.code, pager.after, pager.fetch)
+    return pager.page(PlacePage, found, key=lambda place: (place.population, place.id), show=PlaceOutput.of)
 
 
 def geocode(call: Call[GeocodeInput]) -> PlaceList:
@@ -146,6 +219,16 @@ ROUTES: RouteTable = (
     ),
     Route(
         method="GET",
+        path="/api/v1/places/within",
+        name="places.within",
+        summary="Find the largest places in a rectangle on the map",
+        permission=Permission.PUBLIC,
+        input=AreaInput,
+        output=PlaceList,
+        endpoint=places_within,
+    ),
+    Route(
+        method="GET",
         path="/api/v1/places/{place_id}",
         name="places.show",
         summary="Show one place",
@@ -153,6 +236,36 @@ ROUTES: RouteTable = (
         input=PlaceInput,
         output=PlaceOutput,
         endpoint=show_place,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/countries",
+        name="countries.list",
+        summary="List all countries",
+        permission=Permission.PUBLIC,
+        input=NoInput,
+        output=CountryList,
+        endpoint=list_countries,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/countries/{code}",
+        name="countries.show",
+        summary="Show one country",
+        permission=Permission.PUBLIC,
+        input=CountryInput,
+        output=CountryOutput,
+        endpoint=show_country,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/countries/{code}/places",
+        name="countries.places",
+        summary="List a country's places, largest first",
+        permission=Permission.PUBLIC,
+        input=CountryPlacesInput,
+        output=PlacePage,
+        endpoint=places_in_country,
     ),
     Route(
         method="POST",

@@ -19,6 +19,9 @@ from app.geolocation.utils import meridian, tier, unit_vector
 
 logger = logging.getLogger(__name__)
 
+SHAPE = 2
+"""Raise it when something else is stored about a place, so that all are written anew; and dataset.RULES with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
@@ -96,6 +99,7 @@ def place_row(entry: NamedPlace, sum_: str) -> dict[str, Any]:
         "y": y,
         "z": z,
         "population": place.population,
+        "tier": tier(place.population),
         "timezone": place.timezone,
         "part_of": place.part_of,
         "checksum": sum_,
@@ -122,5 +126,5 @@ def no_collection() -> Iterator[None]:
 
 def checksum(entry: NamedPlace) -> str:
     """Return a short digest of all that is stored about a place."""
-    text = repr((entry.place, sorted(entry.names)))
+    text = repr((SHAPE, entry.place, sorted(entry.names)))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -3,9 +3,9 @@
 import logging
 
 from app.errors import NotFound
-from app.geolocation.models import Nearby, Place
+from app.geolocation.models import Country, Nearby, Place
 from app.geolocation.repository import PlaceRepository
-from app.geolocation.utils import FARTHEST_KM, box_around, haversine_km, normalise
+from app.geolocation.utils import FARTHEST_KM, Area, box_around, haversine_km, normalise
 
 logger = logging.getLogger(__name__)
 
@@ -31,15 +31,35 @@ class Places:
             raise NotFound(f"There is no place with the id {place_id}.")
         return place
 
-    def search(self, text: str, limit: int) -> list[Place]:
+    def search(self, text: str, limit: int, country: str | None = None) -> list[Place]:
         """Return places that have a name like ``text`` in any language: exact matches first, then by population."""
         name = normalise(text)
         if not name:
             return []
-        exact = self.repository.ids_by_name(name, limit)
+        exact = self.repository.ids_by_name(name, limit, country)
         # Every exact match begins like the text, too: ask for enough to fill up after leaving those out.
-        begins = self.repository.ids_by_prefix(name, limit)
+        begins = self.repository.ids_by_prefix(name, limit, country)
         return self.repository.by_ids(list(dict.fromkeys([*exact, *begins]))[:limit])
+
+    def within(self, area: Area, limit: int, country: str | None = None) -> list[Place]:
+        """Return the largest places in an area, as a map shows them."""
+        return self.repository.by_ids(self.repository.ids_within(area, limit, country))
+
+    def countries(self) -> list[Country]:
+        """Return all countries, by code."""
+        return self.repository.countries()
+
+    def country(self, code: str) -> Country:
+        """Return a country. Raises NotFound."""
+        found = self.repository.country(code)
+        if found is None:
+            raise NotFound(f"There is no country with the code {code}.")
+        return found
+
+    def in_country(self, code: str, after: tuple[int, int] | None, limit: int) -> list[Place]:
+        """Return a country's places, largest first, from after this population and id. Raises NotFound."""
+        self.country(code)
+        return self.repository.in_country(code, after, limit)
 
     def nearest(self, latitude: float, longitude: float, limit: int) -> list[Nearby]:
         """Return the nearest places by great-circle distance, nearest first; a quarter counts as its city.

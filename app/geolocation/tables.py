@@ -31,6 +31,9 @@ places = Table(
     Column("y", Float, nullable=False),
     Column("z", Float, nullable=False),
     Column("population", Integer, nullable=False),
+    # 0 for the largest: utils.tier. Rows from before this column are of the last one until they are loaded anew: what
+    # is sorted by it and by population comes in the same order, only not as soon.
+    Column("tier", Integer, nullable=False, server_default="4"),
     Column("timezone", String(64), nullable=False),
     Column("part_of", Integer),  # id of the city whose quarter this is
     Column("checksum", String(32), nullable=False),  # of everything we know of it, names included
@@ -47,6 +50,19 @@ Index(
     places.c.z,
     places.c.part_of,
 )
+
+# For the largest places in a rectangle, of whatever size: one seek per tier and degree, and as in the search below no
+# look at small places once enough large ones are found.
+Index(
+    "ix_places_area",
+    places.c.tier,
+    places.c.meridian,
+    places.c.latitude,
+    places.c.longitude,
+    places.c.population,
+)
+# For a country's places, largest first.
+Index("ix_places_country", places.c.country_code, places.c.population)
 
 place_names = Table(
     "place_names",

@@ -111,6 +111,34 @@ def box_around(latitude: float, longitude: float, radius_km: float) -> Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Area:
+    """A rectangle on the map, in degrees; one with its west east of its east goes across the antimeridian."""
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+    @property
+    def spans(self) -> tuple[tuple[float, float], ...]:
+        """Ranges of longitudes, each from west to east; 180 and -180 are the same one."""
+        whole = ((self.west, self.east),) if self.west <= self.east else ((self.west, 180.0), (-180.0, self.east))
+        rims = tuple(-rim for rim in (180.0, -180.0) if any(rim in span for span in whole))
+        return (*whole, *((rim, rim) for rim in rims))
+
+    @property
+    def meridians(self) -> tuple[int, ...]:
+        """The whole degrees of longitude that it spans."""
+        first, last = math.floor(self.west), math.floor(self.east)
+        last += 0 if self.west <= self.east else 360
+        return tuple(dict.fromkeys(meridian(degree) for degree in range(first, min(last, first + 360) + 1)))
+
+    def has(self, latitude: float, longitude: float) -> bool:
+        """Say whether a position is inside, or on the rim."""
+        return self.south <= latitude <= self.north and any(w <= longitude <= e for w, e in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
 class PlaceQuery:
     """What somebody typed to be geocoded: a name, and words that narrow it down. All normalised."""
 

@@ -6,6 +6,7 @@ be told is printed.
 """
 
 import logging
+from contextlib import nullcontext
 
 from alembic import context
 
@@ -24,5 +25,9 @@ else:
         transaction_per_migration=True,  # where the caller has opened none
         render_as_batch=True,
     )
+    running = context.get_context()
+    if running.dialect.name != "postgresql":
+        # Nothing is built concurrently there, so a block that needs to be outside of a transaction is a plain one.
+        vars(running)["autocommit_block"] = nullcontext
 with context.begin_transaction():
     context.run_migrations()

@@ -34,6 +34,33 @@ def test_search_and_its_limit(client: Client) -> None:
     assert len(client.get("/api/v1/places?q=lisb&limit=1").json["items"]) == 1
 
 
+def test_search_in_one_country(client: Client) -> None:
+    assert [item["id"] for item in client.get("/api/v1/places?q=lisb&country=us").json["items"]] == [5]
+    assert client.get("/api/v1/places?q=lisb&country=XX").json["items"] == []
+
+
+def test_the_largest_places_of_a_map(client: Client) -> None:
+    address = "/api/v1/places/within?south=-90&west=-180&north=90&east=180"
+    assert [item["id"] for item in client.get(f"{address}&limit=2").json["items"]] == [1, 4]
+    assert [item["id"] for item in client.get(f"{address}&country=FJ").json["items"]] == [7, 8]
+    across = "/api/v1/places/within?south=-20&west=178&north=-10&east=-179"
+    assert [item["id"] for item in client.get(across).json["items"]] == [7, 8]
+    down = client.get("/api/v1/places/within?south=1&west=0&north=0&east=1")
+    assert (down.status_code, down.json["errors"][0]["detail"]) == (422, "south must not be north of north")
+
+
+def test_countries_and_their_places(client: Client) -> None:
+    countries = client.get("/api/v1/countries").json["items"]
+    assert countries[2] == {"code": "PT", "name": "Portugal"}
+    assert client.get("/api/v1/countries/pt").json == countries[2]
+    page = client.get("/api/v1/countries/FR/places?limit=2").json
+    rest = client.get(f"/api/v1/countries/FR/places?limit=2&cursor={page['next']}").json
+    assert [item["id"] for item in page["items"] + rest["items"]] == [1, 3, 2]
+    assert client.get("/api/v1/countries/XX").status_code == 404
+    assert client.get("/api/v1/countries/XX/places").status_code == 404
+    assert client.get("/api/v1/countries/France").status_code == 422
+
+
 def test_nearest_gives_distances(client: Client) -> None:
     first, second = client.get("/api/v1/places/nearest?lat=48.86&lon=2.35&limit=2").json["items"]
     assert (first["name"], first["distance_km"], second["name"]) == ("Paris", 0.738, "Montrouge")

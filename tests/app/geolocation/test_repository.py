@@ -6,11 +6,13 @@ import pytest
 from sqlalchemy import Engine, event
 
 from app.database.session import Session
+from app.geolocation import repository as repositories
 from app.geolocation.dataset import Dataset
+from app.geolocation.models import Country
 from app.geolocation.repository import InMemoryPlaceRepository, PlaceRepository, SqlPlaceRepository
 from app.geolocation.seeding import seed
 from app.geolocation.services import Places
-from app.geolocation.utils import box_around
+from app.geolocation.utils import Area, box_around
 from tests.support.postgres import DATABASES
 
 
@@ -76,6 +78,50 @@ def test_positions_of_large_places_without_quarters(repository: PlaceRepository)
     assert repository.positions(25_000) == [(48.85341, 2.3488), (38.72509, -9.1498), (48.8162, 2.3139)]
 
 
+def test_names_in_one_country(repository: PlaceRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    for common in (2000, 1):  # from the end of the names, and from that of the places
+        monkeypatch.setattr(repositories, "COMMON", common)
+        assert repository.ids_by_name("paris", 10, "US") == [6]
+        assert repository.ids_by_prefix("par", 10, "FR") == [1, 2]
+        assert repository.ids_by_prefix("l", 10, "US") == [5]
+        assert repository.ids_by_prefix("l", 10, "FR") == [1], "Lutetia"
+        assert repository.ids_by_prefix("par", 10, "XX") == []
+        assert repository.ids_by_prefix("par", 1, "FR") == [1]
+
+
+@pytest.mark.parametrize(
+    ("area", "ids"),
+    [
+        (Area(-90, -180, 90, 180), [1, 4, 3, 2, 6, 5, 7, 8]),
+        (Area(48.8, 2.3, 48.9, 2.4), [1, 3, 2]),
+        (Area(48.85341, 2.3488, 48.85341, 2.3488), [1]),
+        (Area(48.85342, 2.3, 48.9, 2.4), [2]),
+        (Area(-20, 178, -10, -179), [7, 8]),
+        (Area(-20, 178, -10, 180), [7]),
+        (Area(-20, -180, -10, 178), [8]),
+        (Area(-20, -179, -10, 178), []),
+        (Area(0, -10, 90, 3), [1, 4, 3, 2]),
+    ],
+)
+def test_the_largest_in_an_area(repository: PlaceRepository, area: Area, ids: list[int]) -> None:
+    assert repository.ids_within(area, 10) == ids
+    assert repository.ids_within(area, 1) == ids[:1]
+    assert repository.ids_within(area, 10, "FR") == [found for found in ids if found in (1, 2, 3)]
+
+
+def test_places_of_a_country_come_page_by_page(repository: PlaceRepository) -> None:
+    first = repository.in_country("FR", None, 2)
+    assert [place.id for place in first] == [1, 3]
+    assert [place.id for place in repository.in_country("FR", (first[1].population, first[1].id), 2)] == [2]
+    assert repository.in_country("XX", None, 2) == []
+
+
+def test_countries(repository: PlaceRepository) -> None:
+    assert [country.code for country in repository.countries()] == ["FJ", "FR", "PT", "US"]
+    assert repository.country("PT") == Country("PT", "Portugal")
+    assert repository.country("XX") is None
+
+
 Ask = Callable[[PlaceRepository], object]
 
 ASKED: dict[str, Ask] = {
@@ -83,6 +129,11 @@ ASKED: dict[str, Ask] = {
     "name": lambda places: places.ids_by_name("paris", 10),
     "prefix": lambda places: places.ids_by_prefix("s", 10),
     "nearest": lambda places: places.nearest_in(box_around(48.86, 2.35, 25), 48.86, 2.35, 10),
+    "name in a country": lambda places: places.ids_by_name("paris", 10, "US"),
+    "rare prefix in a country": lambda places: places.ids_by_prefix("santa mar", 10, "US"),
+    "common prefix in a country": lambda places: places.ids_by_prefix("s", 10, "US"),
+    "area": lambda places: places.ids_within(Area(-90, -180, 90, 180), 50),
+    "country": lambda places: places.in_country("US", (10_000, 5), 20),
 }
 
 
@@ -104,7 +155,7 @@ class TestFullTableOnSqlite:
     """The plan that SQLite makes with all the places there are."""
 
     def plan(self, engine: Engine, asked: str) -> str:
-        ((statement, parameters),) = selects(engine, ASKED[asked])
+        *_, (statement, parameters) = selects(engine, ASKED[asked])
         with engine.connect() as connection:
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
             return " | ".join(row[3] for row in rows)
@@ -122,6 +173,23 @@ class TestFullTableOnSqlite:
                 "nearest",
                 "SEARCH places USING COVERING INDEX ix_places_position (meridian=? AND latitude>? AND latitude<?)",
             ),
+            (
+                "name in a country",
+                "SEARCH place_names USING COVERING INDEX ix_place_names_search (tier=? AND name=?)",
+            ),
+            (
+                "rare prefix in a country",
+                "SEARCH place_names USING COVERING INDEX ix_place_names_search (tier=? AND name>? AND name<?)",
+            ),
+            (
+                "common prefix in a country",
+                "SEARCH places USING COVERING INDEX ix_places_country (country_code=?)",
+            ),
+            (
+                "area",
+                "places USING COVERING INDEX ix_places_area (tier=? AND meridian=? AND latitude>? AND latitude<?)",
+            ),
+            ("country", "SEARCH places USING INDEX ix_places_country (country_code=? AND population<?)"),
         ],
     )
     def test_indexes_are_used_and_nothing_is_scanned(self, full: Engine, asked: str, expected: str) -> None:
@@ -139,7 +207,7 @@ class TestFullTableOnPostgresql:
     """The plan that PostgreSQL makes with all the places there are."""
 
     def steps(self, engine: Engine, asked: str) -> list[dict[str, Any]]:
-        ((statement, parameters),) = selects(engine, ASKED[asked])
+        *_, (statement, parameters) = selects(engine, ASKED[asked])
         with engine.connect() as connection:
             explained = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
             return list(walk(explained.scalar_one()[0]["Plan"]))
@@ -151,6 +219,12 @@ class TestFullTableOnPostgresql:
             ("name", "ix_place_names_search", "name = "),
             ("prefix", "ix_place_names_search", "name >= "),
             ("nearest", "ix_places_position", "latitude >= "),
+            ("name in a country", "ix_place_names_search", "name = "),
+            ("rare prefix in a country", "ix_place_names_search", "name >= "),
+            ("common prefix in a country", "ix_places_country", "country_code)::text = "),
+            ("common prefix in a country", "pk_place_names", "name >= "),
+            ("area", "ix_places_area", "latitude >= "),
+            ("country", "ix_places_country", "population <= "),
         ],
     )
     def test_indexes_are_used_and_no_large_table_is_scanned(
@@ -232,14 +306,30 @@ def test_all_databases_find_the_same_around(engines: tuple[Engine, ...], latitud
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.parametrize("country", [None, "US", "PT"])
+@pytest.mark.parametrize("area", [Area(-90, -180, 90, 180), Area(30, -10, 45, 5), Area(-20, 170, 20, -170)])
+def test_both_databases_find_the_same_in_an_area(
+    full: Engine, full_on_postgresql: Engine, area: Area, country: str | None
+) -> None:
+    found = []
+    for engine in (full, full_on_postgresql):
+        with Session(engine) as session:
+            places = Places(SqlPlaceRepository(session))
+            found.append((places.within(area, 50, country), places.search("san", 50, country)))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     ("use", "statements"),
     [
         (lambda places: places.get(2267057), 1),
         (lambda places: places.search("lisb", 10), 3),
         (lambda places: places.nearest(48.86, 2.35, 5), 2),
+        (lambda places: places.search("lisb", 10, "PT"), 4),
+        (lambda places: places.within(Area(-90, -180, 90, 180), 200), 2),
+        (lambda places: places.in_country("PT", None, 100), 2),
     ],
-    ids=["get", "search", "nearest"],
+    ids=["get", "search", "nearest", "search in a country", "within", "in a country"],
 )
 def test_a_request_costs_so_many_statements(full: Engine, use: Callable[[Places], object], statements: int) -> None:
     assert len(selects(full, lambda repository: use(Places(repository)))) == statements

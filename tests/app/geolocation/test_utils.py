@@ -9,6 +9,7 @@ from app.geolocation import utils
 from app.geolocation.utils import (
     EARTH_RADIUS_KM,
     FARTHEST_KM,
+    Area,
     box_around,
     haversine_km,
     meridian,
@@ -60,19 +61,42 @@ def test_case_does_not_matter(name: str) -> None:
     assert normalise(name) == " ".join(normalise(name).split())
 
 
-# Published great-circle distances (mean radius), in kilometres.
+# Published great-circle distances on a sphere, as angles, so that they hold for any radius.
+# Ed Williams, Aviation Formulary V1.47, "Some worked examples" (https://edwilliams.org/avform147.htm): Los Angeles to
+# New York is 0.623585 radians.
+# J. Meeus, Astronomical Algorithms, 2nd ed., example 11.c: Paris to Washington is 55.44855 degrees on a sphere.
+@pytest.mark.parametrize(
+    ("one", "other", "radians", "precise_to"),
+    [
+        ((33 + 57 / 60, -(118 + 24 / 60)), (40 + 38 / 60, -(73 + 47 / 60)), 0.623585, 1e-6),
+        ((48.836389, 2.337222), (38.921389, -77.065556), math.radians(55.44855), 1e-6),
+        ((90, 0), (-90, 0), math.pi, 1e-12),
+        ((0, 0), (0, 1), math.pi / 180, 1e-12),
+        ((10, 179.5), (10, -179.5), 2 * math.asin(math.cos(math.radians(10)) * math.sin(math.pi / 360)), 1e-12),
+    ],
+)
+def test_distances_are_the_published_ones_on_a_sphere(one, other, radians: float, precise_to: float) -> None:
+    assert haversine_km(*one, *other) / EARTH_RADIUS_KM == pytest.approx(radians, abs=precise_to)
+
+
+# Published distances on an ellipsoid, from which a sphere of the mean radius may differ by 0.56 %.
+# Meeus, the same example: 6181.63 km. Geoscience Australia, GDA94 Technical Manual, chapter 4: Flinders Peak to
+# Buninyong is 54,972.271 m. The nautical mile was meant to be a minute of latitude: 10,001.966 km from equator to pole
+# on WGS 84.
 @pytest.mark.parametrize(
     ("one", "other", "kilometres"),
     [
-        ((51.4775, -0.4614), (40.6398, -73.7789), 5540),  # Heathrow to Kennedy
-        ((-33.9461, 151.1772), (33.9425, -118.4081), 12051),  # Sydney to Los Angeles, across the antimeridian
-        ((48.8566, 2.3522), (52.5200, 13.4050), 878),  # Paris to Berlin
-        ((90, 0), (-90, 0), 20015),
-        ((0, 0), (0, 1), 111.195),
+        ((48.836389, 2.337222), (38.921389, -77.065556), 6181.63),
+        (
+            (-(37 + 57 / 60 + 3.72030 / 3600), 144 + 25 / 60 + 29.52440 / 3600),
+            (-(37 + 39 / 60 + 10.15610 / 3600), 143 + 55 / 60 + 35.38390 / 3600),
+            54.972271,
+        ),
+        ((0, 30), (90, 30), 10_001.966),
     ],
 )
-def test_distances_are_the_published_ones(one, other, kilometres: float) -> None:
-    assert haversine_km(*one, *other) == pytest.approx(kilometres, rel=0.001)
+def test_distances_are_near_the_published_ones_on_the_earth(one, other, kilometres: float) -> None:
+    assert haversine_km(*one, *other) == pytest.approx(kilometres, rel=0.0056)
 
 
 @given(POSITIONS, POSITIONS)
@@ -128,6 +152,31 @@ def test_a_small_box_is_small_even_at_the_antimeridian() -> None:
 )
 def test_tiers(population: int, size: int) -> None:
     assert tier(population) == size
+
+
+AREAS = st.builds(
+    lambda latitudes, west, east: Area(min(latitudes), west, max(latitudes), east),
+    st.tuples(LATITUDES, LATITUDES),
+    LONGITUDES | st.sampled_from([-180.0, 180.0]),
+    LONGITUDES | st.sampled_from([-180.0, 180.0]),
+)
+
+
+@given(AREAS, POSITIONS)
+def test_what_is_in_an_area_is_in_one_of_its_degrees(area: Area, position: tuple[float, float]) -> None:
+    assert len(set(area.meridians)) == len(area.meridians)
+    if area.has(*position):
+        assert meridian(position[1]) in area.meridians
+
+
+def test_an_area_has_its_rims_and_the_antimeridian_has_two_names() -> None:
+    assert Area(0, 170, 10, 180).has(5, -180)
+    assert Area(0, -180, 10, -170).has(0, 180)
+    assert Area(0, 179, 10, -179).has(10, 180)
+    assert not Area(0, 179, 10, -179).has(5, 0)
+    assert len(Area(0, -180, 10, 180).meridians) == 360
+    assert Area(0, 10.5, 10, 10.2).has(5, 10.1), "all around the earth, but for a slit"
+    assert not Area(0, 10.5, 10, 10.2).has(5, 10.3)
 
 
 @given(st.text())
