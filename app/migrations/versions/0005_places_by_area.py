@@ -23,5 +23,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them."""
+    if op.get_context().dialect.name == "mariadb":
+        # ix_places_country has taken the place of the index that MariaDB made for the foreign key, and needs.
+        op.create_index("fk_places_country_code", "places", ["country_code"])
     op.drop_index("ix_places_country", "places")
     op.drop_index("ix_places_area", "places")
