@@ -95,7 +95,11 @@ class SqlPlaceRepository:
         """
         begins = (place_names.c.name >= prefix) & (place_names.c.name < prefix + LAST_CHARACTER)
         if country is None or not self._is_common(begins):
-            return self._stepwise(lambda tiers, most: self._ids(_of(country, _largest(tiers).where(begins)), most), limit)
+
+            def ask(tiers: Sequence[int], most: int) -> list[int]:
+                return self._ids(_of(country, _largest(tiers).where(begins)), most)
+
+            return self._stepwise(ask, limit)
         # Not EXISTS, which PostgreSQL would turn into a join, from the wrong end.
         one = select(place_names.c.place_id).where(place_names.c.place_id == places.c.id, begins).limit(1)
         inside = (places.c.country_code == country) & one.scalar_subquery().is_not(None)
@@ -162,7 +166,6 @@ class SqlPlaceRepository:
         )
         return [(latitude, longitude) for latitude, longitude in self.session.execute(query)]
 
-<<<<<<< HEAD
     def _stepwise(self, ask: Callable[[Sequence[int], int], list[int]], limit: int) -> list[int]:
         """Ask for all tiers at once, or on MariaDB tier by tier until there are enough.
 
@@ -176,7 +179,7 @@ class SqlPlaceRepository:
             if len(found) == limit:
                 break
         return found
-=======
+
     def _is_common(self, begins: ColumnElement[bool]) -> bool:
         some = select(place_names.c.place_id).where(place_names.c.tier.in_(TIERS), begins).limit(COMMON)
         return bool(self.session.execute(select(func.count()).select_from(some.subquery())).scalar_one() == COMMON)
@@ -194,7 +197,7 @@ def _largest(tiers: Sequence[int] = TIERS) -> Select[int, int, int]:
     """
     return (
         select(place_names.c.place_id, place_names.c.tier, place_names.c.population)
-        .where(place_names.c.tier.in_(TIERS))
+        .where(place_names.c.tier.in_(tiers))
         .order_by(place_names.c.tier, place_names.c.population.desc(), place_names.c.place_id)
     )
 
