@@ -6,8 +6,8 @@ from alembic import op
 
 logger = logging.getLogger(__name__)
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 kind = "expand"
 
 AREA = ["tier", "meridian", "latitude", "longitude", "population"]

@@ -7,8 +7,8 @@ from alembic import op
 
 logger = logging.getLogger(__name__)
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 kind = "expand"
 
 
