@@ -15,7 +15,7 @@ from app.auth.repository import TokenRepository
 from app.auth.session_repository import SessionRepository
 from app.clock import Clock
 from app.database.transaction import Transaction
-from app.errors import Conflict, Invalid
+from app.errors import Conflict, Invalid, NotAllowed
 from app.users.models import User
 from app.users.repository import EmailTaken, UserRepository
 from app.users.utils import acceptable_password, normalise_email
@@ -119,7 +119,8 @@ class Accounts:
         user, keep = (signed_in, None) if isinstance(signed_in, User) else (signed_in.user, signed_in.session.id)
         self.credentials.confirm(user, current)
         hashed = self._hashed(new, user.email)
-        self.users.change(user.id, password_hash=hashed)
+        if not self.users.change_password(user.id, user.password_hash, hashed):
+            raise NotAllowed("Your password was changed at the same time, somewhere else.")
         self.letters.letters.remove_of(user.id)
         self.sessions.remove_all(user.id, but=keep)
         self._tell_of_password(user.id, user.email, user.language)

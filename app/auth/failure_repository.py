@@ -7,11 +7,11 @@ import logging
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import case, delete, select
 
 from app.auth.tables import failures
 from app.database.session import Session
+from app.database.upsert import add_or_change
 
 logger = logging.getLogger(__name__)
 
@@ -52,20 +52,10 @@ class SqlFailureRepository:
 
         Counted by the database, so that of several at once none is lost.
         """
-        if self._count_one_more(key, now, since):
-            return
-        try:
-            with self.session.savepoint():
-                self.session.execute(insert(failures).values(key=key, failures=1, last_at=now))
-        except IntegrityError:  # somebody else's was the first
-            self._count_one_more(key, now, since)
-
-    def _count_one_more(self, key: str, now: datetime, since: datetime) -> bool:
-        recent = update(failures).where(failures.c.key == key, failures.c.last_at > since)
-        if self.session.execute(recent.values(failures=failures.c.failures + 1, last_at=now)).rowcount:
-            return True
-        old = update(failures).where(failures.c.key == key, failures.c.last_at <= since)
-        return self.session.execute(old.values(failures=1, last_at=now)).rowcount > 0
+        counted = case((failures.c.last_at > since, failures.c.failures + 1), else_=1)
+        row = {"key": key, "failures": 1, "last_at": now}
+        changes = {"failures": counted, "last_at": now}
+        self.session.execute(add_or_change(self.session.engine.dialect.name, failures, row, changes))
 
     def forget(self, key: str) -> None:
         """Begin anew."""

@@ -39,6 +39,10 @@ class UserRepository(Protocol):
         """Change columns of a user. Raises EmailTaken."""
         ...
 
+    def change_password(self, user_id: int, known: str, wanted: str) -> bool:
+        """Set the hash of a user's password, if it is still the one that is known; say whether it was."""
+        ...
+
     def note_log_in(self, user_id: int, moment: datetime) -> None:
         """Note when a user last logged in."""
         ...
@@ -79,6 +83,11 @@ class SqlUserRepository:
                 self.session.execute(update(users).where(users.c.id == user_id).values(changes))
         except IntegrityError:
             raise EmailTaken from None
+
+    def change_password(self, user_id: int, known: str, wanted: str) -> bool:
+        """Set the hash of a user's password, if it is still the one that is known; say whether it was."""
+        still = (users.c.id == user_id) & (users.c.password_hash == known)
+        return self.session.execute(update(users).where(still).values(password_hash=wanted)).rowcount == 1
 
     def note_log_in(self, user_id: int, moment: datetime) -> None:
         """Note when a user last logged in."""
@@ -136,6 +145,14 @@ class InMemoryUserRepository:
             raise EmailTaken
         if user_id in self.users:
             self.users[user_id] = dataclasses.replace(self.users[user_id], **changes)
+
+    def change_password(self, user_id: int, known: str, wanted: str) -> bool:
+        """Set the hash of a user's password, if it is still the one that is known; say whether it was."""
+        user = self.users.get(user_id)
+        if user is None or user.password_hash != known:
+            return False
+        self.users[user_id] = dataclasses.replace(user, password_hash=wanted)
+        return True
 
     def note_log_in(self, user_id: int, moment: datetime) -> None:
         """Note when a user last logged in."""

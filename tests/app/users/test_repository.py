@@ -59,6 +59,17 @@ def test_the_last_log_in_is_noted(repository: UserRepository) -> None:
     assert found.last_login_at == NOW
 
 
+def test_a_password_is_changed_by_who_knows_it(repository: UserRepository) -> None:
+    """Of two who change it at once, knowing the same one, the second comes too late."""
+    user = repository.add("me@example.org", "Me", "old", NOW)
+    assert repository.change_password(user.id, "old", "new")
+    assert not repository.change_password(user.id, "old", "newer")
+    assert not repository.change_password(user.id + 1, "old", "new")
+    found = repository.by_id(user.id)
+    assert found is not None
+    assert found.password_hash == "new"
+
+
 def test_personal_data_is_not_in_the_repr(repository: UserRepository) -> None:
     text = repr(repository.add("me@example.org", "Mary", "hash", NOW))
     assert "example.org" not in text
