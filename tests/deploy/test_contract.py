@@ -160,3 +160,58 @@ def test_what_is_not_there_or_no_toml_is_reported(tmp_path: Path) -> None:
 
 def test_suggestions_know_nested_keys() -> None:
     assert known_keys(Contract, ("slipway", "probe", 0)) == {"path", "method", "json"}
+
+
+OWN = """\
+name = "shop"
+source = "../shop"
+python = "3.11"
+app = "shop:create_app()"
+"""
+
+
+def test_an_app_that_knows_nothing_of_slipway_has_a_file_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(SMALL)
+    (tmp_path / "slipway.toml").write_text(OWN)
+    read = contract.read(tmp_path)
+    assert (read.app, read.lock, read.project.dependencies) == ("shop:create_app()", "slipway.lock", ())
+    assert read.adoption is not None
+    assert (read.adoption.source, read.adoption.layout) == ("../shop", "wheel")
+    assert set(read.for_manifest()) == {"app", "server", "health", "commands", "processes"}
+
+
+def test_a_file_with_nothing_but_source_points_to_a_contract(tmp_path: Path) -> None:
+    for folder in ("ours", "theirs"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "theirs/pyproject.toml").write_text(SMALL)
+    (tmp_path / "ours/slipway.toml").write_text('source = "../theirs"\n')
+    assert contract.read(tmp_path / "ours").app == "shop.wsgi:application"
+    assert contract.home(tmp_path / "ours") == tmp_path / "theirs"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('layuot = "tree"', "slipway.toml:5: layuot: unknown key; did you mean 'layout'?"),
+        ('layout = "zip"', "slipway.toml:5: layout: expected 'wheel' or 'tree', got \"zip\""),
+        ('links = { "/var" = "x" }', "slipway.toml:5: links./var.[key]: expected a path inside the repository"),
+        ('links = { "var/x" = "../x" }', "slipway.toml:5: links.var/x: expected a path inside the state directory"),
+        ('secrets = ["secret-key"]', "slipway.toml:5: secrets[0]: expected the name of a secret: capital letters"),
+        ('env = { "A-B" = "x" }', "slipway.toml:5: env.A-B.[key]: expected the name of an environment variable"),
+        ('requirements = ["a b"]', "slipway.toml:5: requirements[0]: expected a requirement"),
+        ('smoke = [{ path = "/", status = 99 }]', "slipway.toml:5: smoke[0].status: expected"),
+        ('version = "one"', 'slipway.toml:5: version: expected a version, as in "1.4.0"'),
+        ('server.class = "eventlet"', "slipway.toml:5: server.class: expected 'gthread' or 'sync'"),
+    ],
+)
+def test_a_mistake_in_it_is_named_with_its_place(line: str, message: str) -> None:
+    with pytest.raises(ContractError) as error:
+        contract.parse(f"{OWN}{line}\n", "slipway.toml")
+    (said,) = error.value.problems
+    assert said.startswith(message), said
+
+
+def test_an_app_that_migrates_by_itself_is_loaded_once_to_do_so() -> None:
+    read = contract.parse(f"{OWN}self_migrating = true\n", "slipway.toml")
+    (word, program) = read.for_manifest()["commands"]["migrate"]
+    assert (word, "import_app('shop:create_app()')" in program) == ("-c", True)

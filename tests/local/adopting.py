@@ -47,12 +47,18 @@ class Adopted(Site):
         return not subprocess.run(status, cwd=self.app, capture_output=True, text=True, check=True).stdout
 
 
+def empty(path: Path) -> Site:
+    """Make a site with an environment of its own that has built nothing yet."""
+    plain = make_site(path, ships="")
+    (plain.path / "dist").unlink()  # what other tests share; here it is built
+    return plain
+
+
 @contextmanager
 def adopted(path: Path, sdist: Sdist, name: str, settings: Mapping[str, str] | None = None) -> Iterator[Adopted]:
     """Make a site of an application and its slipway.toml; `settings` replaces text there."""
     app = sdists.checkout(sdist, path / "app")
-    plain = make_site(path / "slipway", ships="")
-    (plain.path / "dist").unlink()  # what other tests share; here it is built
+    plain = empty(path / "slipway")
     plain.environment.write_text(variables.without(plain.environment.read_text()))
     contract = (sdists.CONTRACTS / name / "slipway.toml").read_text().replace('source = "APP"', 'source = "../app"')
     for old, new in (settings or {}).items():
