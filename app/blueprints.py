@@ -4,6 +4,7 @@ import logging
 
 import flask
 
+from app.auth import account_views, letter_views
 from app.auth import views as auth
 from app.geolocation import views as geolocation
 from app.saved_places import import_views
@@ -14,6 +15,8 @@ logger = logging.getLogger(__name__)
 BLUEPRINTS: tuple[flask.Blueprint, ...] = (
     geolocation.blueprint,
     auth.blueprint,
+    letter_views.blueprint,
+    account_views.blueprint,
     saved_places.blueprint,
     import_views.blueprint,
 )

@@ -53,7 +53,26 @@ def country(code: str, name: str) -> str:
     return str(current_locale().territories.get(code, name))
 
 
+BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser(user_agent: str) -> str:
+    """Return what a person would call a browser; what calls itself otherwise is shown as it does."""
+    name = next((name for mark, name in BROWSERS if mark in user_agent), "")
+    system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
+    return " · ".join(filter(None, (name, system))) if name else user_agent[:60]
+
+
 FILTERS = {
+    "browser": browser,
     "number": number,
     "distance": distance,
     "day": day,

@@ -19,9 +19,17 @@ ENTRIES = (
     ("users.search", lazy_gettext("Users"), ADMIN),
     ("account.show", lazy_gettext("Account"), SIGNED_IN),
     ("auth.log_in", lazy_gettext("Log in"), SIGNED_OUT),
-    ("auth.sign_up", lazy_gettext("Sign up"), SIGNED_OUT),
+    ("letters.sign_up", lazy_gettext("Sign up"), SIGNED_OUT),
 )
 """Endpoint, label, and who is shown it."""
+
+
+SECTIONS = {
+    "saved_places.lists": ("saved_places", "imports"),
+    "account.show": ("account",),
+    "users.search": ("users",),
+}
+"""Whose pages belong to which entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +38,25 @@ class Entry:
 
     label: str
     address: str
-    here: bool
+    here: str
+    """What ``aria-current`` says: ``page``, ``true`` for a page that belongs to it, or nothing."""
 
 
 def menu() -> list[Entry]:
     """Return what this visitor is shown."""
     who = kinds()
     return [
-        Entry(str(label), flask.url_for(endpoint), flask.request.endpoint == endpoint)
+        Entry(str(label), flask.url_for(endpoint), place_of(endpoint))
         for endpoint, label, for_whom in ENTRIES
         if for_whom in who and endpoint in flask.current_app.view_functions
     ]
+
+
+def place_of(endpoint: str) -> str:
+    """Say whether the visitor is on a page of the menu, or on one that belongs to it."""
+    if flask.request.endpoint == endpoint:
+        return "page"
+    return "true" if flask.request.blueprint in SECTIONS.get(endpoint, ()) else ""
 
 
 def kinds() -> set[str]:

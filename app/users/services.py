@@ -1,5 +1,6 @@
 """Use cases: create users and look them up."""
 
+import dataclasses
 import logging
 
 from app.auth.passwords import PasswordHasher
@@ -32,6 +33,12 @@ class Users:
         if viewer.id != user_id:
             raise NotAllowed("You may see yourself only.")
         return viewer
+
+    def change_profile(self, user: User, name: str, language: str | None) -> User:
+        """Let somebody have another name, and choose their language or let their browser do it."""
+        self.repository.change(user.id, name=name.strip(), language=language)
+        self.transaction.commit()
+        return dataclasses.replace(user, name=name.strip(), language=language)
 
     def create(self, email: str, name: str, password: str) -> User:
         """Create a user. Raises ValueError for what is no e-mail address, and Conflict if somebody has it already."""

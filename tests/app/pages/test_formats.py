@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.languages import speaking
-from app.pages.formats import country, day, distance, latitude, longitude, moment, number
+from app.pages.formats import browser, country, day, distance, latitude, longitude, moment, number
 
 MOMENT = datetime(2026, 3, 4, 17, 5, tzinfo=UTC)
 
@@ -40,3 +40,21 @@ def test_moments_say_which_zone_they_are_in() -> None:
 
 def test_a_country_that_nobody_knows_keeps_its_name() -> None:
     assert country("XZ", "Atlantis") == "Atlantis"
+
+
+@pytest.mark.parametrize(
+    ("agent", "shown"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML) Chrome/150.0 Safari/537.36", "Chrome · Linux"),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64) Chrome/150.0 Safari/537.36 Edg/150",
+            "Edge · Windows",
+        ),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 20_0 like Mac OS X) Version/20 Safari/604.1", "Safari · iPhone"),
+        ("curl/8.1", "curl/8.1"),
+        ("x" * 100, "x" * 60),
+        ("", ""),
+    ],
+)
+def test_browsers_by_the_names_people_know(agent: str, shown: str) -> None:
+    assert browser(agent) == shown

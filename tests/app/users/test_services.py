@@ -49,3 +49,10 @@ def test_nobody_sees_anybody_else(users: Users) -> None:
     for somebody in (other.id, 999):
         with pytest.raises(NotAllowed):
             users.get(somebody, viewer=me)
+
+
+def test_a_profile_is_changed_by_its_owner(users: Users) -> None:
+    ada = users.create("ada@example.org", "Ada", "correct horse battery")
+    changed = users.change_profile(ada, " Ada L. ", "pt")
+    assert (changed.name, changed.language) == ("Ada L.", "pt")
+    assert users.repository.by_id(ada.id) == changed
