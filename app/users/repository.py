@@ -78,9 +78,10 @@ class SqlUserRepository:
 
     def change(self, user_id: int, **changes: Any) -> None:
         """Change columns of a user. Raises EmailTaken."""
+        columns = {**changes, **(named(changes["name"]) if "name" in changes else {})}
         try:
             with self.session.savepoint():
-                self.session.execute(update(users).where(users.c.id == user_id).values(changes))
+                self.session.execute(update(users).where(users.c.id == user_id).values(columns))
         except IntegrityError:
             raise EmailTaken from None
 

@@ -99,3 +99,11 @@ class TestNames:
         user = repository.add("ada@example.org", "Ada King", "hash", NOW)
         repository.session.execute(update(users).values(name=""))
         assert repository.by_id(user.id) == user
+
+
+def test_a_name_that_was_changed_is_read_back(repository: UserRepository) -> None:
+    user = repository.add("me@example.org", "Me Myself", "hash", NOW)
+    repository.change(user.id, name="Ada Lovelace", language="de")
+    found = repository.by_id(user.id)
+    assert found is not None
+    assert (found.name, found.language) == ("Ada Lovelace", "de")
