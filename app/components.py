@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import svcs
 from sqlalchemy import Engine
 
+from app.about import NAME
 from app.auth.accounts import Accounts
 from app.auth.credentials import Credentials
 from app.auth.failure_repository import FailureRepository, SqlFailureRepository
@@ -33,6 +34,9 @@ from app.geolocation.geocoding import Geocoder, PlaceGeocoder
 from app.geolocation.landmarks import LEAST_POPULATION, Landmarks
 from app.geolocation.repository import PlaceRepository, SqlPlaceRepository
 from app.geolocation.services import Places
+from app.idempotency.repository import AnswerRepository, SqlAnswerRepository
+from app.idempotency.services import Answers
+from app.jobs.address import broker_url
 from app.jobs.at_once import AtOnce
 from app.jobs.models import JobQueue
 from app.jobs.runner import JobRunner
@@ -45,11 +49,15 @@ from app.saved_places.services import SavedPlaces
 from app.settings import Settings
 from app.users.repository import SqlUserRepository, UserRepository
 from app.users.services import Users
+from app.web.idempotency import KeptAnswers
+from app.web.limits import Rate, RateLimits
 from app.web.paging import Cursors
 from app.web.routes import Authenticator
 from app.web.visitors import Visitors
 
 if TYPE_CHECKING:
+    from limits.storage import Storage
+
     from app.jobs.broker import Broker
 
 logger = logging.getLogger(__name__)
@@ -85,11 +93,11 @@ def build_registry(settings: Settings) -> svcs.Registry:
     registry.register_value(Settings, settings)
     registry.register_value(Clock, SystemClock())
     registry.register_value(RequestMetrics, RequestMetrics())
-    registry.register_value(Cursors, Cursors(settings))
     engine = Lazy(lambda: make_engine(Target.of(settings)), Engine.dispose)
     registry.register_factory(Engine, engine, on_registry_close=engine.close)
     registry.register_factory(Session, open_session)
     registry.register_factory(Transaction, session_as_transaction, enter=False)
+    register_delivery(registry, settings)
     register_geolocation(registry)
     register_saved_places(registry, settings)
     register_users(registry)
@@ -98,6 +106,35 @@ def build_registry(settings: Settings) -> svcs.Registry:
     register_accounts(registry, settings)
     register_jobs(registry, settings)
     return registry
+
+
+def register_delivery(registry: svcs.Registry, settings: Settings) -> None:
+    """Register what requests have in common, whatever they ask for."""
+
+    def storage() -> "Storage":
+        from limits.storage import MemoryStorage, RedisStorage
+
+        if not settings.broker_url:
+            return MemoryStorage()
+        return RedisStorage(
+            broker_url(settings), key_prefix=f"{NAME}:limits", socket_timeout=1, socket_connect_timeout=1
+        )
+
+    def answer_repository(components: svcs.Container) -> AnswerRepository:
+        return SqlAnswerRepository(components.get(Session))
+
+    def answers(components: svcs.Container) -> Answers:
+        return Answers(*components.get(AnswerRepository, Transaction, Clock))
+
+    def kept_answers(components: svcs.Container) -> KeptAnswers:
+        return components.get(Answers)
+
+    rates = {"api": Rate.parse(settings.api_rate_limit), "login": Rate.parse(settings.login_rate_limit)}
+    registry.register_value(RateLimits, RateLimits(rates, storage))
+    registry.register_value(Cursors, Cursors(settings))
+    registry.register_factory(AnswerRepository, answer_repository)
+    registry.register_factory(Answers, answers)
+    registry.register_factory(KeptAnswers, kept_answers)
 
 
 def register_jobs(registry: svcs.Registry, settings: Settings) -> None:

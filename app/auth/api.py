@@ -151,6 +151,7 @@ ROUTES: RouteTable = (
         endpoint=create_token,
         status=201,
         problems=(401, 403),
+        limit="login",
     ),
     Route(
         method="GET",

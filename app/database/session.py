@@ -60,6 +60,11 @@ class Session:
                 self.opened.execution_options(sqlite_begin="DEFERRED")
                 self.writing = False
 
+    def rollback(self) -> None:
+        """Undo what was not committed; the next statement begins a new transaction."""
+        if self.opened is not None:
+            self.opened.rollback()
+
     def close(self) -> None:
         """Undo what was not committed and give the connection back."""
         if self.opened is not None:

@@ -9,11 +9,11 @@ would be given out twice.
 import json
 import logging
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from celery import Celery
 
 from app.about import NAME
+from app.jobs.address import broker_url
 from app.jobs.models import Arguments, UnknownJob
 from app.jobs.periodic import Claim
 from app.jobs.runner import JobRunner
@@ -27,17 +27,6 @@ MARGIN = 15  # seconds between the longest job and its being given out again
 LOOK = 2  # seconds
 UNKNOWN_AGAIN = 5.0  # seconds until a job that this release does not know is offered again: a newer worker may
 UNKNOWN_TIMES = 720  # how often: for an hour
-
-
-def broker_url(settings: Settings) -> str:
-    """Return BROKER_URL with its password. Raises ValueError when there is none."""
-    if not settings.broker_url:
-        raise ValueError("BROKER_URL is not set")
-    parts = urlsplit(settings.broker_url)
-    if settings.redis_password is None:
-        return settings.broker_url
-    password = quote(settings.redis_password.get_secret_value(), safe="")
-    return urlunsplit(parts._replace(netloc=f":{password}@{parts.netloc}"))
 
 
 def make_celery(settings: Settings) -> Celery:

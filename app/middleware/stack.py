@@ -6,6 +6,7 @@ from wsgiref.types import WSGIApplication
 
 from app.middleware.access_log import AccessLog
 from app.middleware.body_limit import BodyLimit
+from app.middleware.cors import Cors
 from app.middleware.errors import Errors
 from app.middleware.headers import SecurityHeaders
 from app.middleware.health import Health
@@ -23,6 +24,7 @@ def wrap(
 ) -> WSGIApplication:
     """Put the middleware around a framework's application. Read from the bottom: the last line sees a request first."""
     app = BodyLimit(app, settings.max_body_bytes)
+    app = Cors(app, settings.cors_origins)
     app = AllowedHosts(app, settings.allowed_hosts)
     app = Health(app, unready, metrics.render)
     app = Errors(app)

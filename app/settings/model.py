@@ -15,7 +15,9 @@ from app.settings.validators import (
     checked_database_password,
     checked_database_url,
     checked_mail_from,
+    checked_origins,
     checked_public_url,
+    checked_rate,
     checked_redis_password,
     checked_secret_key,
     checked_smtp_password,
@@ -32,6 +34,8 @@ SecretKey = Annotated[SecretStr, AfterValidator(checked_secret_key)]
 DatabaseUrl = Annotated[str, AfterValidator(checked_database_url)]
 DatabasePassword = Annotated[SecretStr | None, AfterValidator(checked_database_password)]
 BrokerUrl = Annotated[str | None, AfterValidator(checked_broker_url)]
+Rate = Annotated[str, AfterValidator(checked_rate)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list), AfterValidator(checked_origins)]
 RedisPassword = Annotated[SecretStr | None, AfterValidator(checked_redis_password)]
 PublicUrl = Annotated[str, AfterValidator(checked_public_url)]
 SmtpUrl = Annotated[str | None, AfterValidator(checked_smtp_url)]
@@ -174,6 +178,25 @@ class Settings(BaseSettings):
     )
     mail_from: MailFrom = variable(
         "gazetteer@localhost", "Address that mail comes from", "an e-mail address", "places@example.org"
+    )
+    api_rate_limit: Rate = variable(
+        "off",
+        "How often a user, or an address of nobody in particular, may ask the API; counted by BROKER_URL's Redis for"
+        " all servers, otherwise by each process",
+        "a number per second, minute, hour or day, such as 600/minute; or off",
+        "600/minute",
+    )
+    login_rate_limit: Rate = variable(
+        "60/minute",
+        "The same for what checks or sends a secret: logging in, signing up, resetting a password",
+        "a number per second, minute, hour or day, such as 60/minute; or off",
+        "60/minute",
+    )
+    cors_origins: Origins = variable(
+        (),
+        "Origins whose pages may call the API from a browser, comma-separated; * is any, none is the default",
+        "comma-separated origins, such as https://maps.example.org, or *",
+        "https://maps.example.org",
     )
     api_token_days: Annotated[int, Field(ge=1, le=366)] = variable(
         30, "Days until an API token expires", "a number from 1 to 366", "30"

@@ -29,7 +29,7 @@ def variables() -> list[dict[str, Any]]:
                 "summary": field.description,
                 "expected": extra["expected"],
                 "required": required,
-                "default": None if required or field.default is None else shown(field.default),
+                "default": None if required or field.default in (None, ()) else shown(field.default),
                 "example": (field.examples or [""])[0],
                 "secret": is_secret(field),
                 "by_slipway": extra["by_slipway"],

@@ -1,6 +1,7 @@
 """What a variable's value must look like. Each function returns the value or raises ValueError."""
 
 import logging
+import re
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -9,6 +10,8 @@ from pydantic import SecretStr, ValidationInfo
 logger = logging.getLogger(__name__)
 
 SECRET_KEY_LENGTH = 32
+RATE = re.compile(r"([1-9][0-9]{0,6})/(second|minute|hour|day)")
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 URL_OPTIONS = {
     "postgresql+psycopg": frozenset({"host", "port", "sslmode", "sslrootcert", "target_session_attrs"}),
     "mariadb+pymysql": frozenset({"unix_socket", "ssl_ca"}),
@@ -192,3 +195,17 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts
+
+
+def checked_rate(value: str) -> str:
+    """Accept so many requests in a unit of time, or ``off``."""
+    if value != "off" and not RATE.fullmatch(value):
+        raise ValueError("not a rate")
+    return value
+
+
+def checked_origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Accept what browsers send as Origin: scheme, host and perhaps port; or ``*`` alone."""
+    if value != ("*",) and not all(ORIGIN.fullmatch(origin) for origin in value):
+        raise ValueError("not origins")
+    return value

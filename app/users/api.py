@@ -80,6 +80,7 @@ ROUTES: RouteTable = (
         status=201,
         location=lambda user: f"/api/v1/users/{user.id}",
         problems=(409,),
+        limit="login",
     ),
     Route(
         method="GET",

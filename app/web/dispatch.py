@@ -1,17 +1,19 @@
 """One request, start to end, whatever the framework: authenticate, validate, call, serialise, close."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import svcs
 
-from app.errors import NotAllowed, NotAuthenticated, Refused
-from app.logs.context import user_id
+from app.errors import Refused
+from app.web.admission import admit
 from app.web.conditional import conditional
+from app.web.idempotency import once
 from app.web.messages import Request, Response
 from app.web.problems import BadRequest, problem_of
-from app.web.routes import Authenticator, Call, Content, Output, Permission, Principal, Route, Upload
+from app.web.routes import Call, Content, Output, Permission, Route, Upload, body_of
 from app.web.validation import validate
 
 logger = logging.getLogger(__name__)
@@ -23,30 +25,26 @@ def dispatch(route: Route[Any], request: Request, registry: svcs.Registry) -> Re
     The components of the request (its database session among them) are closed before this returns, whatever happens.
     Errors the caller can mend become problem details; any other exception is a bug and goes through.
     """
+    notes: dict[str, str] = {}
     try:
         with svcs.Container(registry) as components:
-            principal = identify(route, request, components)
-            upload = Upload(request.body, request.media_type)
-            given, if_match = validate(route, request), request.headers.get("if-match", "")
-            output = route.endpoint(Call(given, components, principal, upload, if_match))
+            response = conditional(request, respond(route, request, components, notes))
     except (Refused, BadRequest) as error:
-        return problem_of(error)
-    return conditional(request, render(route, output))
+        response = problem_of(error)
+    return replace(response, headers={**notes, **response.headers}) if notes else response
 
 
-def identify(route: Route[Any], request: Request, components: svcs.Container) -> Principal | None:
-    """Return who calls, or None where anybody may. Raises NotAuthenticated and NotAllowed."""
-    if route.permission is Permission.PUBLIC:
-        return None
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise NotAuthenticated("Send an API token: Authorization: Bearer TOKEN.")
-    authenticator: Authenticator = components.get(Authenticator)
-    principal = authenticator.authenticate(token.strip(), route.scope)
-    user_id.set(principal.id)
-    if route.permission is Permission.ADMIN and not principal.admin:
-        raise NotAllowed("Only admins may do this.")
-    return principal
+def respond(route: Route[Any], request: Request, components: svcs.Container, notes: dict[str, str]) -> Response:
+    """Carry a request out, and return the complete response; ``notes`` are headers of refusals, too."""
+    principal = admit(route, request, components, notes)
+    upload = Upload(request.body, request.media_type)
+    if_match = request.headers.get("if-match", "")
+    call = Call(validate(route, request), components, principal, upload, if_match)
+
+    def act() -> Response:
+        return render(route, route.endpoint(call))
+
+    return act() if principal is None or not route.idempotent else once(route, request, call, principal, act)
 
 
 def render(route: Route[Any], output: Output | Content) -> Response:
@@ -64,4 +62,4 @@ def render(route: Route[Any], output: Output | Content) -> Response:
         headers["ETag"] = tag
     if route.status == 204:
         return Response(204, b"", "", headers)
-    return Response(route.status, output.model_dump_json().encode() + b"\n", headers=headers)
+    return Response(route.status, body_of(output), headers=headers)

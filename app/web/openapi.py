@@ -128,7 +128,7 @@ def operation(route: Route[Any], schemas: Schemas) -> dict[str, Any]:
         "operationId": route.name,
         "tags": [route.name.partition(".")[0]],
         "summary": route.summary,
-        "parameters": parameters(route, schemas),
+        "parameters": [*parameters(route, schemas), *header_parameters(route)],
         "responses": responses(route, schemas),
         "security": [] if route.permission is Permission.PUBLIC else [{"token": []}],
     }
@@ -155,6 +155,19 @@ def parameters(route: Route[Any], schemas: Schemas) -> list[dict[str, Any]]:
     if route.guarded:
         found.append(VERSION)
     return found
+
+
+def header_parameters(route: Route[Any]) -> list[dict[str, Any]]:
+    """Describe the headers that mean something in a request."""
+    found = {}
+    if route.method == "GET":
+        found["If-None-Match"] = "Tags of what you have: answered by 304 if it is still one of them"
+    if route.idempotent:
+        found["Idempotency-Key"] = "A string of your own, in quotes: sent again, the request is not carried out again"
+    return [
+        {"name": name, "in": "header", "required": False, "description": meaning, "schema": {"type": "string"}}
+        for name, meaning in found.items()
+    ]
 
 
 def without_null(schema: Schema) -> Schema:
@@ -211,6 +224,8 @@ def success_headers(route: Route[Any]) -> dict[str, Any]:
         headers["Location"] = {"description": "Address of what was created", "schema": {"type": "string"}}
     if route.method == "GET":
         headers["ETag"] = {"description": "Tag of this representation", "schema": {"type": "string"}}
+    for name in ("RateLimit", "RateLimit-Policy"):
+        headers[name] = {"description": "Where you stand, where there is a limit", "schema": {"type": "string"}}
     return headers
 
 
@@ -225,6 +240,7 @@ def problem_statuses(route: Route[Any]) -> list[int]:
         found.add(409)
     if route.guarded:
         found |= {412, 428}
+    found.add(429)
     if route.has_body:
         found.add(413)
     if route.has_json_body or route.uploads:

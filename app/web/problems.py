@@ -11,6 +11,7 @@ from app.web.messages import Response, json_bytes
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+UNNAMED = "about:blank"
 STATUS_OF = {
     errors.NotFound: 404,
     errors.Stale: 412,
@@ -27,23 +28,43 @@ DETAILS = {
 
 
 class BadRequest(Exception):
-    """The request itself is at fault. ``faults`` has each one: where it is (parameter or pointer), what is wrong."""
+    """The request itself is at fault. ``faults`` has each one: where it is (parameter or pointer), what is wrong.
 
-    def __init__(self, status: int, detail: str, faults: Sequence[Mapping[str, str]] = ()) -> None:
+    ``kind`` is the address that names this kind of problem, ``members`` what else it says.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        faults: Sequence[Mapping[str, str]] = (),
+        *,
+        headers: Mapping[str, str] | None = None,
+        kind: str = UNNAMED,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.faults = status, detail, faults
+        self.headers, self.kind, self.members = headers or {}, kind, members or {}
 
 
 def problem(
-    status: int, detail: str = "", faults: Sequence[Mapping[str, str]] = (), headers: Mapping[str, str] | None = None
+    status: int,
+    detail: str = "",
+    faults: Sequence[Mapping[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+    *,
+    kind: str = UNNAMED,
+    members: Mapping[str, Any] | None = None,
 ) -> Response:
     """Build the response for a problem of this HTTP status."""
     try:
         title = http.HTTPStatus(status).phrase
     except ValueError:
         title = "Error"
-    content: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
+    content: dict[str, Any] = {"type": kind, "title": title, "status": status}
     content["detail"] = detail or DETAILS.get(status, title)
+    content |= members or {}
     if faults:
         content["errors"] = list(faults)
     return Response(status, json_bytes(content), CONTENT_TYPE, headers or {})
@@ -52,7 +73,8 @@ def problem(
 def problem_of(error: errors.Refused | BadRequest) -> Response:
     """Build the response for an error that is the caller's to mend."""
     if isinstance(error, BadRequest):
-        return problem(error.status, error.detail, error.faults)
+        found = error
+        return problem(found.status, found.detail, found.faults, found.headers, kind=found.kind, members=found.members)
     status = next((code for kind, code in STATUS_OF.items() if isinstance(error, kind)), 400)
     challenge = {"WWW-Authenticate": 'Bearer realm="api"'} if status == http.HTTPStatus.UNAUTHORIZED else None
     return problem(status, str(error), headers=challenge)

@@ -103,6 +103,11 @@ class Content:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+def body_of(output: Output | Content) -> bytes:
+    """Return what is sent of an output: of the same one always the same bytes."""
+    return output.body if isinstance(output, Content) else output.model_dump_json().encode() + b"\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A body that is no JSON, as it came."""
@@ -149,7 +154,9 @@ class Route(Generic[InputT]):
     ``media_types`` are those of the Content that the endpoint may return besides, or instead of, its model; ``uploads``
     those of a body that it takes as it comes, with input from the query. ``problems`` are statuses of refusals that
     don't follow from the rest of the route (see app.web.openapi). ``guarded`` marks a change that has to name the
-    version it is meant for, in If-Match (app.web.conditional.wanted_version).
+    version it is meant for, in If-Match (app.web.conditional.wanted_version). ``limit`` names the rate limit that a
+    call counts for. With ``idempotent``, a POST of somebody signed in honours Idempotency-Key: its answer is kept for a
+    day, so it may hold no secret.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -167,6 +174,8 @@ class Route(Generic[InputT]):
     problems: tuple[int, ...] = ()
     guarded: bool = False
     documented: bool = True
+    limit: str = "api"
+    idempotent: bool = False
 
     @property
     def has_body(self) -> bool:

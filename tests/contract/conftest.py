@@ -257,6 +257,8 @@ def environ(framework: str, places: dict[str, str], inbox: mail.Inbox) -> dict[s
         "ALLOWED_HOSTS": "127.0.0.1,places.example",
         "TRUSTED_PROXIES": "1",
         "SMTP_URL": inbox.url,
+        "CORS_ORIGINS": "https://maps.example",
+        "LOGIN_RATE_LIMIT": "off",
     }
 
 

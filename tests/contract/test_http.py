@@ -33,6 +33,26 @@ def test_options_tells_what_is_allowed(server) -> None:
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
+@pytest.mark.parametrize("path", ["/", "/api/v1/places?q=lisb", "/api/v1/places/2267057", "/api/v1/openapi.json"])
+def test_who_has_it_already_gets_no_body(get, path: str) -> None:
+    first = get(path)
+    again = get(path, **{"If-None-Match": first.headers["ETag"]})
+    assert (again.status, again.body) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert "Content-Type" not in again.headers
+    assert get(path, **{"If-None-Match": '"other"'}).body == first.body
+
+
+def test_pages_of_a_named_origin_may_call_the_api(server) -> None:
+    asked = {"Origin": "https://maps.example", "Access-Control-Request-Method": "PUT"}
+    preflight = server.ask("OPTIONS", "/api/v1/places", headers=asked)
+    assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (204, "https://maps.example")
+    answer = server.ask("GET", "/api/v1/places", headers=asked)
+    assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (422, "https://maps.example")
+    others = server.ask("GET", "/api/v1/places?q=x", headers={"Origin": "https://evil.example"})
+    assert others.headers["Access-Control-Allow-Origin"] is None
+
+
 def test_one_connection_serves_good_and_bad_requests(server) -> None:
     """A response that leaves part of a request unread would spoil the next one."""
     body = {"Content-Type": "application/json"}

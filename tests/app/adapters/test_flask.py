@@ -4,9 +4,11 @@ import json
 
 import pytest
 import svcs
+from limits.storage import MemoryStorage
 from werkzeug.test import Client
 
 from app.adapters.flask import mount
+from app.web.limits import RateLimits
 from app.web.routes import Call, Input, NoInput, Output, Permission, Route
 
 
@@ -34,7 +36,9 @@ def client() -> Client:
         Route("POST", "/say/{word}", "say.post", "Say", Permission.PUBLIC, Words, Said, say),
         Route("GET", "/fail", "fail", "Fail", Permission.PUBLIC, NoInput, Said, fail),
     )
-    return Client(mount(routes, svcs.Registry()))
+    registry = svcs.Registry()
+    registry.register_value(RateLimits, RateLimits({}, MemoryStorage))
+    return Client(mount(routes, registry))
 
 
 def test_paths_queries_and_bodies_arrive_as_they_are(client: Client) -> None:

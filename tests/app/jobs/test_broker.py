@@ -9,7 +9,7 @@ from kombu.exceptions import OperationalError
 
 from app.components import build_registry
 from app.jobs import broker as brokers
-from app.jobs.broker import Broker, broker_url, configuration, first_to_ask, make_celery
+from app.jobs.broker import Broker, configuration, first_to_ask, make_celery
 from app.jobs.models import JobQueue
 from app.logs.context import request_context
 from app.settings import Settings
@@ -60,12 +60,6 @@ def test_a_job_is_given_out_again_only_when_none_can_be_in_hand(brokered: Settin
     found = configuration(brokered)
     assert found["broker_transport_options"]["visibility_timeout"] > found["task_time_limit"]
     assert (found["task_acks_late"], found["task_reject_on_worker_lost"]) == (True, True)
-
-
-def test_the_password_is_quoted_into_the_url(brokered: Settings, broker: redis.Server) -> None:
-    assert broker_url(brokered) == f"redis://:Vb7%23w%2FZr%203%40%25@127.0.0.1:{broker.port}/0"
-    with pytest.raises(ValueError, match="BROKER_URL"):
-        broker_url(brokered.model_copy(update={"broker_url": None}))
 
 
 def test_of_several_workers_one_asks_for_a_turn(brokered: Settings) -> None:

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 import svcs
+from limits.storage import MemoryStorage
 from pydantic import Field
 
 from app.errors import Conflict, NotAllowed, NotAuthenticated
 from app.logs.context import request_context, user_id
 from app.scopes import Scope
 from app.web.dispatch import dispatch
+from app.web.limits import Rate, RateLimits
 from app.web.messages import Request
 from app.web.problems import BadRequest
 from app.web.routes import (
@@ -90,6 +92,7 @@ def components(resources: list[Resource]) -> svcs.Registry:
     registry = svcs.Registry()
     registry.register_factory(Resource, open_resource)
     registry.register_value(Authenticator, SomeTokens())
+    registry.register_value(RateLimits, RateLimits({"few": Rate(1, 86400)}, MemoryStorage))
     return registry
 
 
@@ -248,3 +251,11 @@ def test_what_was_read_before_is_not_sent_again(components: svcs.Registry) -> No
     first = dispatch(route(), replace(GET, path={"number": "3"}), components)
     again = replace(GET, path={"number": "3"}, headers={"if-none-match": first.headers["ETag"]})
     assert dispatch(route(), again, components).status == 304
+
+
+def test_every_answer_says_where_one_stands_and_too_many_are_refused(components: svcs.Registry) -> None:
+    limited = route(limit="few")
+    first, second = (dispatch(limited, replace(GET, path={"number": word}), components) for word in ("x", "1"))
+    assert (first.status, first.headers["RateLimit"].partition(";t=")[0]) == (422, '"few";r=0')
+    assert (second.status, json.loads(second.body)["violated-policies"]) == (429, ["few"])
+    assert "RateLimit" not in dispatch(route(), replace(GET, path={"number": "1"}), components).headers

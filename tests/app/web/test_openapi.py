@@ -60,7 +60,7 @@ def test_parameters_say_where_they_are_and_whether_they_are_needed() -> None:
     assert shown["cursor"]["required"] is False
     assert shown["cursor"]["schema"] == {"maxLength": 1000, "type": "string"}
     assert shown["limit"]["schema"]["default"] == 20
-    assert paths[SHOW.path]["get"]["parameters"] == [
+    assert paths[SHOW.path]["get"]["parameters"][:1] == [
         {
             "name": "thing_id",
             "in": "path",
@@ -69,6 +69,21 @@ def test_parameters_say_where_they_are_and_whether_they_are_needed() -> None:
             "schema": {"minimum": 1, "type": "integer"},
         }
     ]
+
+
+def test_headers_that_mean_something_are_told() -> None:
+    table = (replace(LIST, method="POST", idempotent=True), replace(REMOVE, guarded=True), SHOW)
+    paths = describe(table, "x", "X")["paths"]
+    operations = [operation for methods in paths.values() for operation in methods.values()]
+    found = {
+        operation["operationId"]: [entry["name"] for entry in operation["parameters"] if entry["in"] == "header"]
+        for operation in operations
+    }
+    assert found == {
+        "things.list": ["Idempotency-Key"],
+        "things.remove": ["If-Match"],
+        "things.show": ["If-None-Match"],
+    }
 
 
 def test_what_is_in_the_path_is_not_in_the_body() -> None:
@@ -89,12 +104,13 @@ def test_other_forms_than_json() -> None:
 @pytest.mark.parametrize(
     ("route", "statuses"),
     [
-        (LIST, {400, 422}),
-        (SHOW, {400, 401, 403, 404, 422}),
-        (CHANGE, {400, 401, 403, 404, 409, 413, 415, 422}),
-        (REMOVE, {400, 401, 403, 404, 409, 422}),
-        (IMPORT, {400, 409, 413, 415}),
-        (replace(LIST, problems=(418,)), {400, 418, 422}),
+        (LIST, {400, 422, 429}),
+        (SHOW, {400, 401, 403, 404, 422, 429}),
+        (CHANGE, {400, 401, 403, 404, 409, 413, 415, 422, 429}),
+        (REMOVE, {400, 401, 403, 404, 409, 422, 429}),
+        (IMPORT, {400, 409, 413, 415, 429}),
+        (replace(REMOVE, guarded=True), {400, 401, 403, 404, 409, 412, 422, 428, 429}),
+        (replace(LIST, problems=(418,)), {400, 418, 422, 429}),
     ],
     ids=lambda value: value.name if isinstance(value, Route) else "",
 )

@@ -1,0 +1,54 @@
+"""Who calls, whether they may, and whether they may so often."""
+
+import logging
+from typing import Any
+
+import svcs
+
+from app.errors import NotAllowed, NotAuthenticated
+from app.logs.context import user_id
+from app.web.limits import RateLimits, TooManyRequests, address_key
+from app.web.messages import Request
+from app.web.routes import Authenticator, Permission, Principal, Route
+
+logger = logging.getLogger(__name__)
+
+
+def admit(route: Route[Any], request: Request, components: svcs.Container, headers: dict[str, str]) -> Principal | None:
+    """Return who calls, or None where anybody may; count the call, and add to ``headers`` where they stand.
+
+    Who is signed in counts as themselves, everybody else as their address: wrong tokens have no quota of their own.
+    Raises NotAuthenticated, NotAllowed and TooManyRequests.
+    """
+    try:
+        principal = identify(route, request, components)
+    except NotAuthenticated:
+        count(route, address_key(request.address), components, headers)
+        raise
+    count(route, f"user:{principal.id}" if principal else address_key(request.address), components, headers)
+    if route.permission is Permission.ADMIN and principal is not None and not principal.admin:
+        raise NotAllowed("Only admins may do this.")
+    return principal
+
+
+def count(route: Route[Any], who: str, components: svcs.Container, headers: dict[str, str]) -> None:
+    """Count a call. Raises TooManyRequests."""
+    standing = components.get(RateLimits).take(route.limit, who)
+    if standing is None:
+        return
+    if not standing.allowed:
+        raise TooManyRequests(standing)
+    headers.update(standing.headers)
+
+
+def identify(route: Route[Any], request: Request, components: svcs.Container) -> Principal | None:
+    """Return who calls, or None where anybody may. Raises NotAuthenticated, and NotAllowed for a token of other use."""
+    if route.permission is Permission.PUBLIC:
+        return None
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise NotAuthenticated("Send an API token: Authorization: Bearer TOKEN.")
+    authenticator: Authenticator = components.get(Authenticator)
+    principal = authenticator.authenticate(token.strip(), route.scope)
+    user_id.set(principal.id)
+    return principal
