@@ -111,6 +111,7 @@ ROUTES: RouteTable = (
         method="POST",
         path=IMPORTS,
         name="place-imports.create",
+        idempotent=True,
         summary="Read a file of places into a list, as a job",
         permission=Permission.SIGNED_IN,
         input=BeginImportInput,
