@@ -240,6 +240,16 @@ class Balancer:
             raise BalancerError("load balancer: its configuration is from before there was a maintenance page")
         return any(line.split()[-1:] == ["on"] for line in listed.splitlines())
 
+    def wait_for_200(self, name: str, path: str, host: str, timeout: float) -> str:
+        """Ask a server from where each load balancer is, until all get 200; give what another got in the end."""
+        deadline = time.monotonic() + timeout
+        while True:
+            answers = [send(f"probe {self.backend}/{name} {path} {host}")[0] for send in self._sends]
+            other = next((answer for answer in answers if answer != "200"), None)
+            if other is None or time.monotonic() > deadline:
+                return other or "200"
+            time.sleep(POLL)
+
     def wait_until(self, name: str, is_so: Callable[[Server], bool], timeout: float) -> Server | None:
         """Look again and again until `is_so`, at most `timeout` seconds; None when it never was."""
         deadline = time.monotonic() + timeout

@@ -4,7 +4,6 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, Field
 
@@ -65,6 +64,8 @@ def _url_path(value: str) -> str:
 
 
 def _requirement(value: str) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement  # here: few contracts have any
+
     try:
         Requirement(value)
     except InvalidRequirement:

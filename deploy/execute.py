@@ -132,10 +132,9 @@ class Executor:
         return sent
 
     def _trial(self, step: Step) -> str:
-        deadline = self._health["deadline"]
-        answer = self._agent(
-            step, "trial", in_ledger=True, generation=self.plan.target.generation, check=step.check, deadline=deadline
-        )
+        generation, deadline = self.plan.target.generation, self._health["deadline"]
+        asked = {"generation": generation, "check": step.check, "deadline": deadline, "linger": True}
+        answer = self._agent(step, "trial", in_ledger=True, **asked)
         return f"{self._health[step.check]} answered {answer['status']}"
 
     def _migrate(self, step: Step) -> str:
@@ -198,6 +197,7 @@ class Executor:
         return {"why": why, "by": self.by, "rollout": self.rollout}
 
     def _switch(self, step: Step) -> str:
+        free = self._let_it_be_checked(step.host)
         self.switched.add(step.host)
         try:
             answer = self._agent(
@@ -206,13 +206,25 @@ class Executor:
                 in_ledger=True,
                 generation=self.plan.target.generation,
                 deadline=self._health["deadline"],
+                linger=free,
                 **self._place(step.host),
             )
         except AgentError:  # it says that all is as before; one that is gone says nothing
             self.switched.discard(step.host)
             raise
+        for number in answer["leaving"]:  # nobody waits for what it has in hand; what is asked next of this host does
+            self.hosts.agents[step.host].post("stop", generation=number, token=self.lease.tokens[step.host])
         seconds = answer["seconds"]
-        return f"ready in {seconds['start'] + seconds['ready']:.1f} s, the old one gone in {seconds['stop']:.1f} s"
+        return f"ready in {seconds['start'] + seconds['ready']:.1f} s, the old one closed in {seconds['stop']:.1f} s"
+
+    def _let_it_be_checked(self, host: str) -> bool:
+        """Have the load balancer check a server that is free of users while its new generation starts; say if it is."""
+        if not any(step.host == host and step.kind is Kind.DRAIN for step in self.plan.steps):
+            return False
+        free = self.hosts.balancer.server(host).admin == "maint"  # then no connection of users is open either
+        if free:
+            self.hosts.balancer.set_state(host, "drain")
+        return free
 
     def _restart(self, step: Step) -> str:
         self.switched.add(step.host)
@@ -227,17 +239,21 @@ class Executor:
 
     def _ready(self, step: Step) -> str:
         with self._in_ledger(step):
-            listen, server = self.hosts.environment.hosts[step.host].listen, self.hosts.balancer.server(step.host)
+            balancer, listen = self.hosts.balancer, self.hosts.environment.hosts[step.host].listen
+            server, ready, deadline = balancer.server(step.host), self._health["ready"], self._health["deadline"]
             if server.address != listen:
-                self.hosts.balancer.set_address(step.host, listen)
-            if server.admin == "maint":
-                self.hosts.balancer.set_state(step.host, "drain")  # checked again, and still without users
-            found = self.hosts.balancer.wait_until(step.host, lambda s: s.up and s.proven, self._health["deadline"])
+                balancer.set_state(step.host, "maint")  # what was checked was the other address
+                balancer.set_address(step.host, listen)
+            if server.admin == "maint" or server.address != listen:
+                balancer.set_state(step.host, "drain")  # checked again, and still without users
+            # The latest check may have met the old generation: one more question, to what listens there now.
+            said = balancer.wait_for_200(step.host, ready, self._health["host"], deadline)
+            if said != "200":
+                raise SlipwayError(f"{step.host}: asked for {ready} from the load balancer, it says {said}, not 200")
+            found = balancer.wait_until(step.host, lambda s: s.up and s.proven, deadline)
             if found is None:
-                check = self.hosts.balancer.server(step.host).check
-                raise SlipwayError(
-                    f"{step.host}: the load balancer's check of {self._health['ready']} says {check}, not 200"
-                )
+                check = balancer.server(step.host).check
+                raise SlipwayError(f"{step.host}: the load balancer's check of {ready} says {check}, not 200")
         return f"check says {found.check}"
 
     def _restore(self, step: Step) -> str:

@@ -25,11 +25,13 @@ ALLOWED = (
     "set server {name}/SERVER state ready|drain|maint",
     "set server {name}/SERVER addr ADDRESS port PORT",
     "show holds",
+    "probe {name}/SERVER PATH HOST",
     "show|clear acl SWITCH",
     "add acl SWITCH on",
 )
 _SHOW = r"show (?:info|holds|stat(?: -?\d{{1,9}} \d{{1,9}} -?\d{{1,9}})?|servers state(?: {name})?)"
 _SET = r"set server {name}/[\w.-]+ (?:state (?:ready|drain|maint)|addr [0-9A-Fa-f.:]{{2,45}} port \d{{1,5}})"
+_PROBE = r"probe {name}/([\w.-]+) (/[!-~]*) ([\w.:\[\]-]+)"  # answered here: HAProxy can't be told to check at once
 _SWITCH = r"-m str -f (\S+)"  # the list that, with `on` in it, closes the site (salt/haproxy/files/haproxy.cfg.jinja)
 _STATE_FILE = r"^\s*server-state-file\s+(\S+)"
 
@@ -40,6 +42,8 @@ def changes(command: str, name: str, switch: str | None = None) -> bool:
     Raises: BadRequest forbidden-command.
     """
     if re.fullmatch(_SHOW.format(name=re.escape(name)), command, re.ASCII) or command == f"show acl {switch or ''}":
+        return False
+    if re.fullmatch(_PROBE.format(name=re.escape(name)), command, re.ASCII):
         return False
     if re.fullmatch(_SET.format(name=re.escape(name)), command, re.ASCII):
         return True
@@ -71,7 +75,24 @@ def balancer(layout: Layout, commands: Sequence[str], saves: bool, token: int | 
 def _answer(layout: Layout, command: str) -> str:
     if command == "show holds":
         return json.dumps(holds.read(layout))
+    if probe := re.fullmatch(_PROBE.format(name=re.escape(layout.name or "")), command, re.ASCII):
+        return _probe(layout, *probe.groups())
     return send(layout.balancer, command)
+
+
+def _probe(layout: Layout, server: str, path: str, host: str) -> str:
+    """Ask a server from here, where HAProxy sends its requests; give the status, or why there is none."""
+    lines = send(layout.balancer, f"show servers state {layout.name}").splitlines()
+    names = next((line[2:].split() for line in lines if line.startswith("# ")), [])
+    states = [dict(zip(names, line.split())) for line in lines if line and not line.startswith("#")]
+    found = next((state for state in states if state.get("srv_name") == server), None)
+    if found is None:
+        return f"there is no server {server}"
+    at = found["srv_addr"]
+    answer = health.ask_address(
+        f"[{at}]:{found['srv_port']}" if ":" in at else f"{at}:{found['srv_port']}", path, host, PATIENCE
+    )
+    return str(answer.status or answer.text)
 
 
 @contextlib.contextmanager

@@ -160,7 +160,19 @@ def _once(layout: Layout, channel: Channel, verb: str) -> int:
     return OK if answer(layout, channel, request) else FAILED
 
 
+def _get_ready(layout: Layout) -> None:
+    """Load what a session is asked first while that is still on its way."""
+    if layout.releases.is_dir():
+        from deploy.agent import status  # noqa: F401
+        from deploy.agent.supervisors import supervisor_of
+
+        supervisor_of(layout)
+    elif layout.balancer.exists():
+        from deploy.agent import balancer  # noqa: F401
+
+
 def _session(layout: Layout, channel: Channel) -> int:
+    _get_ready(layout)
     while not channel.deaf:
         try:
             request = channel.request()

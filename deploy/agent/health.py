@@ -41,14 +41,46 @@ def reach(path: Path, use: Callable[[str], object]) -> None:
 
 
 def ask(path: Path, url: str, host: str, timeout: float, body: int = BODY) -> Answer:
-    """Send one GET, with a deadline for the whole answer, and keep so many bytes of its body."""
+    """Send one GET over a private socket, with a deadline for the whole answer; keep so many bytes of its body."""
+    return _ask(socket.AF_UNIX, lambda connection: reach(path, connection.connect), url, host, timeout, body)
+
+
+def ask_address(address: str, url: str, host: str, timeout: float) -> Answer:
+    """Send one GET to an address as HAProxy writes it, `10.0.0.21:8000` or `[::1]:8000`."""
+    name, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if name.startswith("[") else socket.AF_INET
+    place = name.strip("[]"), int(port)
+    return _ask(family, lambda connection: connection.connect(place), url, host, timeout, BODY)
+
+
+def refuses(path: Path) -> bool:
+    """Tell whether nobody listens on a private socket: each process that did has closed it, and the shared one too."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(PATIENCE)
+        try:
+            reach(path, connection.connect)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:  # its backlog is full: somebody listens
+            return False
+    return False
+
+
+def _ask(
+    family: socket.AddressFamily,
+    connect: Callable[[socket.socket], object],
+    url: str,
+    host: str,
+    timeout: float,
+    body: int,
+) -> Answer:
     end = time.monotonic() + timeout
     request = f"GET {url} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: releasectl\r\nConnection: close\r\n\r\n"
     data, most = b"", body * 4
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
         try:
             connection.settimeout(timeout)
-            reach(path, connection.connect)
+            connect(connection)
             connection.sendall(request.encode("ascii"))
             while len(data) < most:
                 connection.settimeout(max(0.001, end - time.monotonic()))

@@ -8,19 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.agent import generations, releases
+from deploy.agent import generations, health, releases
 from deploy.agent.errors import AgentError, BadRequest
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
-from deploy.agent.supervisors import WEB, Running, Shared, Supervisor, key_of, supervisor_of
+from deploy.agent.supervisors import WEB, Running, Shared, Supervisor, key_of, number_of, supervisor_of
 
 Say = Callable[[str], None]
+SEE_OFF = 1.0  # seconds; gunicorn with requests in hand stops accepting at once, and closes its sockets at the end
 TRIAL_GRACE = 0.3  # seconds for its exit handlers: nobody uses a trial
 
 
-def trial(layout: Layout, number: int, check: str, deadline: float, say: Say) -> dict[str, Any]:
-    """Boot a generation on a private socket, ask it, stop it.
+def trial(
+    layout: Layout, number: int, check: str, deadline: float, say: Say, *, linger: bool = False
+) -> dict[str, Any]:
+    """Boot a generation on a private socket, ask it, stop it; with `linger` don't wait for its end: `activate` does.
 
     Raises: NotServing died, not-ready, timeout; AgentError when its release is not whole.
     """
@@ -28,15 +31,25 @@ def trial(layout: Layout, number: int, check: str, deadline: float, say: Say) ->
     wanted = releases.require_complete(layout, generation.version, generation.digest)
     releases.require_signed(layout, wanted)
     supervisor = supervisor_of(layout)
-    _stop_trials(supervisor, say)
+    _stop_trials(supervisor, say, *_left(layout, number))
     began = time.monotonic()
-    started = []
+    started, good = [], False
     try:
         started.append(supervisor.start_trial(generation, wanted))
         answer = supervisor.wait(started[0], wanted, check, deadline, say)
+        good = True
     finally:
-        _stop_trials(supervisor, say, *started)
+        if good and linger:
+            supervisor.ask_to_leave(started)
+        else:
+            _stop_trials(supervisor, say, *started)
     return {"seconds": round(time.monotonic() - began, 3), "status": answer.status}
+
+
+def _left(layout: Layout, number: int) -> list[str]:
+    """Name the trial of a generation that was told to stop, as long as nobody has cleared away what is left of it."""
+    key = f"trial-{number}"
+    return [key] if layout.run_file(key, "sock").exists() else []
 
 
 def _stop_trials(supervisor: Supervisor, say: Say, *started: str) -> None:
@@ -46,11 +59,19 @@ def _stop_trials(supervisor: Supervisor, say: Say, *started: str) -> None:
 
 
 def activate(
-    layout: Layout, number: int, deadline: float, listen: str | None, processes: Sequence[str], say: Say
+    layout: Layout,
+    number: int,
+    deadline: float,
+    listen: str | None,
+    processes: Sequence[str],
+    say: Say,
+    *,
+    linger: bool = False,
 ) -> dict[str, Any]:
     """Start generation `number` beside what runs, wait until it is ready, make it current, let the others finish.
 
-    `processes` says what of it this host runs: web, on `listen`, and processes of the contract.
+    `processes` says what of it this host runs: web, on `listen`, and processes of the contract. With `linger` the
+    others are waited for only until none takes another request; `stop` has to see the end of those in `leaving`.
 
     Raises: NotServing died, not-ready, timeout, after which all is as before; AgentError for what is wrong beforehand.
     """
@@ -67,7 +88,10 @@ def activate(
     clock = time.monotonic()
 
     with supervisor.shared_socket(listen) if listen is not None else contextlib.nullcontext() as shared:
-        start = _Start(supervisor, generation, wanted, {process.key: process for process in supervisor.running()}, say)
+        before = {process.key: process for process in supervisor.running()}
+        trials = {key for key in before if key.startswith("trial-")}
+        supervisor.stop(sorted(trials.union(_left(layout, number))), say, timeout=TRIAL_GRACE)
+        start = _Start(supervisor, generation, wanted, before, say)
         try:
             for process in processes:
                 start.begin(process, shared, listen)
@@ -90,11 +114,24 @@ def activate(
         others = [process.key for process in supervisor.running() if process.key not in keys]
         if others:
             say(f"generation {number} is ready; {', '.join(others)} may finish")
-            supervisor.stop(others, say)
+            if linger:
+                _see_off(layout, supervisor, others)
+            else:
+                supervisor.stop(others, say)
         supervisor.keep(shared, listen)
     seconds["stop"], clock = _lap(clock)
+    leaving = sorted({number_of(key) for key in others} - {number}) if linger else []
     changed = bool(start.started or others or previous != number or held != listen or remembered != list(processes))
-    return {"generation": number, "changed": changed, "previous": previous, "seconds": seconds}
+    return {"generation": number, "changed": changed, "previous": previous, "seconds": seconds, "leaving": leaving}
+
+
+def _see_off(layout: Layout, supervisor: Supervisor, keys: Sequence[str]) -> None:
+    """Ask processes to leave, and wait until none of them takes another request: what is in hand may go on."""
+    supervisor.ask_to_leave(keys)
+    sockets = [layout.run_file(key, "sock") for key in keys if key.isdigit()]
+    end = time.monotonic() + SEE_OFF
+    while time.monotonic() < end and not all(map(health.refuses, sockets)):
+        time.sleep(0.01)
 
 
 def _inherit(layout: Layout, wanted: Manifest, number: int, previous: int | None) -> None:

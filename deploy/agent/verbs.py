@@ -130,10 +130,10 @@ def _variables(agent: Agent, generation: int, salt: str) -> Result:
     return generations.compare(agent.layout, generation, salt)
 
 
-def _trial(agent: Agent, generation: int, check: str, deadline: float) -> Result:
+def _trial(agent: Agent, generation: int, check: str, deadline: float, linger: bool) -> Result:
     from deploy.agent import switch
 
-    return switch.trial(agent.layout, generation, check, deadline, agent.say)
+    return switch.trial(agent.layout, generation, check, deadline, agent.say, linger=linger)
 
 
 def _migrate(
@@ -175,10 +175,12 @@ def _migrated(agent: Agent, to: str) -> Result:
     return {"generations": generations.mark_restored(agent.layout, to)}
 
 
-def _activate(agent: Agent, generation: int, deadline: float, listen: str | None, processes: list[str]) -> Result:
+def _activate(
+    agent: Agent, generation: int, deadline: float, listen: str | None, processes: list[str], linger: bool
+) -> Result:
     from deploy.agent import switch
 
-    return switch.activate(agent.layout, generation, deadline, listen, processes, agent.say)
+    return switch.activate(agent.layout, generation, deadline, listen, processes, agent.say, linger=linger)
 
 
 def _rollback(agent: Agent, to: int | None, deadline: float, listen: str | None, processes: list[str]) -> Result:
@@ -255,6 +257,7 @@ DEADLINE = Argument("deadline", a.SECONDS, 30)
 LISTEN = Argument("listen", a.TEXT.or_null(), None)  # needed where web is one of the processes
 PROCESSES = Argument("processes", a.PROCESSES, ["web"])
 CHOSEN = Argument("processes", a.PROCESSES.or_null(), None)  # null: `start` what was activated, `stop` everything
+LINGER = Argument("linger", a.FLAG, False)
 TIMEOUT = Argument("timeout", a.SECONDS.or_null(), None)
 DATABASE = (
     Argument("engine", a.one_of("postgresql", "sqlite")),
@@ -311,7 +314,7 @@ VERBS = {
         ),
         Verb(
             "trial", "boot a generation on a private socket, ask it, stop it", _trial,
-            (GENERATION, Argument("check", a.one_of("live", "ready"), "ready"), DEADLINE), writes=True,
+            (GENERATION, Argument("check", a.one_of("live", "ready"), "ready"), DEADLINE, LINGER), writes=True,
         ),
         Verb(
             "migrate", "run the contract's command that changes the database", _migrate,
@@ -334,7 +337,7 @@ VERBS = {
         ),
         Verb(
             "activate", "start a generation, wait until it is ready, make it current, stop the others", _activate,
-            (GENERATION, DEADLINE, LISTEN, PROCESSES), writes=True,
+            (GENERATION, DEADLINE, LISTEN, PROCESSES, LINGER), writes=True,
         ),
         Verb(
             "rollback", "activate an earlier generation", _rollback,

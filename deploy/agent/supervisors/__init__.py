@@ -100,6 +100,9 @@ class Supervisor(Protocol):
         Raises: NotServing died, timeout.
         """
 
+    def ask_to_leave(self, keys: Iterable[str]) -> None:
+        """Ask processes to finish and leave, and don't wait: `stop` does, later."""
+
     def stop(self, keys: Iterable[str], say: Say, timeout: float | None = None) -> float:
         """Ask processes to finish and leave, all at once, then wait, then kill; give the seconds it took."""
 

@@ -182,6 +182,13 @@ class ProcessSupervisor:
             return ""
         return "\n".join(text.splitlines()[-lines:])
 
+    def ask_to_leave(self, keys: Iterable[str]) -> None:
+        """Ask processes to finish and leave, and don't wait: `stop` does, later."""
+        for key in keys:
+            alive = spawn.look(self._layout, key)
+            if alive:
+                self._ask_to_leave(key, alive.pid)
+
     def stop(self, keys: Iterable[str], say: Say, timeout: float | None = None) -> float:
         """Ask processes to finish and leave, all at once, then wait, then kill; give the seconds it took."""
         began = time.monotonic()

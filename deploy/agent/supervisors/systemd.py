@@ -311,13 +311,19 @@ class SystemdSupervisor:
             tail=lambda: self._tail_since_start(name), say=say,
         )  # fmt: skip
 
+    def ask_to_leave(self, keys: Iterable[str]) -> None:
+        """Ask units to stop, and don't wait: `stop` does, later."""
+        units = [self._unit(key) for key in keys]
+        if units:
+            systemctl.call("stop", "--no-block", *units, check=False)  # a trial may be forgotten by now
+
     def stop(self, keys: Iterable[str], say: Say, timeout: float | None = None) -> float:
         """Ask units to stop, all at once, then wait, then kill; give the seconds it took."""
         began = time.monotonic()
         asked = list(keys)
         if not asked:
             return 0.0
-        systemctl.call("stop", "--no-block", *map(self._unit, asked), check=False)  # a trial may be forgotten by now
+        self.ask_to_leave(asked)
         self._await_end({key: began + self._grace(key, timeout) for key in asked}, say)
         for key in asked:
             if container.is_one(self._layout, number_of(key)):

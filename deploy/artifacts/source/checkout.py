@@ -105,12 +105,14 @@ def _checkout(root: Path, known: str) -> Git | None:
 def _commit(root: Path, git: Git, ref: str | None, terms: Contract | None) -> Source:
     """Answer the source of a commit; its contract is `terms`, unless the commit has it."""
     wanted = f"{ref or 'HEAD'}^{{commit}}"
-    found = git.try_run("rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
+    # One question for all: each process of git takes as long as everything that is done with its answer.
+    found = git.try_run(
+        "show", "--no-patch", "--no-show-signature", "--format=%H %T %ct", "--end-of-options", wanted, "--"
+    )
     if found.returncode:
         raise _no_commit(root, git, ref)
-    commit = found.stdout.decode().strip()
-    facts = git.text("show", "--no-patch", "--no-show-signature", "--format=%T %ct", commit).split()
-    prefix = git.text("rev-parse", "--show-prefix")
+    commit, tree, time = found.stdout.decode().split()
+    prefix = "" if (root / ".git").exists() else git.text("rev-parse", "--show-prefix")
     if terms is not None:
         blob = git.try_run("show", f"{commit}:{prefix}{contract.FILE}")
         text = blob.stdout.decode() if blob.returncode == 0 else ""
@@ -123,7 +125,7 @@ def _commit(root: Path, git: Git, ref: str | None, terms: Contract | None) -> So
         text = blob.stdout.decode()
     parsed = terms or contract.parse(text)
     return Source(
-        root, parsed, text, select(parsed), git, prefix, commit, facts[0], dirty=False, epoch=max(int(facts[1]), _1980)
+        root, parsed, text, select(parsed), git, prefix, commit, tree, dirty=False, epoch=max(int(time), _1980)
     )
 
 

@@ -38,6 +38,12 @@ class Git:
         """Answer the NUL-separated names that a git command prints."""
         return [os.fsdecode(name) for name in self.run(*arguments).split(b"\0") if name]
 
+    def is_shallow(self) -> bool:
+        """Say whether commits are missing here (gitrepository-layout(5): `shallow`)."""
+        if (self.root / ".git").is_dir():
+            return (self.root / ".git" / "shallow").exists()
+        return self.text("rev-parse", "--is-shallow-repository") == "true"
+
     def try_run(self, *arguments: str, stdin: bytes | None = None) -> "subprocess.CompletedProcess[bytes]":
         """Run a git command that may fail."""
         # A hook sets GIT_DIR and GIT_INDEX_FILE of the repository that called it: not the one we build.

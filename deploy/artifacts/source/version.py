@@ -124,7 +124,7 @@ def _describe(git: Git, commit: str) -> tuple[str | None, int]:
     if described.returncode == 0:
         tag, number, _ = described.stdout.decode().strip().rsplit("-", 2)
         distance = int(number)
-    if (tag is None or distance) and git.text("rev-parse", "--is-shallow-repository") == "true":
+    if (tag is None or distance) and git.is_shallow():
         raise VersionError(
             f"{git.root} is a shallow clone: the version counts the commits since the last tag, and they are not here",
             hint="git fetch --unshallow --tags   (in CI: fetch-depth: 0, or GIT_DEPTH: 0)",

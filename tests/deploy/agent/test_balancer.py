@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from tests.deploy.agent.kit import AgentFailure, call, eventually
 
 LOOKS = [
     "show info", "show stat", "show stat -1 4 -1", "show stat 3 4 7", "show servers state", "show servers state shop",
+    "probe shop/web1 /readyz localhost", "probe shop/web-1.x /readyz?a=b%20c [::1]:8000",
 ]  # fmt: skip
 CHANGES = [
     "set server shop/web1 state drain", "set server shop/web-1.x state maint", "set server shop/web1 state ready",
@@ -31,6 +34,8 @@ FORBIDDEN = [
     "set server shop/web1 state ready;expert-mode on", "set server shop/web1 state ready\n", "disable server shop/web1",
     "set server shop/web1/x state ready", "set server shop/ state ready", "set server shop/web1 addr host port 80",
     "set server shop/web1 addr 10.0.0.21 port 8000 check", "SHOW INFO", "show  info", " show info", "<<\nshow info",
+    "probe other/web1 / localhost", "probe shop/web1 readyz localhost", "probe shop/web1 / a\r\nX: b",
+    "probe shop/web1 /",
     "set server shopX/web1 state ready", "set server shop/w\u00e9b state ready", "set server shop/web1 state stopped",
 ]  # fmt: skip
 
@@ -126,6 +131,32 @@ def test_one_request_carries_many_commands(host: Layout) -> None:
     assert info.startswith("Name: HAProxy")
     assert "web2" in stat
     assert not host.store.exists(), "a load balancer needs no directories for releases"
+
+
+class Refuses(BaseHTTPRequestHandler):
+    """Answers 200 to one path with one Host, else 503."""
+
+    def do_GET(self) -> None:
+        right = (self.path, self.headers["Host"]) == ("/readyz", "places.example.org")
+        self.send_response(200 if right else 503)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+def test_a_probe_asks_a_server_where_requests_are_sent(host: Layout) -> None:
+    def probe(words: str) -> str:
+        return str(call(host, "balancer", commands=[f"probe shop/{words}"])["answers"][0])
+
+    with HTTPServer(("127.0.0.1", 0), Refuses) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever, 0.02)
+        call(host, "balancer", commands=[f"set server shop/web2 addr 127.0.0.1 port {server.server_port}"])
+        assert probe("web2 /readyz places.example.org") == "200"
+        assert probe("web2 /readyz localhost") == "503"
+        assert probe("web1 /readyz places.example.org").startswith("no answer: ")
+        assert probe("web9 /readyz places.example.org") == "there is no server web9"
+        server.shutdown()
 
 
 def test_one_forbidden_command_forbids_all(host: Layout) -> None:

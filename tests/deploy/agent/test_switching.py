@@ -280,6 +280,37 @@ def test_a_slow_request_is_finished(agent: Caller, real_release: Release, port: 
     assert b'"generation": "1"' in data
 
 
+def test_who_lingers_takes_no_request_and_finishes_what_it_has(agent: Caller, real_release: Release, port: int) -> None:
+    """The answer comes while a slow request is in hand; every request from then on is for the new one."""
+    listen = f"127.0.0.1:{port}"
+    agent.prepare(1, real_release)
+    agent.prepare(2, real_release)
+    agent("activate", generation=1, deadline=30, listen=listen)
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        slow.sendall(b"GET /slow?4 HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        eventually(lambda: get(port)[1]["generation"] == "1")
+        switched = agent("activate", generation=2, deadline=30, listen=listen, linger=True)
+        assert switched["leaving"] == [1]
+        slow.settimeout(0.001)
+        with pytest.raises(TimeoutError):  # still in hand
+            slow.recv(1)
+        assert {get(port)[1]["generation"] for _ in range(30)} == {"2"}
+        stopped = agent("stop", generation=1, timeout=0.1)
+        assert stopped["stopped"] in ([1], [])  # [] when it had gone by itself
+    assert [process["generation"] for process in agent("status")["processes"]] == [2]
+    assert agent("activate", generation=2, deadline=30, listen=listen, linger=True)["leaving"] == []
+
+
+def test_a_trial_that_lingers_is_gone_before_its_generation_starts(
+    agent: Caller, real_release: Release, port: int
+) -> None:
+    agent.prepare(1, real_release)
+    agent("trial", generation=1, deadline=30, linger=True)
+    agent("trial", generation=1, deadline=30, linger=True)
+    agent("activate", generation=1, deadline=30, listen=f"127.0.0.1:{port}")
+    assert [path.name for path in (agent.root / "run").glob("trial-*")] == []
+
+
 def test_a_killed_trial_is_cleared_away(agent: Caller, real_release: Release) -> None:
     """What an agent that died in a trial left behind ends with the next one."""
     agent.prepare(1, real_release, BEHAVIOUR="hang")
