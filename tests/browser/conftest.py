@@ -39,6 +39,8 @@ def environ(mail: Mailbox, seeded_database: Path, tmp_path_factory: pytest.TempP
         "SECRET_KEY": SECRET_KEY,
         "DATABASE_URL": f"sqlite:///{database}",
         "SECURE_COOKIES": "no",  # http://127.0.0.1
+        "SMTP_URL": f"smtp://127.0.0.1:{mail.port}",
+        "MAIL_FROM": "places@example.org",
     }
 
 
