@@ -14,6 +14,7 @@ import svcs
 from sqlalchemy import Engine
 
 from app.about import NAME
+from app.auth.access import KeptAccess
 from app.auth.accounts import Accounts
 from app.auth.credentials import Credentials
 from app.auth.failure_repository import FailureRepository, SqlFailureRepository
@@ -47,6 +48,8 @@ from app.saved_places.importing import Imports
 from app.saved_places.repository import SavedPlaceRepository, SqlSavedPlaceRepository
 from app.saved_places.services import SavedPlaces
 from app.settings import Settings
+from app.users.access import Access
+from app.users.admin import UserAdmin
 from app.users.repository import SqlUserRepository, UserRepository
 from app.users.services import Users
 from app.web.idempotency import KeptAnswers
@@ -227,9 +230,17 @@ def register_users(registry: svcs.Registry) -> None:
     def users(components: svcs.Container) -> Users:
         return Users(*components.get(UserRepository, Transaction, PasswordHasher, Clock))
 
+    def user_admin(components: svcs.Container) -> UserAdmin:
+        return UserAdmin(*components.get(UserRepository, Access, Transaction))
+
+    def access(components: svcs.Container) -> Access:
+        return KeptAccess(*components.get(SessionRepository, TokenRepository, LetterRepository))
+
     registry.register_value(PasswordHasher, Argon2Hasher())
     registry.register_factory(UserRepository, user_repository)
+    registry.register_factory(Access, access)
     registry.register_factory(Users, users)
+    registry.register_factory(UserAdmin, user_admin)
 
 
 def register_credentials(registry: svcs.Registry) -> None:
@@ -318,7 +329,7 @@ def register_accounts(registry: svcs.Registry, settings: Settings) -> None:
         return Accounts(
             users=components.get(UserRepository),
             sessions=components.get(SessionRepository),
-            tokens=components.get(TokenRepository),
+            access=components.get(Access),
             letters=components.get(Letters),
             credentials=components.get(Credentials),
             transaction=components.get(Transaction),

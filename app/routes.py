@@ -7,6 +7,7 @@ from app.auth import api as auth
 from app.geolocation import api as geolocation
 from app.info import api as info
 from app.saved_places import api as saved_places
+from app.users import admin_api as admin
 from app.users import api as users
 from app.web.description import described
 from app.web.routes import RouteTable
@@ -14,5 +15,13 @@ from app.web.routes import RouteTable
 logger = logging.getLogger(__name__)
 
 ROUTES: RouteTable = described(
-    (*info.ROUTES, *geolocation.ROUTES, *users.ROUTES, *auth.ROUTES, *accounts.ROUTES, *saved_places.ROUTES)
+    (
+        *info.ROUTES,
+        *geolocation.ROUTES,
+        *users.ROUTES,
+        *admin.ROUTES,
+        *auth.ROUTES,
+        *accounts.ROUTES,
+        *saved_places.ROUTES,
+    )
 )

@@ -11,11 +11,11 @@ from app.auth.letter_models import LetterKind
 from app.auth.letters import Letters
 from app.auth.models import SignedIn
 from app.auth.passwords import PasswordHasher
-from app.auth.repository import TokenRepository
 from app.auth.session_repository import SessionRepository
 from app.clock import Clock
 from app.database.transaction import Transaction
 from app.errors import Conflict, Invalid, NotAllowed
+from app.users.access import Access
 from app.users.models import User
 from app.users.repository import EmailTaken, UserRepository
 from app.users.utils import acceptable_password, normalise_email
@@ -32,7 +32,7 @@ class Accounts:
         self,
         users: UserRepository,
         sessions: SessionRepository,
-        tokens: TokenRepository,
+        access: Access,
         letters: Letters,
         credentials: Credentials,
         transaction: Transaction,
@@ -41,7 +41,7 @@ class Accounts:
     ) -> None:
         self.users = users
         self.sessions = sessions
-        self.tokens = tokens
+        self.access = access
         self.letters = letters
         self.credentials = credentials
         self.transaction = transaction
@@ -103,13 +103,12 @@ class Accounts:
         hashed = self._hashed(password, letter.email)
         self.letters.take(letter)
         assert letter.user_id is not None
-        self.users.change(letter.user_id, password_hash=hashed)
-        self.letters.letters.remove_of(letter.user_id)
-        self.sessions.remove_all(letter.user_id)
-        self.tokens.remove_all(letter.user_id)
-        self.credentials.forget_failures(letter.email)
-        self._tell_of_password(letter.user_id, letter.email, letter.language)
+        self._set(letter.user_id, letter.email, letter.language, hashed)
         return self._user(letter.user_id)
+
+    def set_password(self, user: User, password: str) -> None:
+        """Set a user's password, as an operator may; every session and API token ends. Raises Invalid."""
+        self._set(user.id, user.email, user.language, self._hashed(password, user.email))
 
     def change_password(self, signed_in: SignedIn | User, current: str, new: str) -> None:
         """Set another password for somebody who knows theirs; every session but this one ends.
@@ -121,7 +120,7 @@ class Accounts:
         hashed = self._hashed(new, user.email)
         if not self.users.change_password(user.id, user.password_hash, hashed):
             raise NotAllowed("Your password was changed at the same time, somewhere else.")
-        self.letters.letters.remove_of(user.id)
+        self.access.end_links(user.id)
         self.sessions.remove_all(user.id, but=keep)
         self._tell_of_password(user.id, user.email, user.language)
 
@@ -152,10 +151,16 @@ class Accounts:
         except EmailTaken:
             self.transaction.commit()
             raise Conflict(TAKEN) from None
-        self.letters.letters.remove_of(before.id)
+        self.access.end_links(before.id)
         self.letters.post(LetterKind.EMAIL_CHANGED, before.email, user_id=before.id, language=before.language)
         logger.info("e-mail address changed", extra={"changed_user_id": before.id})
         return self._user(before.id)
+
+    def _set(self, user_id: int, email: str, language: str | None, hashed: str) -> None:
+        self.users.change(user_id, password_hash=hashed)
+        self.access.end(user_id)
+        self.credentials.forget_failures(email)
+        self._tell_of_password(user_id, email, language)
 
     def _tell_of_password(self, user_id: int, email: str, language: str | None) -> None:
         self.letters.post(LetterKind.PASSWORD_CHANGED, email, user_id=user_id, language=language)

@@ -16,7 +16,7 @@ COMMANDS = {
     "jobs": "List and do jobs.",
     "routes": "List what the application answers.",
     "run": "Serve on this computer, for development.",
-    "users": "Create users and API tokens.",
+    "users": "Create and manage users and their API tokens.",
     "worker": "Do jobs.",
 }
 

@@ -26,6 +26,13 @@ class CreateUserInput(BodyInput):
     password: NewPassword
 
 
+class EditSelfInput(BodyInput):
+    """``language`` may be null, which is the browser's."""
+
+    name: Name
+    language: Language | None
+
+
 class UserInput(Input):
     user_id: Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -54,11 +61,6 @@ class UserOutput(Output):
         )
 
 
-def create_user(call: Call[CreateUserInput]) -> UserOutput:
-    given = call.input
-    return UserOutput.of(call.get(Users).create(given.email, given.name, given.password.get_secret_value()))
-
-
 def show_user(call: Call[UserInput]) -> UserOutput:
     return UserOutput.of(call.get(Users).get(call.input.user_id, viewer=call.signed_in(User)))
 
@@ -67,21 +69,11 @@ def show_me(call: Call[NoInput]) -> UserOutput:
     return UserOutput.of(call.signed_in(User))
 
 
+def edit_me(call: Call[EditSelfInput]) -> UserOutput:
+    return UserOutput.of(call.get(Users).change_profile(call.signed_in(User), call.input.name, call.input.language))
+
+
 ROUTES: RouteTable = (
-    Route(
-        method="POST",
-        path="/api/v1/users",
-        name="users.create",
-        summary="Create a user whose address needs no proof, as an admin may; others sign up",
-        permission=Permission.ADMIN,
-        input=CreateUserInput,
-        output=UserOutput,
-        endpoint=create_user,
-        status=201,
-        location=lambda user: f"/api/v1/users/{user.id}",
-        problems=(409,),
-        limit="login",
-    ),
     Route(
         method="GET",
         path="/api/v1/users/me",
@@ -91,6 +83,16 @@ ROUTES: RouteTable = (
         input=NoInput,
         output=UserOutput,
         endpoint=show_me,
+    ),
+    Route(
+        method="PUT",
+        path="/api/v1/users/me",
+        name="users.me.edit",
+        summary="Change one's name and language",
+        permission=Permission.SIGNED_IN,
+        input=EditSelfInput,
+        output=UserOutput,
+        endpoint=edit_me,
     ),
     Route(
         method="GET",

@@ -3,7 +3,8 @@
 import enum
 import logging
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any, Literal, TypedDict
 
 logger = logging.getLogger(__name__)
 
@@ -13,6 +14,37 @@ class Role(enum.StrEnum):
 
     USER = "user"
     ADMIN = "admin"
+
+
+Sort = Literal["email", "name", "created_at", "last_login_at"]
+"""What a list of users can be sorted by. Whoever never logged in comes before everybody who did."""
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UserChanges(TypedDict, total=False):
+    """What an admin may change of a user."""
+
+    name: str
+    email: str
+    role: Role
+    active: bool
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserQuery:
+    """Which users, in which order. ``text`` is part of a name or an address."""
+
+    text: str = ""
+    role: Role | None = None
+    active: bool | None = None
+    sort: Sort = "email"
+    descending: bool = False
+
+    def position(self, user: "User") -> tuple[Any, ...]:
+        """Return where a user stands in this order."""
+        return (getattr(user, self.sort) or NEVER, user.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ import logging
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, case, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from app.database.keyset import beyond
 from app.database.session import Session
-from app.users.models import Role, User
+from app.users.models import NEVER, Role, User, UserQuery
 from app.users.tables import users
 from app.users.utils import joined_name, split_name
 
@@ -45,6 +46,18 @@ class UserRepository(Protocol):
 
     def note_log_in(self, user_id: int, moment: datetime) -> None:
         """Note when a user last logged in."""
+        ...
+
+    def search(self, query: UserQuery, after: tuple[Any, ...] | None, limit: int) -> list[User]:
+        """Return users in the order of the query, those after a position of it."""
+        ...
+
+    def hold_admins(self) -> None:
+        """Let nobody else change who is an admin until the transaction ends."""
+        ...
+
+    def count_admins(self, but: int) -> int:
+        """Return how many others are active admins."""
         ...
 
 
@@ -93,6 +106,50 @@ class SqlUserRepository:
     def note_log_in(self, user_id: int, moment: datetime) -> None:
         """Note when a user last logged in."""
         self.session.execute(update(users).where(users.c.id == user_id).values(last_login_at=moment))
+
+    def search(self, query: UserQuery, after: tuple[Any, ...] | None, limit: int) -> list[User]:
+        """Return users in the order of the query, those after a position of it."""
+        key = SORTED_BY.get(query.sort, users.c[query.sort])
+        found = select(users).where(*_conditions(query))
+        if after is not None:
+            found = found.where(beyond(after, key, users.c.id, descending=(query.descending, query.descending)))
+        order = [each.desc() if query.descending else each for each in (key, users.c.id)]
+        rows = self.session.execute(found.order_by(*order).limit(limit)).all()
+        return [user for row in rows if (user := _user(row))]
+
+    def hold_admins(self) -> None:
+        """Let nobody else change who is an admin until the transaction ends: writing holds rows on every database."""
+        admins = users.c.role == Role.ADMIN.value
+        self.session.execute(update(users).where(admins).values(role=Role.ADMIN.value))
+
+    def count_admins(self, but: int) -> int:
+        """Return how many others are active admins."""
+        others = (users.c.role == Role.ADMIN.value, users.c.active.is_(True), users.c.id != but)
+        return int(self.session.execute(select(func.count()).select_from(users).where(*others)).scalar_one())
+
+
+NAME = case(
+    (users.c.given_name.is_(None), users.c.name),
+    (func.coalesce(users.c.family_name, "") == "", users.c.given_name),
+    else_=users.c.given_name + " " + users.c.family_name,
+)
+"""The whole name, from whichever columns a row has it in."""
+
+SORTED_BY: dict[str, ColumnElement[Any]] = {"last_login_at": func.coalesce(users.c.last_login_at, NEVER), "name": NAME}
+"""What lists of users are sorted by, where that is more than a column: nothing of it may be NULL."""
+
+
+def _conditions(query: UserQuery) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if query.text:
+        part = query.text.strip().lower()
+        inside = [func.lower(column).contains(part, autoescape=True) for column in (users.c.email, NAME)]
+        conditions.append(or_(*inside))
+    if query.role is not None:
+        conditions.append(users.c.role == query.role.value)
+    if query.active is not None:
+        conditions.append(users.c.active.is_(query.active))
+    return conditions
 
 
 def named(name: str) -> dict[str, str]:
@@ -159,3 +216,29 @@ class InMemoryUserRepository:
         """Note when a user last logged in."""
         if user_id in self.users:
             self.users[user_id] = dataclasses.replace(self.users[user_id], last_login_at=moment)
+
+    def search(self, query: UserQuery, after: tuple[Any, ...] | None, limit: int) -> list[User]:
+        """Return users in the order of the query, those after a position of it."""
+        part = query.text.strip().lower()
+        found = [
+            user
+            for user in self.users.values()
+            if (part in user.email.lower() or part in user.name.lower())
+            and query.role in (None, user.role)
+            and query.active in (None, user.active)
+        ]
+        found.sort(key=query.position, reverse=query.descending)
+        if after is not None:
+            found = [
+                user
+                for user in found
+                if (query.position(user) < after if query.descending else query.position(user) > after)
+            ]
+        return found[:limit]
+
+    def hold_admins(self) -> None:
+        """Nobody else is there."""
+
+    def count_admins(self, but: int) -> int:
+        """Return how many others are active admins."""
+        return sum(user.admin and user.active and user.id != but for user in self.users.values())

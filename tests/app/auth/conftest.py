@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.auth.access import KeptAccess
 from app.auth.accounts import Accounts
 from app.auth.credentials import Credentials
 from app.auth.failure_repository import InMemoryFailureRepository
@@ -63,7 +64,7 @@ class World:
         self.accounts = Accounts(
             self.users,
             self.kept_sessions,
-            self.kept_tokens,
+            KeptAccess(self.kept_sessions, self.kept_tokens, self.kept_letters),
             self.letters,
             self.credentials,
             self.transaction,

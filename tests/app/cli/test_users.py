@@ -56,3 +56,36 @@ def test_without_a_schema_it_says_what_to_type(run, tmp_path) -> None:
     result = run(*CREATE, stdin=PASSWORD, DATABASE_URL=f"sqlite:///{tmp_path}/none.sqlite3")
     assert result.exit_code == 1
     assert "db upgrade" in result.stderr
+
+
+def test_an_admin_is_made_and_unmade_and_there_is_always_one(run) -> None:
+    run(*CREATE, "--admin", stdin=PASSWORD)
+    run("users", "create", "you@example.org", "--name", "You", "--password-stdin", stdin=PASSWORD)
+    refused = run("users", "demote", "me@example.org")
+    assert refused.exit_code == 1
+    assert "no admin" in refused.stderr
+    assert run("users", "promote", "you@example.org").stdout == "user 2 is an admin now\n"
+    assert run("users", "demote", "me@example.org").stdout == "user 1 is an admin no more\n"
+    assert "Only admins" in run("users", "token", "me@example.org", "--scope", "admin").stderr
+    assert run("users", "token", "you@example.org", "--scope", "admin", "--days", "1").stdout.startswith("gzt_")
+    assert "no user with this e-mail" in run("users", "promote", "nobody@example.org").stderr
+
+
+def test_users_are_listed_deactivated_and_activated(run) -> None:
+    run(*CREATE, stdin=PASSWORD)
+    assert run("users", "deactivate", "me@example.org").stdout == "user 1 deactivated\n"
+    assert "1  deactivated  last log-in never       me@example.org  Me" in run("users", "list").stdout
+    assert run("users", "activate", "me@example.org").stdout == "user 1 may log in again\n"
+    run("users", "token", "me@example.org")
+    (line,) = run("users", "list", "ME@").stdout.splitlines()
+    assert line.split()[:2] == ["1", "user"]
+    assert "never" not in line
+    assert run("users", "list", "nobody").stdout == ""
+
+
+def test_a_password_is_set(run) -> None:
+    run(*CREATE, stdin=PASSWORD)
+    assert run("users", "password", "me@example.org", "--password-stdin", stdin="x\n").exit_code == 1
+    done = run("users", "password", "me@example.org", "--password-stdin", stdin="another horse battery\n")
+    assert "password of user 1 set" in done.stdout
+    assert "another horse" not in done.output

@@ -1,35 +1,14 @@
 import pytest
 from werkzeug.test import Client
 
-from app.scopes import Scope
 from tests.app.conftest import People
 
 ME = {"email": "me@example.org", "name": "Me", "password": "correct horse battery"}
 
 
-@pytest.fixture
-def admin(people: People) -> dict[str, str]:
-    people.add("admin@example.org", admin=True)
-    return people.bearer("admin@example.org", Scope.ADMIN, Scope.READ)
-
-
-def test_an_admin_creates_a_user_and_the_password_is_never_shown(client: Client, admin: dict[str, str]) -> None:
-    response = client.post("/api/v1/users", json=ME, headers=admin)
-    assert response.status_code == 201
-    assert response.headers["Location"] == f"/api/v1/users/{response.json['id']}"
-    assert set(response.json) == {"id", "email", "name", "role", "active", "language", "created_at", "last_login_at"}
-    assert client.post("/api/v1/users", json=ME, headers=admin).status_code == 409
-
-
-def test_nobody_else_creates_users(client: Client, people: People) -> None:
-    people.add("you@example.org")
-    assert client.post("/api/v1/users", json=ME).status_code == 401
-    assert client.post("/api/v1/users", json=ME, headers=people.bearer("you@example.org")).status_code == 403
-
-
-def test_every_fault_is_pointed_at(client: Client, admin: dict[str, str]) -> None:
+def test_every_fault_is_pointed_at(client: Client) -> None:
     wrong = {"email": "me", "name": " ", "password": "short", "admin": True}
-    response = client.post("/api/v1/users", json=wrong, headers=admin)
+    response = client.post("/api/v1/auth/sign-ups", json=wrong)
     assert response.status_code == 422
     faults = {fault["pointer"]: fault["detail"] for fault in response.json["errors"]}
     assert set(faults) == {"#/email", "#/name", "#/password", "#/admin"}
@@ -51,3 +30,15 @@ def test_strangers_see_nobody(client: Client, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_one_changes_ones_name_and_language(client: Client, people: People) -> None:
+    people.add()
+    mine = people.bearer()
+    changed = client.put("/api/v1/users/me", json={"name": " Other ", "language": "pt-BR"}, headers=mine)
+    assert (changed.json["name"], changed.json["language"]) == ("Other", "pt-BR")
+    assert client.get("/api/v1/users/me", headers=mine).json == changed.json
+    for wrong in ({"name": " ", "language": None}, {"name": "x", "language": "../de"}, {"name": "x"}):
+        assert client.put("/api/v1/users/me", json=wrong, headers=mine).status_code == 422
+    role = {"name": "x", "language": None, "role": "admin"}
+    assert client.put("/api/v1/users/me", json=role, headers=mine).status_code == 422

@@ -1,14 +1,15 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
 
-from app.users.models import Role
+from app.users.models import Role, UserQuery
 from app.users.repository import EmailTaken, InMemoryUserRepository, SqlUserRepository, UserRepository
 from app.users.tables import users
 from tests.support.postgres import DATABASES
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 @pytest.fixture(params=[*DATABASES, "memory"])
@@ -107,3 +108,59 @@ def test_a_name_that_was_changed_is_read_back(repository: UserRepository) -> Non
     found = repository.by_id(user.id)
     assert found is not None
     assert (found.name, found.language) == ("Ada Lovelace", "de")
+
+
+def people(repository: UserRepository) -> None:
+    for number, name in enumerate(("cy", "ada", "bob")):
+        user = repository.add(f"{name}@example.org", name, "hash", NOW + number * DAY)
+        if name == "bob":
+            repository.change(user.id, role=Role.ADMIN, active=False)
+        if name == "cy":
+            repository.note_log_in(user.id, NOW)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        (UserQuery(), "ada bob cy"),
+        (UserQuery(descending=True), "cy bob ada"),
+        (UserQuery(sort="created_at"), "cy ada bob"),
+        (UserQuery(sort="name", descending=True), "cy bob ada"),
+        (UserQuery(sort="last_login_at"), "ada bob cy"),
+        (UserQuery(sort="last_login_at", descending=True), "cy bob ada"),
+        (UserQuery(" BO"), "bob"),
+        (UserQuery("example.org", active=True), "ada cy"),
+        (UserQuery(role=Role.ADMIN), "bob"),
+        (UserQuery("_"), ""),
+        (UserQuery("%"), ""),
+    ],
+)
+def test_users_are_found_in_an_order_page_by_page(repository: UserRepository, query: UserQuery, found: str) -> None:
+    people(repository)
+    names = [user.name for user in repository.search(query, None, 10)]
+    assert names == found.split()
+    paged: list[str] = []
+    after = None
+    while page := repository.search(query, after, 1):
+        paged += [user.name for user in page]
+        after = query.position(page[-1])
+    assert paged == names
+
+
+def test_columns_of_a_user_are_changed(repository: UserRepository) -> None:
+    user, other = (repository.add(f"{name}@example.org", name, "hash", NOW) for name in ("me", "you"))
+    repository.change(user.id, name="Other", language="de", role=Role.ADMIN, active=False)
+    found = repository.by_id(user.id)
+    assert found
+    assert (found.name, found.language, found.role, found.active) == ("Other", "de", Role.ADMIN, False)
+    with pytest.raises(EmailTaken):
+        repository.change(user.id, email="you@example.org")
+    assert repository.by_id(other.id) == other
+
+
+def test_admins_are_counted_who_are_active(repository: UserRepository) -> None:
+    ids = [repository.add(f"{name}@example.org", name, "hash", NOW).id for name in "abcd"]
+    for user_id, active in zip(ids[:3], (True, True, False), strict=True):
+        repository.change(user_id, role=Role.ADMIN, active=active)
+    repository.hold_admins()
+    assert [repository.count_admins(but=user_id) for user_id in ids] == [1, 1, 2, 2]

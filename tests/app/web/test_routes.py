@@ -37,7 +37,7 @@ def test_names_and_addresses_are_unique() -> None:
 
 
 def test_where_input_comes_from_follows_from_the_method() -> None:
-    assert {route.method for route in ROUTES if route.has_body} == {"POST", "PATCH"}
+    assert {route.method for route in ROUTES if route.has_body} == {"POST", "PUT", "PATCH"}
 
 
 def test_a_call_gives_components_and_the_caller(registry: svcs.Registry) -> None:
