@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -13,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 import app.migrations
 from app.database.engine import make_engine
 from app.database.failures import Held, is_forbidden, is_locked, reason
-from app.database.migration_lock import MIGRATOR_SESSION, insist, only_migrator
+from app.database.migration_lock import MIGRATOR_SESSION, be_patient, insist, only_migrator, queue_shortly
 from app.database.postgresql import make_postgresql_engine
 from app.database.revisions import Revision, read_revisions
 from app.database.schema import current_revision
@@ -122,13 +123,29 @@ def migrate(target: Target, lock_seconds: float, work: Work) -> Migrated:
 
 
 def migrate_sqlite(target: Target, lock_seconds: float, work: Work) -> Migrated:
-    """Work in one transaction, which takes SQLite's write lock before it looks what is missing."""
+    """Work in one transaction, which takes SQLite's write lock before it looks what is missing.
+
+    A table that is made anew (Alembic's batch mode) is dropped, and SQLite would delete what refers to its rows: so
+    foreign keys are looked at in the end, all at once (https://www.sqlite.org/lang_altertable.html#otheralter).
+    """
     with (
         disposed(make_engine(target, create=True, busy_seconds=lock_seconds)) as engine,
         engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
-        connection.begin(),
     ):
-        return work(connection, lambda run: run())
+        leave_references(connection)
+        with connection.begin():
+            done = work(connection, lambda run: run())
+            lost = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+            if lost:
+                rows = ", ".join(f"{row[0]} {row[1]}" for row in lost[:3])
+                raise CannotMigrate(f"rows would refer to rows that are not there: {rows}; nothing was changed")
+        return done
+
+
+def leave_references(connection: Connection) -> None:
+    """Let SQLite not look at foreign keys: it does nothing of the kind in the midst of a transaction."""
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("PRAGMA foreign_keys = OFF")
 
 
 def migrate_postgresql(target: Target, lock_seconds: float, work: Work) -> Migrated:
@@ -140,9 +157,11 @@ def migrate_postgresql(target: Target, lock_seconds: float, work: Work) -> Migra
         only_migrator(engine, deadline),
         engine.connect() as connection,
     ):
+        be_patient(engine, lock_seconds)
 
         def again(run: Callable[[], None]) -> None:
             connection.rollback()
+            queue_shortly(connection)
             drop_unfinished(engine)
             run()
 

@@ -71,14 +71,18 @@ def number(further: int = 1) -> str:
 
 
 def tree(folder: Path, bodies: Sequence[tuple[str, str]], kinds: Sequence[str] = (), reviewed: object = None) -> Tree:
-    """Make a tree of this checkout's application with more migrations, each a name and its body."""
+    """Make a tree of this checkout's application with more migrations, each a name and its body.
+
+    ``reviewed`` are the exceptions of all of them, or a list of those of each.
+    """
     shutil.copytree(ROOT / "app", folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
     made = Tree(folder, folder.name)
     last = made.revisions()[-1].revision
     for number, (name, body) in enumerate(bodies, int(last) + 1):
-        kind = kinds[number - int(last) - 1] if kinds else "expand"
-        text = TEMPLATE.format(
-            name=name, revision=f"{number:04}", before=f"{number - 1:04}", kind=kind, body=body, reviewed=reviewed or {}
-        )
+        position = number - int(last) - 1
+        kind = kinds[position] if kinds else "expand"
+        exceptions = reviewed[position] if isinstance(reviewed, list) else reviewed
+        names = {"name": name, "revision": f"{number:04}", "before": f"{number - 1:04}"}
+        text = TEMPLATE.format(**names, kind=kind, body=body, reviewed=exceptions or {})
         (folder / VERSIONS / f"{number:04}_case.py").write_text(text)
     return made

@@ -66,9 +66,10 @@ UNUSED = {
 }
 
 
-def check(tree: Tree) -> list[str]:
-    """Answer what is wrong with the migrations after the first, each with its revision."""
+def check(tree: Tree, since: str = "") -> list[str]:
+    """Answer what is wrong with the migrations after the first, or after another, each with its revision."""
     revisions = tree.revisions()
+    revisions = [entry for entry in revisions if entry.revision >= since]
     problems: list[str] = []
     for before, entry in itertools.pairwise(revisions):
         reviewed = exceptions(tree.root / VERSIONS, entry.revision)

@@ -108,6 +108,38 @@ class TestSqlite:
         ):
             upgrade(target, lock_seconds=0.2)
 
+    def test_a_table_that_is_made_anew_takes_nothing_along_that_refers_to_it(self, tmp_path: Path, new: Target) -> None:
+        """Alembic's batch mode drops it, and SQLite deletes then what a foreign key says ON DELETE CASCADE of."""
+        upgrade(new)
+        with disposed(make_engine(new)) as engine, engine.begin() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO users (id, email, name, password_hash, active, created_at) VALUES (1, 'a', 'a', 'a', 1, 0)"
+            )
+            connection.exec_driver_sql("INSERT INTO login_failures VALUES ('x', 1, 0)")
+            connection.exec_driver_sql(
+                "INSERT INTO api_tokens (user_id, name, digest, created_at, expires_at) VALUES (1, 'a', 'a', 0, 0)"
+            )
+        body = 'with op.batch_alter_table("users", recreate="always") as users:\n        users.alter_column("name")'
+        made = tree(tmp_path / "new", [("made anew", body)])
+        made.app(new.url, "db", "upgrade")
+        with disposed(make_engine(new)) as engine, engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM api_tokens").scalar() == 1
+        with disposed(make_engine(new)) as engine, engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1, "for everybody else"
+
+    def test_rows_that_would_refer_to_nothing_stop_it(self, tmp_path: Path, new: Target) -> None:
+        upgrade(new)
+        with disposed(make_engine(new)) as engine, engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO countries VALUES ('AA', 'x')")
+        body = (
+            'op.execute("INSERT INTO api_tokens (user_id, name, digest, created_at, expires_at)'
+            " VALUES (9, '', '', 0, 0)\")"
+        )
+        made = tree(tmp_path / "new", [("lost", body)])
+        with pytest.raises(Exception, match="rows would refer to rows that are not there: api_tokens"):
+            made.app(new.url, "db", "upgrade")
+        assert upgrade(new).applied == ()
+
     def test_a_path_that_cannot_be_made_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(CannotMigrate, match="file"):

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from app.database.engine import make_engine
 from app.database.failures import Held
 from app.database.migrate import disposed
-from app.database.migration_lock import insist, only_migrator
+from app.database.migration_lock import be_patient, insist, only_migrator
 from tests.support.postgres import Cluster
 
 SOON = 0.1
@@ -107,6 +107,30 @@ def test_it_ends_at_the_deadline() -> None:
 
     with pytest.raises(Held, match="held a table"):
         insist(work, time.monotonic() - 1)
+
+
+def test_what_is_done_concurrently_waits_for_older_transactions(
+    owner_engine: Engine, other: Engine, postgres: Cluster
+) -> None:
+    """It keeps nobody, so it need not hurry; everything else queues as shortly as before."""
+    be_patient(owner_engine, 120)
+    with other.connect() as older, owner_engine.connect() as connection:
+        older.exec_driver_sql("UPDATE countries SET name = name")
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.exec_driver_sql("SET lock_timeout = '10ms'")
+        build = threading.Thread(
+            target=connection.exec_driver_sql, args=("CREATE INDEX CONCURRENTLY ix_late ON countries (name)",)
+        )
+        build.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'virtualxid' AND NOT granted"
+        while postgres.sql(waiting) == "0":
+            assert build.is_alive()
+            time.sleep(0.01)
+        older.rollback()
+        build.join()
+        assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "500ms"
+        valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_late'::regclass"
+        assert connection.exec_driver_sql(valid).scalar()
 
 
 def test_other_failures_are_not_tried_again() -> None:
