@@ -4,10 +4,11 @@ import logging
 
 from app.auth import jobs as auth
 from app.backfills import jobs as backfills
+from app.geolocation import jobs as geolocation
 from app.idempotency import jobs as idempotency
 from app.jobs.models import Job
 from app.saved_places import jobs as saved_places
 
 logger = logging.getLogger(__name__)
 
-JOBS: tuple[Job, ...] = (*auth.JOBS, *backfills.JOBS, *idempotency.JOBS, *saved_places.JOBS)
+JOBS: tuple[Job, ...] = (*auth.JOBS, *backfills.JOBS, *geolocation.JOBS, *idempotency.JOBS, *saved_places.JOBS)

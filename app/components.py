@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import svcs
 from sqlalchemy import Engine
 
-from app.about import NAME
+from app.about import NAME, installed_version
 from app.auth.access import KeptAccess
 from app.auth.accounts import Accounts
 from app.auth.credentials import Credentials
@@ -31,6 +31,7 @@ from app.database.engine import make_engine
 from app.database.session import Session
 from app.database.target import Target
 from app.database.transaction import Transaction
+from app.geolocation.answers import GeocoderAnswers, RememberingGeocoder, SqlGeocoderAnswers
 from app.geolocation.geocoding import Geocoder, PlaceGeocoder
 from app.geolocation.landmarks import LEAST_POPULATION, Landmarks
 from app.geolocation.repository import PlaceRepository, SqlPlaceRepository
@@ -101,7 +102,7 @@ def build_registry(settings: Settings) -> svcs.Registry:
     registry.register_factory(Session, open_session)
     registry.register_factory(Transaction, session_as_transaction, enter=False)
     register_delivery(registry, settings)
-    register_geolocation(registry)
+    register_geolocation(registry, settings)
     register_saved_places(registry, settings)
     register_users(registry)
     register_credentials(registry)
@@ -157,7 +158,7 @@ def register_jobs(registry: svcs.Registry, settings: Settings) -> None:
     registry.register_factory(JobQueue, broker, on_registry_close=broker.close)
 
 
-def register_geolocation(registry: svcs.Registry) -> None:
+def register_geolocation(registry: svcs.Registry, settings: Settings) -> None:
     """Register what finds places."""
 
     def repository(components: svcs.Container) -> PlaceRepository:
@@ -166,7 +167,10 @@ def register_geolocation(registry: svcs.Registry) -> None:
     def places(components: svcs.Container) -> Places:
         return Places(components.get(PlaceRepository))
 
-    def geocoder(components: svcs.Container) -> Geocoder:
+    def answers(components: svcs.Container) -> GeocoderAnswers:
+        return SqlGeocoderAnswers(components.get(Session))
+
+    def own(components: svcs.Container) -> Geocoder:
         return PlaceGeocoder(components.get(PlaceRepository))
 
     def landmarks() -> Landmarks:
@@ -177,6 +181,30 @@ def register_geolocation(registry: svcs.Registry) -> None:
     registry.register_factory(Landmarks, known, on_registry_close=known.close)
     registry.register_factory(PlaceRepository, repository)
     registry.register_factory(Places, places)
+    registry.register_factory(GeocoderAnswers, answers)
+    if settings.geocoder == "nominatim":
+        register_nominatim(registry, settings)
+    else:
+        registry.register_factory(Geocoder, own)
+
+
+def register_nominatim(registry: svcs.Registry, settings: Settings) -> None:
+    """Register a geocoder that asks a server, and remembers what it said."""
+    url = settings.nominatim_url or ""
+
+    def connect() -> Geocoder:
+        from app.geolocation.nominatim import NominatimGeocoder, Server
+
+        agent = f"{NAME}/{settings.release_version or installed_version()}"
+        return NominatimGeocoder(Server(url, settings.nominatim_timeout, agent))
+
+    nominatim = Lazy(connect, lambda made: None)
+    keep = timedelta(days=settings.geocoder_cache_days)
+
+    def geocoder(components: svcs.Container) -> Geocoder:
+        parts = components.get(GeocoderAnswers, Transaction, Clock)
+        return RememberingGeocoder(nominatim(), *parts, service=url, keep=keep)
+
     registry.register_factory(Geocoder, geocoder)
 
 

@@ -31,3 +31,7 @@ class NotAuthenticated(Refused):
 
 class NotAllowed(Refused):
     """Whoever asks is known and may not do this."""
+
+
+class Unavailable(Refused):
+    """Somebody else is needed for it, and does not answer."""

@@ -5,7 +5,7 @@ import logging
 from app.auth.tables import failures, letters, second_factors, sessions, tokens
 from app.backfills.tables import backfills
 from app.database.metadata import metadata
-from app.geolocation.tables import countries, datasets, place_names, places
+from app.geolocation.tables import countries, datasets, geocoder_answers, place_names, places
 from app.idempotency.tables import kept_answers
 from app.saved_places.tables import place_import_faults, place_imports, place_lists, place_uploads, saved_places
 from app.users.tables import users
@@ -17,6 +17,7 @@ __all__ = [
     "countries",
     "datasets",
     "failures",
+    "geocoder_answers",
     "kept_answers",
     "letters",
     "metadata",

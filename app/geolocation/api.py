@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from app.errors import NotFound
 from app.geolocation.geocoding import Geocoder
-from app.geolocation.models import Country, Nearby, Place
+from app.geolocation.models import Country, FoundNear, Location, Nearby, Place
 from app.geolocation.services import Places
 from app.geolocation.utils import Area
 from app.web.paging import Cursors, Page, PageInput
@@ -94,6 +94,48 @@ class NearbyOutput(PlaceOutput):
 
 class NearbyList(Output):
     items: list[NearbyOutput]
+
+
+class LocationOutput(Output):
+    """What a geocoder has found. ``id`` and what follows from it is there for places that are known here, else null."""
+
+    id: int | None
+    name: str
+    label: str
+    country: CountryOutput | None
+    admin1_code: str | None
+    latitude: float
+    longitude: float
+    population: int | None
+    timezone: str | None
+    part_of: int | None
+
+    @classmethod
+    def of(cls, found: Location) -> Self:
+        known = ("id", "admin1_code", "population", "timezone", "part_of")
+        return cls(
+            name=found.name,
+            label=found.label,
+            country=CountryOutput.of(found.country) if found.country else None,
+            latitude=found.latitude,
+            longitude=found.longitude,
+            **{name: getattr(found.place, name, None) for name in known},
+        )
+
+
+class LocationList(Output):
+    items: list[LocationOutput]
+
+
+class FoundNearOutput(LocationOutput):
+    """A location and its distance from where was asked, in kilometres."""
+
+    distance_km: float
+
+    @classmethod
+    def near(cls, found: FoundNear) -> Self:
+        location = LocationOutput.of(found.location)
+        return cls(**location.model_dump(), distance_km=round(found.distance_km, 3))
 
 
 class SearchInput(Input):
@@ -184,16 +226,16 @@ def places_in_country(call: Call[CountryPlacesInput]) -> PlacePage:
     return pager.page(PlacePage, found, key=lambda place: (place.population, place.id), show=PlaceOutput.of)
 
 
-def geocode(call: Call[GeocodeInput]) -> PlaceList:
+def geocode(call: Call[GeocodeInput]) -> LocationList:
     found = call.get(Geocoder).geocode(call.input.query, call.input.limit)
-    return PlaceList(items=[PlaceOutput.of(place) for place in found])
+    return LocationList(items=[LocationOutput.of(location) for location in found])
 
 
-def reverse_geocode(call: Call[ReverseGeocodeInput]) -> NearbyOutput:
+def reverse_geocode(call: Call[ReverseGeocodeInput]) -> FoundNearOutput:
     found = call.get(Geocoder).reverse(call.input.lat, call.input.lon)
     if found is None:
         raise NotFound("There is no place near this position.")
-    return NearbyOutput.near(found)
+    return FoundNearOutput.near(found)
 
 
 ROUTES: RouteTable = (
@@ -274,8 +316,9 @@ ROUTES: RouteTable = (
         summary="Turn words into places; changes nothing",
         permission=Permission.PUBLIC,
         input=GeocodeInput,
-        output=PlaceList,
+        output=LocationList,
         endpoint=geocode,
+        problems=(503,),
     ),
     Route(
         method="GET",
@@ -284,8 +327,8 @@ ROUTES: RouteTable = (
         summary="Turn a position into the place it is in or near",
         permission=Permission.PUBLIC,
         input=ReverseGeocodeInput,
-        output=NearbyOutput,
+        output=FoundNearOutput,
         endpoint=reverse_geocode,
-        problems=(404,),
+        problems=(404, 503),
     ),
 )

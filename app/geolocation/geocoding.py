@@ -3,7 +3,7 @@
 import logging
 from typing import Protocol
 
-from app.geolocation.models import Nearby, Place
+from app.geolocation.models import FoundNear, Location, Place
 from app.geolocation.repository import PlaceRepository
 from app.geolocation.services import Places
 from app.geolocation.utils import normalise, parse_query
@@ -18,13 +18,13 @@ CANDIDATES = 50
 
 
 class Geocoder(Protocol):
-    """Knows where things are."""
+    """Knows where things are. Raises Unavailable where somebody else would have to say so, and does not."""
 
-    def geocode(self, text: str, limit: int) -> list[Place]:
+    def geocode(self, text: str, limit: int) -> list[Location]:
         """Return the places that ``text`` may mean, likeliest first."""
         ...
 
-    def reverse(self, latitude: float, longitude: float) -> Nearby | None:
+    def reverse(self, latitude: float, longitude: float) -> FoundNear | None:
         """Return the place that a position is in or near, or None in the middle of nowhere."""
         ...
 
@@ -36,17 +36,19 @@ class PlaceGeocoder:
         self.repository = repository
         self.places = Places(repository)
 
-    def geocode(self, text: str, limit: int) -> list[Place]:
+    def geocode(self, text: str, limit: int) -> list[Location]:
         """Return the places that have this very name: ``Paris``, ``Paris, France``, ``Paris, TX, US``."""
         query = parse_query(text)
         wanted = CANDIDATES if query.qualifiers else limit
         found = self.repository.by_ids(self.repository.ids_by_name(query.name, wanted))
-        return [place for place in found if all(within(place, word) for word in query.qualifiers)][:limit]
+        meant = [place for place in found if all(within(place, word) for word in query.qualifiers)]
+        return [Location.of(place) for place in meant[:limit]]
 
-    def reverse(self, latitude: float, longitude: float) -> Nearby | None:
+    def reverse(self, latitude: float, longitude: float) -> FoundNear | None:
         """Return the nearest place that is not a quarter."""
         nearest = self.places.nearest(latitude, longitude, limit=1)
-        return next((found for found in nearest if found.distance_km <= REACH_KM), None)
+        near = (FoundNear(Location.of(found.place), found.distance_km) for found in nearest)
+        return next((found for found in near if found.distance_km <= REACH_KM), None)
 
 
 def within(place: Place, word: str) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Self
 
 logger = logging.getLogger(__name__)
 
@@ -56,3 +57,28 @@ class NamedPlace:
 
     place: Place
     names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """What a geocoder has found: a name and where that is, and the place of ours, if it is one."""
+
+    name: str
+    label: str
+    latitude: float
+    longitude: float
+    country: Country | None
+    place: Place | None = None
+
+    @classmethod
+    def of(cls, place: Place) -> Self:
+        """Return a place of ours as a location."""
+        return cls(place.name, place.label, place.latitude, place.longitude, place.country, place)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundNear:
+    """What a position is in or near, and how far away that is, in kilometres."""
+
+    location: Location
+    distance_km: float

@@ -2,7 +2,7 @@
 
 import logging
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from app.database.metadata import metadata
 from app.database.types import UtcDateTime, by_code_point
@@ -89,4 +89,13 @@ datasets = Table(
     Column("name", String(50), primary_key=True),
     Column("fingerprint", String(64), nullable=False),
     Column("loaded_at", UtcDateTime, nullable=False),
+)
+
+# What a geocoder of somebody else's has answered: app.geolocation.answers.
+geocoder_answers = Table(
+    "geocoder_answers",
+    metadata,
+    Column("key", String(64), primary_key=True),  # digest of the question
+    Column("answer", Text, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
 )

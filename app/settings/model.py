@@ -14,7 +14,9 @@ from app.settings.validators import (
     checked_broker_url,
     checked_database_password,
     checked_database_url,
+    checked_geocoder,
     checked_mail_from,
+    checked_nominatim_url,
     checked_origins,
     checked_public_url,
     checked_rate,
@@ -36,6 +38,8 @@ DatabasePassword = Annotated[SecretStr | None, AfterValidator(checked_database_p
 BrokerUrl = Annotated[str | None, AfterValidator(checked_broker_url)]
 Rate = Annotated[str, AfterValidator(checked_rate)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list), AfterValidator(checked_origins)]
+NominatimUrl = Annotated[str | None, AfterValidator(checked_nominatim_url)]
+GeocoderName = Annotated[Literal["geonames", "nominatim"], AfterValidator(checked_geocoder)]
 RedisPassword = Annotated[SecretStr | None, AfterValidator(checked_redis_password)]
 PublicUrl = Annotated[str, AfterValidator(checked_public_url)]
 SmtpUrl = Annotated[str | None, AfterValidator(checked_smtp_url)]
@@ -124,6 +128,24 @@ class Settings(BaseSettings):
     )
     worker_processes: Annotated[int, Field(ge=1, le=64)] = variable(
         2, "Jobs that a worker does at a time", "a number from 1 to 64", "2"
+    )
+    nominatim_url: NominatimUrl = variable(
+        None,
+        "Nominatim server that knows addresses, for GEOCODER=nominatim",
+        "the URL of a Nominatim server, such as https://nominatim.example.org",
+        "https://nominatim.example.org",
+    )
+    nominatim_timeout: Annotated[int, Field(ge=1, le=30)] = variable(
+        3, "Seconds to wait for its answer, each of two times", "a number from 1 to 30", "3"
+    )
+    geocoder: GeocoderName = variable(
+        "geonames",
+        "Who knows where things are: our own table of places, or a Nominatim server, which knows addresses, too",
+        "geonames, or nominatim with a NOMINATIM_URL",
+        "geonames",
+    )
+    geocoder_cache_days: Annotated[int, Field(ge=1, le=366)] = variable(
+        30, "Days that answers of a Nominatim server are kept for", "a number from 1 to 366", "30"
     )
     log_level: LogLevel = variable(
         "INFO", "Least severe message that is logged", "one of DEBUG, INFO, WARNING, ERROR", "INFO"

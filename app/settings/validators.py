@@ -209,3 +209,26 @@ def checked_origins(value: tuple[str, ...]) -> tuple[str, ...]:
     if value != ("*",) and not all(ORIGIN.fullmatch(origin) for origin in value):
         raise ValueError("not origins")
     return value
+
+
+def checked_nominatim_url(value: str | None) -> str | None:
+    """Accept the URL of a web server."""
+    if value is None:
+        return value
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 - raises ValueError for what is no port
+    except ValueError:
+        raise ValueError("not a web server") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("not a web server")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL with user or password")
+    return value.rstrip("/")
+
+
+def checked_geocoder(value: str, others: ValidationInfo) -> str:
+    """Accept a geocoder that has what it needs."""
+    if value == "nominatim" and others.data.get("nominatim_url", "wrong") is None:
+        raise ValueError("although there is no NOMINATIM_URL")
+    return value

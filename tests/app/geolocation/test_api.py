@@ -4,8 +4,11 @@ import pytest
 from sqlalchemy import Engine
 from werkzeug.test import Client
 
+from app.application import create_app
 from app.geolocation.dataset import Dataset
 from app.geolocation.seeding import seed
+from app.settings import Settings
+from tests.support.ports import free_ports
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +103,12 @@ def test_bad_bodies_are_refused(client: Client, body: dict[str, object]) -> None
 def test_text_that_is_no_unicode_is_refused(client: Client) -> None:
     response = client.post("/api/v1/geocode", data=b'{"query": "\\ud800"}', content_type="application/json")
     assert response.status_code == 422
+
+
+def test_a_geocoder_that_is_away_is_said_to_be(environ: dict[str, str]) -> None:
+    variables = {**environ, "GEOCODER": "nominatim", "NOMINATIM_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}
+    application = create_app(Settings.from_environ(variables))
+    answer = Client(application).post("/api/v1/geocode", json={"query": "Lisboa"})
+    assert (answer.status_code, answer.content_type) == (503, "application/problem+json")
+    assert Client(application).get("/api/v1/reverse-geocode?lat=1&lon=2").status_code == 503
+    application.close()

@@ -2,12 +2,17 @@ import pytest
 
 from app.geolocation.dataset import Dataset
 from app.geolocation.geocoding import PlaceGeocoder, within
+from app.geolocation.models import Location
 from app.geolocation.repository import InMemoryPlaceRepository
 
 
 @pytest.fixture
 def geocoder(atlas: Dataset) -> PlaceGeocoder:
     return PlaceGeocoder(InMemoryPlaceRepository(atlas.places))
+
+
+def ids_of(found: list[Location]) -> list[int | None]:
+    return [location.place.id if location.place else None for location in found]
 
 
 @pytest.mark.parametrize(
@@ -26,18 +31,19 @@ def geocoder(atlas: Dataset) -> PlaceGeocoder:
     ],
 )
 def test_words_become_places(geocoder: PlaceGeocoder, text: str, ids: list[int]) -> None:
-    assert [place.id for place in geocoder.geocode(text, 10)] == ids
+    assert ids_of(geocoder.geocode(text, 10)) == ids
 
 
 def test_the_limit_is_of_what_is_returned(geocoder: PlaceGeocoder) -> None:
-    assert [place.id for place in geocoder.geocode("Paris, US", 1)] == [6]
+    assert ids_of(geocoder.geocode("Paris, US", 1)) == [6]
     assert len(geocoder.geocode("Paris", 1)) == 1
 
 
 def test_positions_become_places(geocoder: PlaceGeocoder) -> None:
     found = geocoder.reverse(38.7, -9.1)
     assert found is not None
-    assert found.place.name == "Lisbon"
+    assert (found.location.name, found.location.label) == ("Lisbon", "Lisbon, Portugal")
+    assert ids_of([found.location]) == [4]
 
 
 def test_the_middle_of_nowhere_is_nowhere(geocoder: PlaceGeocoder) -> None:

@@ -11,6 +11,7 @@ from app.settings.validators import (
     checked_broker_url,
     checked_database_url,
     checked_mail_from,
+    checked_nominatim_url,
     checked_public_url,
     checked_secret_key,
     checked_smtp_url,
@@ -162,3 +163,39 @@ def test_a_password_goes_with_a_user_of_the_mail_server(url: str | None, passwor
 def test_where_mail_comes_from(address: str, right: bool) -> None:
     with nullcontext() if right else pytest.raises(ValueError):
         assert checked_mail_from(address) == address
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        (None, None),
+        ("https://osm.example.org/", "https://osm.example.org"),
+        ("http://[::1]:80/a/b", "http://[::1]:80/a/b"),
+    ],
+)
+def test_geocoding_servers(url: str | None, kept: str | None) -> None:
+    assert checked_nominatim_url(url) == kept
+
+
+@pytest.mark.parametrize(
+    "url", ["osm", "ftp://osm", "http://", "http://osm:x", "http://osm?key=1", "http://osm#x", "http://me:pw@osm"]
+)
+def test_what_is_no_geocoding_server(url: str) -> None:
+    with pytest.raises(ValueError):
+        checked_nominatim_url(url)
+
+
+@pytest.mark.parametrize(
+    ("geocoder", "url", "right"),
+    [
+        ("geonames", None, True),
+        ("geonames", "https://osm", True),
+        ("nominatim", "https://osm", True),
+        ("nominatim", None, False),
+        ("google", None, False),
+    ],
+)
+def test_a_geocoder_has_what_it_needs(geocoder: str, url: str | None, right: bool) -> None:
+    environ = {"SECRET_KEY": GOOD_KEY, "GEOCODER": geocoder} | ({"NOMINATIM_URL": url} if url else {})
+    with nullcontext() if right else pytest.raises(InvalidSettings, match="GEOCODER"):
+        Settings.from_environ(environ)
