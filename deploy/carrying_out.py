@@ -204,6 +204,9 @@ def _return_to(hosts: Hosts, executor: Executor, generation: int) -> None:
 def _schema_note(rollout: Rollout, executor: Executor) -> tuple[str, ...]:
     if Kind.MIGRATE not in executor.touched or not any(h.serving for h in rollout.before):
         return ()
+    if rollout.payload.manifest["contract"].get("rollback") == "needs-db-restore":
+        said = 'its contract says that older code does not start on that (rollback = "needs-db-restore")'
+        return (f"the schema may be the new release's, and {said}; restore the backup before anything restarts",)
     return ("the schema may have the new release's expand migrations; the running release works with them",)
 
 

@@ -87,7 +87,9 @@ def _config_files(environment: Environment, found: Variables) -> dict[str, Secre
 
     Raises: VariablesError naming what a file asks for and nobody gives.
     """
-    known = {**placeholders(environment), **found.plain, **found.revealed()}
+    secret = found.revealed()  # also in a variable's value: "postgresql://shop:{DATABASE_PASSWORD}@{db}/shop"
+    plain = {name: _WORD.sub(lambda word: secret.get(word[1], word[0]), value) for name, value in found.plain.items()}
+    known = {**placeholders(environment), **plain, **secret}
     files, problems = {}, []
     for place, text in environment.config_files.items():
         unknown = [name for name in _WORD.findall(text) if name.isupper() and name not in known]

@@ -197,3 +197,12 @@ def test_the_release_reads_what_the_migrate_command_gets_as_well(
 
 def test_an_application_without_a_check_has_none(release: Path) -> None:
     assert variable_problems(release, {"contract": {"commands": {}}}, VARIABLES) == []
+
+
+def test_an_application_whose_data_are_files_has_one_server(tmp_path: Path) -> None:
+    one = {**MANIFEST, "dirty": False, "version": "1", "contract": {**MANIFEST["contract"], "scale": "one"}}
+    several = written(tmp_path)
+    problems = [problem for problem in release_problems(several, one) if "scale" in problem]
+    assert len(problems) == 1
+    assert problems[0].startswith('web1, web2: the contract says scale = "one"')
+    assert not [problem for problem in release_problems(read("local"), one) if "scale" in problem], "one computer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import re
+import ssl
 import urllib.parse
 import urllib.request
 from typing import Any
@@ -14,10 +15,13 @@ _HIDDEN = re.compile(r"<input\b[^>]*\bname=\"(?P<name>csrf_token)\"[^>]*\bvalue=
 class Browser:
     """One visitor."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, certificate: str = "") -> None:
         self._url = url
+        context = ssl.create_default_context(cadata=certificate or None)
         self._opener = urllib.request.build_opener(
-            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()), urllib.request.ProxyHandler({})
+            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=context),
         )
 
     def get(self, path: str) -> str:

@@ -121,6 +121,7 @@ def test_migrate_runs_the_contracts_command(ready: Caller) -> None:
 
 MIGRATIONS: dict[str, tuple[list[str] | None, str, str]] = {
     "fails": (["-c", "print('table is locked'); raise SystemExit(3)"], "command-failed", "table is locked"),
+    "says nothing": (["-c", "raise SystemExit(1)"], "command-failed", "it said nothing"),
     "hangs": (["-c", "import time; print('waiting', flush=True); time.sleep(60)"], "timeout", "waiting"),
     "is not in the contract": (None, "no-command", "[tool.slipway.commands]"),
 }

@@ -16,6 +16,8 @@ BEHAVIOUR = os.environ.get("BEHAVIOUR", "good")
 
 if BEHAVIOUR == "raise":
     raise RuntimeError("this release can't be imported")
+if BEHAVIOUR == "dies":  # as a worker that is killed does, or one whose C library crashes
+    os._exit(1)
 if BEHAVIOUR == "leave":
     sys.exit(4)
 if BEHAVIOUR == "tidy":
