@@ -31,6 +31,7 @@ from app.database.engine import make_engine
 from app.database.session import Session
 from app.database.target import Target
 from app.database.transaction import Transaction
+from app.database.watching import watch_pool
 from app.geolocation.answers import GeocoderAnswers, RememberingGeocoder, SqlGeocoderAnswers
 from app.geolocation.geocoding import Geocoder, PlaceGeocoder
 from app.geolocation.landmarks import LEAST_POPULATION, Landmarks
@@ -96,8 +97,9 @@ def build_registry(settings: Settings) -> svcs.Registry:
     registry = svcs.Registry()
     registry.register_value(Settings, settings)
     registry.register_value(Clock, SystemClock())
-    registry.register_value(RequestMetrics, RequestMetrics())
-    engine = Lazy(lambda: make_engine(Target.of(settings)), Engine.dispose)
+    metrics = RequestMetrics(release_info(settings))
+    registry.register_value(RequestMetrics, metrics)
+    engine = Lazy(lambda: watch_pool(make_engine(Target.of(settings)), metrics.connections), Engine.dispose)
     registry.register_factory(Engine, engine, on_registry_close=engine.close)
     registry.register_factory(Session, open_session)
     registry.register_factory(Transaction, session_as_transaction, enter=False)
@@ -108,8 +110,14 @@ def build_registry(settings: Settings) -> svcs.Registry:
     register_credentials(registry)
     register_sign_in(registry)
     register_accounts(registry, settings)
-    register_jobs(registry, settings)
+    register_jobs(registry, settings, metrics)
     return registry
+
+
+def release_info(settings: Settings) -> dict[str, str]:
+    """Return what metrics say of what runs."""
+    version = settings.release_version or installed_version()
+    return {"name": NAME, "version": version, "generation": settings.release_generation}
 
 
 def register_delivery(registry: svcs.Registry, settings: Settings) -> None:
@@ -141,9 +149,9 @@ def register_delivery(registry: svcs.Registry, settings: Settings) -> None:
     registry.register_factory(KeptAnswers, kept_answers)
 
 
-def register_jobs(registry: svcs.Registry, settings: Settings) -> None:
+def register_jobs(registry: svcs.Registry, settings: Settings, metrics: RequestMetrics) -> None:
     """Register what does jobs, and what takes them: a broker, where there is one."""
-    runner = JobRunner(registry, JOBS)
+    runner = JobRunner(registry, JOBS, metrics.job)
     registry.register_value(JobRunner, runner)
     if not settings.broker_url:
         registry.register_value(JobQueue, AtOnce(runner))

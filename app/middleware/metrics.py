@@ -1,13 +1,13 @@
-"""Count and time every request, by route: two metrics of this process in Prometheus' text format."""
+"""What happens in all workers of this server, in Prometheus' text format: requests, connections, jobs, release."""
 
 import logging
-import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from app.middleware.environ import ROUTE, watched
+from app.middleware.shared_series import GAUGE, SharedSeries
 
 logger = logging.getLogger(__name__)
 
@@ -15,61 +15,85 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 """Upper bounds in seconds."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-class Histogram:
-    """How many observations fell into each bucket (the last one has no bound), and their sum."""
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS) + 1)
-        self.total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Add one."""
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
-        self.total += seconds
+HISTOGRAM = "http_request_duration_seconds"
+IN_FLIGHT = GAUGE + "http_requests_in_flight{}"
+SIZE = len(BUCKETS) + 2  # a count for each bucket and for what is above, and the sum
+FAMILIES = {
+    "http_requests_total": ("counter", "Requests answered."),
+    HISTOGRAM: ("histogram", "Time until the response was ready to be sent."),
+    "http_requests_in_flight": ("gauge", "Requests at work now, this one among them."),
+    "database_connections": ("gauge", "Connections of the pools, by whether somebody has them."),
+    "jobs_total": ("counter", "Jobs done in web processes, by name and outcome."),
+    "jobs_seconds_total": ("counter", "Time that they took."),
+    "release_info": ("gauge", "Always 1: what runs."),
+}
 
 
 class RequestMetrics:
-    """Requests by method, route and status, and their durations by route. Safe to use from several threads."""
+    """Counts for this server. Safe to use from several threads, and from processes that were forked."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.requests: dict[tuple[str, str, int], int] = {}
-        self.durations: dict[str, Histogram] = {}
+    def __init__(self, info: Mapping[str, str] | None = None, series: SharedSeries | None = None) -> None:
+        self.series = series or SharedSeries()
+        self.info = series_name("release_info", info or {})
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Add one request."""
-        key = (method if method in METHODS else "other", route, status)
-        with self.lock:
-            self.requests[key] = self.requests.get(key, 0) + 1
-            self.durations.setdefault(route, Histogram()).observe(seconds)
+        labels = {"method": method if method in METHODS else "other", "route": route, "status": str(status)}
+        self.series.add(series_name("http_requests_total", labels), [(0, 1)])
+        bucket = bisect_left(BUCKETS, seconds)
+        self.series.add(series_name(HISTOGRAM, {"route": route}), [(bucket, 1), (SIZE - 1, seconds)], SIZE)
+
+    def in_flight(self, change: int) -> None:
+        """Count requests that begin, and those that end."""
+        self.series.add(IN_FLIGHT, [(0, change)])
+
+    def connections(self, state: str, change: int) -> None:
+        """Count connections that come into a state, and those that leave it."""
+        self.series.add(GAUGE + series_name("database_connections", {"state": state}), [(0, change)])
+
+    def job(self, name: str, outcome: str, seconds: float) -> None:
+        """Add one job."""
+        self.series.add(series_name("jobs_total", {"job": name, "outcome": outcome}), [(0, 1)])
+        self.series.add(series_name("jobs_seconds_total", {"job": name}), [(0, seconds)])
 
     def render(self) -> str:
         """Return the exposition text."""
-        lines = [
-            "# HELP http_requests_total Requests answered by this process.",
-            "# TYPE http_requests_total counter",
-        ]
-        with self.lock:
-            for (method, route, status), count in sorted(self.requests.items()):
-                lines.append(f'http_requests_total{{method="{method}",route="{route}",status="{status}"}} {count}')
-            lines += [
-                "# HELP http_request_duration_seconds Time until the response was ready to be sent.",
-                "# TYPE http_request_duration_seconds histogram",
-            ]
-            for route, histogram in sorted(self.durations.items()):
-                lines += self._histogram(route, histogram)
+        found = {name.removeprefix(GAUGE): row for name, row in self.series.sums().items()}
+        found[self.info] = [1]
+        lines = []
+        for family, (kind, meaning) in FAMILIES.items():
+            lines += [f"# HELP {family} {meaning}", f"# TYPE {family} {kind}"]
+            for name in sorted(name for name in found if name.partition("{")[0] == family):
+                lines += (
+                    histogram(name, found[name]) if kind == "histogram" else [f"{bare(name)} {found[name][0]:.15g}"]
+                )
         return "\n".join(lines) + "\n"
 
-    @staticmethod
-    def _histogram(route: str, histogram: Histogram) -> Iterable[str]:
-        name, seen = "http_request_duration_seconds", 0
-        for bound, count in zip([*map(str, BUCKETS), "+Inf"], histogram.counts, strict=True):
-            seen += count
-            yield f'{name}_bucket{{route="{route}",le="{bound}"}} {seen}'
-        yield f'{name}_sum{{route="{route}"}} {histogram.total:.6f}'
-        yield f'{name}_count{{route="{route}"}} {seen}'
+
+def series_name(family: str, labels: Mapping[str, str]) -> str:
+    """Return a series' name as the text format has it."""
+    written = ",".join(f'{name}="{escaped(value)}"' for name, value in labels.items())
+    return f"{family}{{{written}}}"
+
+
+def escaped(value: str) -> str:
+    """Return a label's value as it may stand between quotes."""
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def bare(name: str) -> str:
+    """Return a name without braces that hold nothing."""
+    return name.removesuffix("{}")
+
+
+def histogram(name: str, row: list[float]) -> Iterable[str]:
+    """Yield the lines of one histogram."""
+    labels, seen = name.partition("{")[2].removesuffix("}"), 0.0
+    for bound, count in zip([*map(str, BUCKETS), "+Inf"], row[:-1], strict=True):
+        seen += count
+        yield f'{HISTOGRAM}_bucket{{{labels},le="{bound}"}} {seen:.15g}'
+    yield f"{HISTOGRAM}_sum{{{labels}}} {row[-1]:.6f}"
+    yield f"{HISTOGRAM}_count{{{labels}}} {seen:.15g}"
 
 
 class Metrics:
@@ -82,7 +106,11 @@ class Metrics:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         started = time.perf_counter()
         status: list[int] = []
-        chunks = watched(self.app, environ, start_response, started=status.append)
+        self.metrics.in_flight(+1)
+        try:
+            chunks = watched(self.app, environ, start_response, started=status.append)
+        finally:
+            self.metrics.in_flight(-1)
         route = environ.get(ROUTE, "unmatched")
         self.metrics.observe(environ["REQUEST_METHOD"], route, status[0], time.perf_counter() - started)
         return chunks

@@ -1,12 +1,17 @@
 """What operators and load balancers see."""
 
+import contextlib
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, RUN, Empty, Server
+from .conftest import DEADLINE, ROOT, RUN, Ask, Empty, Server, send
 
 
 def test_the_version_is_that_of_the_release(get, environ: dict[str, str]) -> None:
@@ -22,15 +27,85 @@ def test_the_version_is_that_of_the_release(get, environ: dict[str, str]) -> Non
     }
 
 
-def test_metrics_count_by_route(get) -> None:
-    get("/api/v1/places/2267057")
+def sample(get: Ask, name: str) -> float:
+    """One number of /metrics, whichever worker answers."""
     answer = get("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    seen = [get("/metrics").body.decode() for _ in range(20)]  # of either worker
-    assert any(
-        'http_requests_total{method="GET",route="/api/v1/places/{place_id}",status="200"}' in text for text in seen
-    )
-    assert all("2267057" not in text for text in seen)
+    lines = [line.rpartition(" ") for line in answer.body.decode().splitlines() if not line.startswith("#")]
+    return next((float(number) for found, _, number in lines if found == name), 0.0)
+
+
+def test_metrics_count_for_all_workers_by_route(get: Ask) -> None:
+    counted = 'http_requests_total{method="GET",route="/api/v1/places/{place_id}",status="200"}'
+    timed = 'http_request_duration_seconds_count{route="/api/v1/places/{place_id}"}'
+    before = sample(get, counted), sample(get, timed)
+    for _ in range(30):
+        assert get("/api/v1/places/2267057").status == 200
+    for _ in range(5):
+        assert (sample(get, counted) - before[0], sample(get, timed) - before[1]) == (30, 30)
+    assert "2267057" not in get("/metrics").body.decode()
+
+
+def test_metrics_tell_what_runs_and_what_is_in_use(get: Ask, server: Server) -> None:
+    assert sample(get, 'release_info{name="gazetteer",version="1.4.0+g1a2b3c4",generation="17"}') == 1
+    get("/api/v1/places/2267057")
+    assert sample(get, 'database_connections{state="idle"}') >= 1
+    with contextlib.closing(socket.create_connection(("127.0.0.1", server.port))) as held:
+        body = b'{"query": "Lisbon"}'
+        head = f"POST /api/v1/geocode HTTP/1.1\r\nContent-Length: {len(body)}\r\n"
+        held.sendall(head.encode() + b"Host: 127.0.0.1\r\nContent-Type: application/json\r\n\r\n" + body[:5])
+        eventually(lambda: sample(get, "http_requests_in_flight") == 2)
+        held.sendall(body[5:])
+        assert held.recv(12)
+    eventually(lambda: sample(get, "http_requests_in_flight") == 1)
+
+
+def test_a_thousand_requests_leave_no_connection_behind(server: Server, get: Ask) -> None:
+    """Good ones, refused ones, and clients that go away: before the answer, or in the middle of asking."""
+    geocode = b'{"query": "Lisbon"}'
+    json_type = {"Content-Type": "application/json"}
+    whole = [
+        ("GET", "/api/v1/places?q=lisb", None),
+        ("GET", "/api/v1/places/2267057", None),
+        ("GET", "/version", None),
+        ("GET", "/api/v1/places/999999999", None),
+        ("GET", "/api/v1/places?limit=0", None),
+        ("GET", "/api/v1/users/me", None),
+        ("POST", "/api/v1/geocode", b"{"),
+        ("POST", "/api/v1/geocode", geocode),
+    ]
+    head = b"POST /api/v1/geocode HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    cut = [
+        b"GET /api/v1/places?q=lisb HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        head + b"Content-Length: 19\r\n\r\n" + geocode,
+        head + b"Content-Length: 19\r\n\r\n" + geocode[:7],
+        head[:20],
+    ]
+
+    def client(number: int) -> set[int]:
+        found = set()
+        with contextlib.closing(server.connect()) as connection:
+            for turn in range(125):
+                if turn % 5 == 4:
+                    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as gone:
+                        gone.sendall(cut[(number + turn // 5) % len(cut)])
+                else:
+                    found.add(send(connection, *whole[(number + turn) % len(whole)], json_type).status)
+        return found
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set().union(*threads.map(client, range(8))) == {200, 400, 401, 404, 422}
+    eventually(lambda: sample(get, "http_requests_in_flight") == 1)
+    assert sample(get, 'database_connections{state="in_use"}') == 0
+    assert sample(get, 'database_connections{state="idle"}') >= 1, "there were connections to leak"
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_readiness_follows_the_schema(environ: dict[str, str], empty: Empty, tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from werkzeug.test import Client
 
-from app.middleware.metrics import BUCKETS, Histogram, Metrics, RequestMetrics
+from app.middleware.metrics import BUCKETS, Metrics, RequestMetrics
 
 
 def samples(text: str) -> dict[str, float]:
@@ -39,8 +40,9 @@ def test_strangers_cannot_make_new_labels(hello) -> None:
     client = Client(Metrics(nothing, metrics))
     for number in range(5):
         client.open(f"/{number}", method=f"VERB{number}")
-    assert list(metrics.requests) == [("other", "unmatched", 404)]
-    assert list(metrics.durations) == ["unmatched"]
+    counted = {name: number for name, number in samples(metrics.render()).items() if "bucket" not in name}
+    assert counted['http_requests_total{method="other",route="unmatched",status="404"}'] == 5
+    assert len([name for name in counted if "unmatched" in name]) == 3, "requests, and number and sum of durations"
 
 
 def test_buckets_are_cumulative_and_bounds_are_inside() -> None:
@@ -59,7 +61,41 @@ def test_no_request_is_lost_between_threads() -> None:
     metrics = RequestMetrics()
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda number: metrics.observe("GET", "/", 200, 0.1), range(2000)))
-    assert metrics.requests == {("GET", "/", 200): 2000}
-    histogram = metrics.durations["/"]
-    assert isinstance(histogram, Histogram)
-    assert sum(histogram.counts) == 2000
+    found = samples(metrics.render())
+    assert found['http_requests_total{method="GET",route="/",status="200"}'] == 2000
+    assert found['http_request_duration_seconds_bucket{route="/",le="+Inf"}'] == 2000
+
+
+def test_what_is_at_work_is_in_flight_however_it_ends() -> None:
+    metrics = RequestMetrics()
+    seen: list[float] = []
+
+    def looking(environ, start_response):
+        seen.append(samples(metrics.render())["http_requests_in_flight"])
+        raise RuntimeError("bug")
+
+    with pytest.raises(RuntimeError):
+        Client(Metrics(looking, metrics)).get("/")
+    assert seen == [1]
+    assert samples(metrics.render())["http_requests_in_flight"] == 0
+
+
+def test_connections_jobs_and_release() -> None:
+    metrics = RequestMetrics({"version": '1.4.0+"x"\\'})
+    metrics.connections("idle", 2)
+    metrics.connections("idle", -1)
+    metrics.job("mail", "done", 0.5)
+    metrics.job("mail", "failed", 0.25)
+    text = metrics.render()
+    for line in (
+        'database_connections{state="idle"} 1',
+        'jobs_total{job="mail",outcome="done"} 1',
+        'jobs_seconds_total{job="mail"} 0.75',
+        'release_info{version="1.4.0+\\"x\\"\\\\"} 1',
+    ):
+        assert line in text.splitlines()
+
+
+def test_every_sample_has_its_type() -> None:
+    lines = RequestMetrics().render().splitlines()
+    assert len([line for line in lines if line.startswith("# TYPE ")]) == 7
