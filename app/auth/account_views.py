@@ -110,7 +110,7 @@ def show() -> flask.typing.ResponseReturnValue:
 
 
 @blueprint.route("/password", methods=["GET", "POST"])
-@allow(Permission.SIGNED_IN)
+@allow(Permission.SIGNED_IN, limit="login")
 def change_password() -> flask.typing.ResponseReturnValue:
     """Set another password. Every other session ends, and this one gets another secret."""
     visit, form, problem = signed_in(SignedIn), ChangePasswordForm(), None
@@ -128,7 +128,7 @@ def change_password() -> flask.typing.ResponseReturnValue:
 
 
 @blueprint.route("/email", methods=["GET", "POST"])
-@allow(Permission.SIGNED_IN)
+@allow(Permission.SIGNED_IN, limit="login")
 def change_email() -> flask.typing.ResponseReturnValue:
     """Ask for another address: it counts when its letter was answered."""
     form, problem = ChangeEmailForm(), None

@@ -74,7 +74,7 @@ class PasswordForm(Form):
 
 
 @blueprint.route("/sign-up", methods=["GET", "POST"])
-@allow(Permission.PUBLIC)
+@allow(Permission.PUBLIC, limit="login")
 def sign_up() -> flask.typing.ResponseReturnValue:
     """Ask for an account."""
     form, problem = SignUpForm(), None
@@ -91,7 +91,7 @@ def sign_up() -> flask.typing.ResponseReturnValue:
 
 
 @blueprint.route("/verify/<secret>", methods=["GET", "POST"])
-@allow(Permission.PUBLIC)
+@allow(Permission.PUBLIC, limit="login")
 def verify(secret: str) -> flask.typing.ResponseReturnValue:
     """Make the account of whoever followed the link."""
     accounts = svcs.flask.get(Accounts)
@@ -107,7 +107,7 @@ def verify(secret: str) -> flask.typing.ResponseReturnValue:
 
 
 @blueprint.route("/reset", methods=["GET", "POST"])
-@allow(Permission.PUBLIC)
+@allow(Permission.PUBLIC, limit="login")
 def ask_reset() -> flask.typing.ResponseReturnValue:
     """Ask for a letter by which a password can be set anew."""
     form, problem = AddressForm(), None
@@ -122,7 +122,7 @@ def ask_reset() -> flask.typing.ResponseReturnValue:
 
 
 @blueprint.route("/reset/<secret>", methods=["GET", "POST"])
-@allow(Permission.PUBLIC)
+@allow(Permission.PUBLIC, limit="login")
 def reset(secret: str) -> flask.typing.ResponseReturnValue:
     """Set a new password, and end every session there is."""
     accounts = svcs.flask.get(Accounts)
@@ -144,7 +144,7 @@ def reset(secret: str) -> flask.typing.ResponseReturnValue:
 
 
 @blueprint.route("/email/<secret>", methods=["GET", "POST"])
-@allow(Permission.PUBLIC)
+@allow(Permission.PUBLIC, limit="login")
 def confirm_email(secret: str) -> flask.typing.ResponseReturnValue:
     """Give somebody who followed the link their new address."""
     accounts = svcs.flask.get(Accounts)

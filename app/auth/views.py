@@ -50,7 +50,7 @@ class CodeForm(Form):
 
 
 @blueprint.route("/log-in", methods=["GET", "POST"])
-@allow(Permission.PUBLIC)
+@allow(Permission.PUBLIC, limit="login")
 def log_in() -> flask.typing.ResponseReturnValue:
     """Log in with a password; on to the second factor, where there is one."""
     form = LogInForm(next=flask.request.args.get("next"))
@@ -74,7 +74,7 @@ def log_in() -> flask.typing.ResponseReturnValue:
 
 
 @blueprint.route("/log-in/code", methods=["GET", "POST"])
-@allow(Permission.PUBLIC)
+@allow(Permission.PUBLIC, limit="login")
 def second_factor() -> flask.typing.ResponseReturnValue:
     """Give the code that the authenticator shows. Without a password just before, begin at the beginning."""
     ticket = flask.session.get(TICKET)

@@ -22,9 +22,10 @@ from app.pages.errors import wants_page
 from app.pages.menu import menu
 from app.pages.policy import HEADERS
 from app.pages.views import blueprint as shared
-from app.pages.visitors import CHOICE, end_session, permission_of, visitor
+from app.pages.visitors import CHOICE, end_session, limit_of, permission_of, visitor
 from app.settings import Settings
-from app.web.problems import problem_of
+from app.web.limits import RateLimits, TooManyRequests, address_key
+from app.web.problems import BadRequest, problem_of
 from app.web.routes import Permission
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def add_pages(app: flask.Flask, registry: svcs.Registry, blueprints: Sequence[fl
         raise LookupError(f"pages that don't say who may see them: {', '.join(sorted(silent))}")
     app.register_error_handler(NotAuthenticated, ask_to_log_in)
     app.register_error_handler(Refused, refuse)
+    app.register_error_handler(BadRequest, refuse)
 
 
 def configure(app: flask.Flask, settings: Settings) -> None:
@@ -131,12 +133,22 @@ def admit() -> None:
     """Let only those see a page who may."""
     if not is_page() or flask.request.endpoint is None:
         return
-    permission = permission_of(flask.current_app.view_functions[flask.request.endpoint])
+    view = flask.current_app.view_functions[flask.request.endpoint]
+    if flask.request.method == "POST":
+        count(limit_of(view))
+    permission = permission_of(view)
     person = None if permission is Permission.PUBLIC else visitor()
     if permission is not Permission.PUBLIC and person is None:
         raise NotAuthenticated("Log in first.")
     if permission is Permission.ADMIN and not (person and person.admin):
         raise NotAllowed("Only admins may see this.")
+
+
+def count(limit: str) -> None:
+    """Count a form for its address. Raises TooManyRequests."""
+    standing = svcs.flask.get(RateLimits).take(limit, address_key(flask.request.remote_addr or "")) if limit else None
+    if standing is not None and not standing.allowed:
+        raise TooManyRequests(standing)
 
 
 def finish(response: flask.Response) -> flask.Response:
@@ -156,7 +168,7 @@ def ask_to_log_in(error: Exception) -> flask.typing.ResponseReturnValue:
     return flask.redirect(flask.url_for("auth.log_in"), 303)
 
 
-def refuse(error: Refused) -> flask.Response:
+def refuse(error: Refused | BadRequest) -> flask.Response:
     """Answer what a use case refused and the view did not expect; ``ErrorPages`` makes a page of it."""
     told = problem_of(error)
     return flask.Response(told.body, told.status, {**told.headers}, content_type=told.content_type)

@@ -23,15 +23,19 @@ VisitT = TypeVar("VisitT")
 CHOICE = "language"
 """Where a visitor's cookie keeps the language that they chose."""
 
-DECLARED = "page_permission"
-"""The attribute of a view that says who may see it."""
+DECLARED, LIMITED = "page_permission", "page_limit"
+"""The attributes of a view that say who may see it, and how often it may be sent a form."""
 
 
-def allow(permission: Permission) -> Callable[[View], View]:
-    """Say who may see a page. Every view has to: ``site`` refuses one that forgot."""
+def allow(permission: Permission, *, limit: str = "") -> Callable[[View], View]:
+    """Say who may see a page. Every view has to: ``site`` refuses one that forgot.
+
+    ``limit`` names the rate limit by which its forms are counted, for each address.
+    """
 
     def declare(view: View) -> View:
         setattr(view, DECLARED, permission)
+        setattr(view, LIMITED, limit)
         return view
 
     return declare
@@ -41,6 +45,11 @@ def permission_of(view: Callable[..., Any]) -> Permission | None:
     """Return what a view says, if anything."""
     found: Permission | None = getattr(view, DECLARED, None)
     return found
+
+
+def limit_of(view: Callable[..., Any]) -> str:
+    """Return the name of the rate limit that a view's forms count for, if any."""
+    return str(getattr(view, LIMITED, ""))
 
 
 def cookie_name(settings: Settings) -> str:

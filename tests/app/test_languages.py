@@ -1,9 +1,12 @@
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+import babel
 import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
@@ -128,3 +131,13 @@ def test_a_wheels_compiled_catalog_says_the_same(monkeypatch: pytest.MonkeyPatch
     (folder / "messages.mo").write_bytes(compiled)
     monkeypatch.setattr(languages, "CATALOGS", tmp_path)
     assert catalog.__wrapped__("de").gettext("Password") == "Passwort"
+
+
+def test_a_release_has_what_babel_reads_of_our_languages_and_of_no_other() -> None:
+    """The contract leaves the rest out."""
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["slipway"]
+    data = Path(babel.__file__).parent / "locale-data"
+    names = {path.name for path in data.glob("*.dat")}
+    left = {name for name in names if not any(fnmatchcase(f"babel/locale-data/{name}", p) for p in contract["exclude"])}
+    assert left >= {"root.dat", *(f"{language}.dat" for language in LANGUAGES)}
+    assert len(left) < 10 < len(names)

@@ -53,6 +53,25 @@ def test_what_middleware_refuses_is_a_page_too(environ: dict[str, str]) -> None:
         assert browser.get("/places", Host="evil.example").status == 400
 
 
+def test_too_many_forms_are_a_page_that_says_to_wait(environ: dict[str, str]) -> None:
+    settings = Settings.from_environ({**environ, "LOGIN_RATE_LIMIT": "2/hour"})
+    with contextlib.closing(create_app(settings)) as application:
+        browser = Browser(Client(application))
+        statuses = [browser.submit("/reset", {"email": "nobody"}).status for _ in range(3)]
+        assert statuses == [422, 422, 429]
+        page = browser.submit("/log-in", {"email": "ada@example.org", "password": "x"})
+        assert (page.status, page.heading) == (429, "Too many requests"), "one limit for all that check or send secrets"
+        assert int(page.response.headers["Retry-After"]) > 0
+        assert browser.get("/log-in").status == 200, "looking is not counted"
+
+
+def test_falcon_has_no_pages(environ: dict[str, str]) -> None:
+    settings = Settings.from_environ({**environ, "APP_FRAMEWORK": "falcon"})
+    with contextlib.closing(create_app(settings)) as application:
+        page = Browser(Client(application)).get("/places")
+        assert (page.status, page.response.content_type) == (404, PROBLEM)
+
+
 def test_a_bug_is_a_page_that_gives_nothing_away_but_its_number(settings: Settings, registry: svcs.Registry) -> None:
     def broken() -> Places:
         raise RuntimeError("secret of the house")
