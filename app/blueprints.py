@@ -9,6 +9,7 @@ from app.auth import views as auth
 from app.geolocation import views as geolocation
 from app.saved_places import import_views
 from app.saved_places import views as saved_places
+from app.users import views as users
 
 logger = logging.getLogger(__name__)
 
@@ -19,4 +20,5 @@ BLUEPRINTS: tuple[flask.Blueprint, ...] = (
     account_views.blueprint,
     saved_places.blueprint,
     import_views.blueprint,
+    users.blueprint,
 )

@@ -1,5 +1,7 @@
 """From no account to a list of one's own, in a real browser, with letters that really arrive."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from selenium.webdriver.common.by import By
@@ -121,3 +123,25 @@ def test_a_forgotten_password_in_portuguese(person: Person, mail: Mailbox) -> No
     assert "A sua palavra-passe foi alterada." in person.text
     assert text_of(letter)
     assert person.console() == []
+
+
+def test_an_admin_finds_a_user_and_keeps_them_out(person: Person, mail: Mailbox, environ: dict[str, str]) -> None:
+    sign_up(person, mail, "mallory@example.org")
+    person.press("Log out")
+    sign_up(person, mail, "root@example.org")
+    command = [sys.executable, "-m", "app", "users", "promote", "root@example.org"]
+    subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True, timeout=60)
+    person.go("/places")
+    person.follow("Users")
+    person.write("Part of a name or an address", "MALLORY")
+    assert person.complaints() == []
+    person.press("Search")
+    person.follow("Ada")
+    assert person.complaints() == []
+    person.driver.find_element(By.XPATH, "//label[normalize-space()='May log in']").click()
+    person.press("Save")
+    assert "Saved." in person.text
+    person.press("Log out")
+    log_in(person, "mallory@example.org")
+    assert "don't belong together" in person.text
+    assert [line for line in person.console() if "422" not in line] == []
