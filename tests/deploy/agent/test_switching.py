@@ -18,7 +18,6 @@ import pytest
 from deploy.agent import switch
 from deploy.agent.supervisors import proc
 from tests.deploy.agent.kit import (
-    CONTRACT,
     AgentFailure,
     Caller,
     Release,
@@ -74,42 +73,6 @@ def test_switching_under_load_loses_nothing(
     assert counted["failures"] == []
     assert min(counted["generation 1"], counted["generation 2"]) > 10
     assert [process["generation"] for process in agent("status")["processes"]] == [1]
-
-
-def test_workers_that_die_at_every_start_are_not_taken_for_a_service(
-    agent: Caller, real_release: Release, port: int
-) -> None:
-    """Without preload gunicorn is up, the port is open, and workers are forked for ever: the answer decides."""
-    listen, contract = f"127.0.0.1:{port}", {**CONTRACT, "no_preload": True}
-    agent.prepare(1, real_release)
-    agent("activate", generation=1, deadline=30, listen=listen)
-    agent.prepare(2, real_release.variant("2.0", contract=contract), BEHAVIOUR="dies")
-    with pytest.raises(AgentFailure) as caught:
-        agent("activate", generation=2, deadline=3, listen=listen)
-    assert caught.value.code == "timeout"
-    assert "Booting worker" in json.dumps(caught.value.error)
-    assert get(port)[1]["generation"] == "1"
-    assert [process["generation"] for process in agent("status")["processes"]] == [1]
-
-
-def test_a_page_that_is_not_as_the_contract_wants_it_is_never_switched_to(
-    agent: Caller, real_release: Release, port: int
-) -> None:
-    """The health check is green all the while."""
-    listen = f"127.0.0.1:{port}"
-    agent.prepare(1, real_release)
-    agent("activate", generation=1, deadline=30, listen=listen)
-    smoke = [{"path": "/", "status": 200, "text": "generation"}]
-    agent.prepare(2, real_release.variant("2.0", contract={**CONTRACT, "smoke": smoke}), BEHAVIOUR="failing")
-    agent.prepare(3, real_release.variant("3.0", contract={**CONTRACT, "smoke": [{**smoke[0], "text": "absent"}]}))
-    for number, expected, got in ((2, "200", "500"), (3, "'absent'", "a page without it")):
-        with pytest.raises(AgentFailure) as caught:
-            agent("trial", generation=number, check="ready", deadline=10)
-        assert (caught.value.code, caught.value.error["expected"], caught.value.error["got"]) == (
-            "not-ready", expected, got
-        )  # fmt: skip
-    agent("trial", generation=2, check="live", deadline=10)
-    assert get(port)[1]["generation"] == "1"
 
 
 BROKEN = {
