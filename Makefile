@@ -106,9 +106,9 @@ bench-servers: operator ## time five machines from empty to serving, and a highs
 	@packaging/workstation.sh machines
 	@$(VENV)/python bench/servers.py
 
-bench-peers: operator ## time the same job done by Slipway, Ansible, pyinfra and a script, to three machines; ROUNDS=3, DELAY=ms
+bench-peers: operator ## time the same job done by Slipway, Ansible, pyinfra and a script, to three machines; ROUNDS=3, DELAY=ms, ONLY="floor;slipway"
 	@packaging/workstation.sh peers
-	@$(VENV)/python bench/peers.py --rounds $(or $(ROUNDS),3) --delay $(or $(DELAY),0)
+	@$(VENV)/python bench/peers.py --rounds $(or $(ROUNDS),3) --delay $(or $(DELAY),0) $(if $(ONLY),--only "$(ONLY)")
 
 bench-scale: operator ## time a deploy to 1, 3, 10 and 30 hosts, and weigh it; HOSTS=1,100
 	@packaging/workstation.sh machines

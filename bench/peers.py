@@ -8,8 +8,9 @@ does it onto empty hosts, then with one changed line, then once more with nothin
 and all connections are made anew each time. After each run the bench asks through HAProxy whether all three hosts serve
 what they shall. In a first round, not counted, they do it under traffic, and the bench counts lost requests.
 
-Peers do it two ways: as usually written (a virtual environment and pip on each host, from wheels) and given the same
-prebuilt tree as Slipway. Contenders take turns within each round: quote ratios, not seconds.
+Peers do it from wheels (a virtual environment and pip on each host) and given the same prebuilt tree as Slipway; and
+each of these as usually written, host after host, and lean: one question first, and only what has to change. Contenders
+take turns within each round: quote ratios, not seconds.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def warm_up(ground: Ground, rival: Rival) -> str:
 
 def report(found: Found, names: list[str], lost: dict[str, str]) -> None:
     """Print the medians, their ratios to Slipway, and the goals."""
-    print(f"{'':<16}{'':<13}{'s':>7}{'(least, most)':>18}{'/ slipway':>11}{'CPU here':>10}{'a web host':>12}{'lb1':>7}")
+    print(f"{'':<21}{'':<13}{'s':>7}{'(least, most)':>18}{'/ slipway':>11}{'CPU here':>10}{'a web host':>12}{'lb1':>7}")
     for act in ACTS:
         for name in names:
             runs = found.get((name, act), [])
@@ -139,7 +140,7 @@ def report(found: Found, names: list[str], lost: dict[str, str]) -> None:
             web = statistics.median(statistics.mean(r.there[host] for host in grounds.WEB) for r in runs)
             spread = f"({min(r.clock for r in runs):.2f}, {max(r.clock for r in runs):.2f})"
             here, lb = _median(runs, lambda r: r.here), _median(runs, lambda r: r.there["lb1"])
-            print(f"{name:<16}{act:<13}{clock:>7.2f}{spread:>18}{ratio:>11}{here:>10.2f}{web:>12.2f}{lb:>7.2f}")
+            print(f"{name:<21}{act:<13}{clock:>7.2f}{spread:>18}{ratio:>11}{here:>10.2f}{web:>12.2f}{lb:>7.2f}")
         print()
     for name, said in lost.items():
         print(f"{name}: {said} requests were lost during a change of version under traffic")

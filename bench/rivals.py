@@ -95,7 +95,8 @@ def rivals(ground: Ground) -> dict[str, Rival]:
     sockets.mkdir(mode=0o700, exist_ok=True)
     made = [_floor(ground, sockets), _slipway(ground, sockets)]
     for form in ("wheel", "tree"):
-        made += [_ansible(ground, sockets, form), _pyinfra(ground, form)]
+        for lean in (False, True):
+            made += [_ansible(ground, sockets, form, lean=lean), _pyinfra(ground, form, lean=lean)]
     return {rival.name: rival for rival in made}
 
 
@@ -123,7 +124,7 @@ def _floor(ground: Ground, sockets: Path) -> Rival:
     return Rival("floor", words, ground.scratch, variables)
 
 
-def _ansible(ground: Ground, sockets: Path, form: str) -> Rival:
+def _ansible(ground: Ground, sockets: Path, form: str, *, lean: bool) -> Rival:
     inventory = ground.scratch / "inventory.ini"
     hosts = "\n".join(f"{name} ansible_host={ground.address[name]}" for name in WEB)
     identity = f"ansible_user=root\nansible_ssh_private_key_file={ground.access.identity}"
@@ -142,13 +143,13 @@ def _ansible(ground: Ground, sockets: Path, form: str) -> Rival:
         given = {**_given(ground, edition, form), "rsh": _ssh(ground, sockets)}
         return [
             PEERS / "bin/ansible-playbook", "-i", inventory, "--extra-vars", json.dumps(given),
-            JOB / "ansible/deploy.yml",
+            JOB / "ansible" / ("lean.yml" if lean else "rolling.yml"),
         ]  # fmt: skip
 
-    return Rival(f"ansible, {form}", words, ground.scratch, variables)
+    return Rival(_name("ansible", form, lean), words, ground.scratch, variables)
 
 
-def _pyinfra(ground: Ground, form: str) -> Rival:
+def _pyinfra(ground: Ground, form: str, *, lean: bool) -> Rival:
     inventory = ground.scratch / "inventory.json"
     # rsync makes a connection of its own: it may share it with the next one.
     config = ground.scratch / "ssh_config"
@@ -160,9 +161,14 @@ def _pyinfra(ground: Ground, form: str) -> Rival:
 
     def words(edition: Edition) -> list[str | Path]:
         given = [f"--data={name}={value}" for name, value in _given(ground, edition, form).items()]
-        return [PEERS / "bin/pyinfra", "-y", *given, JOB / "pyinfra/inventory.py", JOB / "pyinfra/deploy.py"]
+        how = [JOB / "pyinfra/lean.py"] if lean else ["--serial", JOB / "pyinfra/rolling.py"]
+        return [PEERS / "bin/pyinfra", "-y", *given, *how[:-1], JOB / "pyinfra/inventory.py", how[-1]]
 
-    return Rival(f"pyinfra, {form}", words, ground.scratch, {"BENCH_INVENTORY": str(inventory)})
+    return Rival(_name("pyinfra", form, lean), words, ground.scratch, {"BENCH_INVENTORY": str(inventory)})
+
+
+def _name(peer: str, form: str, lean: bool) -> str:
+    return f"{peer}, {form}, lean" if lean else f"{peer}, {form}"
 
 
 def _given(ground: Ground, edition: Edition, form: str) -> dict[str, str]:
