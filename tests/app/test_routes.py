@@ -1,21 +1,27 @@
-"""Who may see and change whom, on every endpoint there is."""
+"""On every endpoint there is: who may see and change whom, and how many statements it costs."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import svcs
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 from werkzeug.test import Client
 
 from app.auth.models import Client as Browser
 from app.auth.services import Tokens
 from app.auth.sessions import Sessions
 from app.database.tables import metadata
+from app.geolocation import dataset
+from app.geolocation.seeding import seed
 from app.routes import ROUTES
+from app.saved_places.importing import Imports
+from app.saved_places.models import Format, PlaceDraft
+from app.saved_places.services import SavedPlaces
 from app.scopes import Scope
 from app.users.models import User
 from app.web.routes import Permission, Route
-from tests.app.conftest import PASSWORD, People
+from tests.app.conftest import COUNTRIES, PASSWORD, People, record
 
 VICTIM = "victim@secret.example"
 GIVEN = {
@@ -134,3 +140,100 @@ def test_a_token_to_look_changes_nothing(client: Client, victim: Ours, people: P
 def test_there_are_routes_of_each_kind_to_walk() -> None:
     for permission in Permission:
         assert sum(route.permission is permission for route in ROUTES) >= 4
+
+
+MOST_STATEMENTS = 20  # an import that is done at once
+ASKED = {"q": "par", "lat": 48.85, "lon": 2.35, "south": -90, "west": -180, "north": 90, "east": 180, "limit": 50}
+REMOVED_LAST = ("auth.tokens.revoke", "auth.sessions.revoke", "place-lists.remove")
+
+
+class Full:
+    """An admin with so many of everything that a user can have, among as many others, in a world with more places."""
+
+    def __init__(self, registry: svcs.Registry, client: Client, people: People, many: int) -> None:
+        self.email = f"has{many}@example.org"
+        self.people, self.client, self.registry = people, client, registry
+        self.user = people.add(self.email, admin=True)
+        for number in range(many):
+            people.add(f"other{number}of{many}@example.org")
+        headers = people.bearer(self.email)
+        with svcs.Container(registry) as components:
+            for _ in range(many):
+                components.get(Tokens).issue(self.email, "test")
+                session = components.get(Sessions).log_in(self.email, PASSWORD, Browser("192.0.2.7", "Lynx"))
+            opened = components.get(Sessions).authenticate(session.secret).session
+            lists = [components.get(SavedPlaces).create_list(self.user.id, "L").id for _ in range(many)]
+            saved = [
+                components.get(SavedPlaces).save(self.user.id, lists[0], PlaceDraft("x", 1, 2)) for _ in range(many)
+            ]
+            for _ in range(many):
+                began = components.get(Imports).begin(self.user.id, lists[0], Format.CSV, self.file(many))
+            engine = components.get(Engine)
+            token = components.get(Tokens).of(self.user)[-1]
+        cities = [
+            record(number, f"Paris {number}", "FR", 48.8, 2.3 + number / 99, 9_000) for number in range(1, many + 1)
+        ]
+        seed(engine, f"{many}", lambda: dataset.build(COUNTRIES, cities), datetime.now(UTC))
+        self.engine, self.headers = engine, headers
+        self.file_sent = self.file(many)
+        self.numbers = {
+            "user_id": self.user.id, "session_id": opened.id, "token_id": token.id, "list_id": lists[0],
+            "place_id": 1, "code": "FR", "saved_id": saved[0].id, "import_id": began.id,
+        }  # fmt: skip
+
+    @staticmethod
+    def file(rows: int) -> bytes:
+        """A file with good and bad rows."""
+        return b"name,latitude,longitude\n" + b"good,1,2\n,1,2\n" * rows
+
+    def cost(self, route: Route[Any]) -> tuple[int, int]:
+        """Return the status of a request and how many statements it took."""
+        headers = {**self.people.bearer(self.email, *Scope), "If-Match": "*"}
+        path = route.path
+        for name in route.path_parameters:
+            path = path.replace(f"{{{name}}}", str(self.numbers[name]))
+        given: dict[str, Any] = {"headers": headers}
+        if route.uploads:
+            given |= {"data": self.file_sent, "content_type": route.uploads[0]}
+        elif route.has_json_body:
+            body = {
+                **GIVEN,
+                "email": f"new-{self.email}",
+                "query": "Paris",
+                "longitude": 2.5,
+                "note": "n",
+                "ordinal": 99,
+            }
+            given["json"] = {name: body[name] for name in route.body_members if name in body}
+        else:
+            given["query_string"] = {name: value for name, value in ASKED.items() if name in route.input.model_fields}
+        made: list[str] = []
+
+        def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+            if not statement.startswith("BEGIN"):  # SQLite's
+                made.append(statement)
+
+        event.listen(self.engine, "before_cursor_execute", note)
+        answer = self.client.open(path, method=route.method, **given)
+        event.remove(self.engine, "before_cursor_execute", note)
+        return answer.status_code, len(made)
+
+
+def order(route: Route[Any]) -> tuple[bool, bool, bool]:
+    """What reads comes first, then what adds and changes, then what removes; what much hangs on comes last."""
+    return route.name in REMOVED_LAST, route.method == "DELETE", route.method != "GET"
+
+
+@pytest.mark.usefixtures("mailer")
+def test_no_request_asks_more_often_when_there_is_more(registry: svcs.Registry, client: Client, people: People) -> None:
+    """The same requests, first with little in the database and then with much: no query is in a loop."""
+    routes = sorted(ROUTES, key=order)
+    little = Full(registry, client, people, 1)
+    cheap = [little.cost(route) for route in routes]
+    much = Full(registry, client, people, 12)
+    for route, (status, few) in zip(routes, cheap, strict=True):
+        same, many = much.cost(route)
+        assert status == same, route.name
+        assert status == 200 or route.method != "GET", f"{route.name}: nothing was counted"
+        assert many <= few, f"{route.name}: {few} statements became {many}"
+        assert few <= MOST_STATEMENTS, f"{route.name}: {few} statements"
