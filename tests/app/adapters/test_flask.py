@@ -72,3 +72,9 @@ def test_allow_is_sorted_and_complete(client: Client) -> None:
 def test_bugs_go_through_to_the_middleware(client: Client) -> None:
     with pytest.raises(RuntimeError, match="bug"):
         client.get("/fail")
+
+
+def test_a_method_that_nobody_knows_is_refused(client: Client) -> None:
+    """Falcon says 400: see docs/framework-swap.md."""
+    answer = client.open("/say/a", method="FOO")
+    assert (answer.status_code, answer.mimetype) == (405, "application/problem+json")
