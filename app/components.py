@@ -22,6 +22,8 @@ from app.auth.letter_repository import LetterRepository, SqlLetterRepository
 from app.auth.letters import Letters
 from app.auth.passwords import Argon2Hasher, PasswordHasher
 from app.auth.repository import SqlTokenRepository, TokenRepository
+from app.auth.second_factor_repository import SecondFactorRepository, SqlSecondFactorRepository
+from app.auth.second_factors import SecondFactors
 from app.auth.services import Tokens
 from app.auth.session_repository import SessionRepository, SqlSessionRepository
 from app.auth.sessions import Sessions
@@ -289,12 +291,17 @@ def register_credentials(registry: svcs.Registry) -> None:
         return Credentials(
             users=components.get(UserRepository),
             failures=components.get(FailureRepository),
+            factors=components.get(SecondFactorRepository),
             transaction=components.get(Transaction),
             hasher=components.get(PasswordHasher),
             clock=components.get(Clock),
             settings=components.get(Settings),
         )
 
+    def factor_repository(components: svcs.Container) -> SecondFactorRepository:
+        return SqlSecondFactorRepository(components.get(Session))
+
+    registry.register_factory(SecondFactorRepository, factor_repository)
     registry.register_factory(FailureRepository, failure_repository)
     registry.register_factory(Credentials, credentials)
 
@@ -376,4 +383,16 @@ def register_accounts(registry: svcs.Registry, settings: Settings) -> None:
     registry.register_factory(Mailer, mailer)
     registry.register_factory(LetterRepository, letter_repository)
     registry.register_factory(Letters, letters)
+
+    def second_factors(components: svcs.Container) -> SecondFactors:
+        return SecondFactors(
+            factors=components.get(SecondFactorRepository),
+            credentials=components.get(Credentials),
+            letters=components.get(Letters),
+            transaction=components.get(Transaction),
+            clock=components.get(Clock),
+            settings=components.get(Settings),
+        )
+
+    registry.register_factory(SecondFactors, second_factors)
     registry.register_factory(Accounts, accounts)

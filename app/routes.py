@@ -4,6 +4,7 @@ import logging
 
 from app.auth import account_api as accounts
 from app.auth import api as auth
+from app.auth import second_factor_api as second_factors
 from app.geolocation import api as geolocation
 from app.info import api as info
 from app.saved_places import api as saved_places
@@ -22,6 +23,7 @@ ROUTES: RouteTable = described(
         *admin.ROUTES,
         *auth.ROUTES,
         *accounts.ROUTES,
+        *second_factors.ROUTES,
         *saved_places.ROUTES,
     )
 )

@@ -108,6 +108,7 @@ ROUTES: RouteTable = (
         output=AcceptedOutput,
         endpoint=sign_up,
         status=202,
+        limit="login",
     ),
     Route(
         method="POST",
@@ -121,6 +122,7 @@ ROUTES: RouteTable = (
         status=201,
         location=lambda user: f"/api/v1/users/{user.id}",
         problems=(404, 409),
+        limit="login",
     ),
     Route(
         method="POST",
@@ -132,6 +134,7 @@ ROUTES: RouteTable = (
         output=AcceptedOutput,
         endpoint=ask_reset,
         status=202,
+        limit="login",
     ),
     Route(
         method="POST",
@@ -144,6 +147,7 @@ ROUTES: RouteTable = (
         endpoint=reset,
         status=204,
         problems=(404,),
+        limit="login",
     ),
     Route(
         method="POST",
@@ -178,5 +182,6 @@ ROUTES: RouteTable = (
         endpoint=confirm_email,
         status=204,
         problems=(404, 409),
+        limit="login",
     ),
 )

@@ -17,6 +17,8 @@ class LetterKind(enum.StrEnum):
     RESET_UNKNOWN = "reset-unknown"
     EMAIL = "email"
     EMAIL_CHANGED = "email-changed"
+    SECOND_FACTOR_ON = "second-factor-on"
+    SECOND_FACTOR_OFF = "second-factor-off"
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 - the name of a mail
 
 

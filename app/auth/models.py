@@ -73,6 +73,23 @@ class SignedIn:
     session: Session
 
 
+@dataclass(frozen=True, slots=True)
+class SecondFactor:
+    """What an authenticator and we both know. It counts once its owner has confirmed it."""
+
+    user_id: int
+    secret: str = field(repr=False)
+    confirmed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A secret for an authenticator, and the URI that it reads from a picture."""
+
+    secret: str = field(repr=False)
+    uri: str = field(repr=False)
+
+
 class SecondFactorNeeded(NotAuthenticated):
     """The password was right and a code is needed, too. ``ticket`` stands for the password for a few minutes."""
 

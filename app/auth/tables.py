@@ -67,3 +67,10 @@ second_factors = Table(
     Column("confirmed_at", UtcDateTime),
     Column("last_step", Integer, nullable=False),
 )
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+)

@@ -170,3 +170,16 @@ def password(email: str, password_stdin: bool) -> None:
         user = container.get(UserAdmin).by_email(email)
         container.get(Accounts).set_password(user, chosen)
         click.echo(f"password of user {user.id} set")
+
+
+@command.command("reset-second-factor")
+@click.argument("email")
+def reset_second_factor(email: str) -> None:
+    """Turn the second factor of somebody off who has lost it and their recovery codes."""
+    with components() as container:
+        from app.auth.second_factors import SecondFactors
+        from app.users.admin import UserAdmin
+
+        user = container.get(UserAdmin).by_email(email)
+        removed = container.get(SecondFactors).remove(user)
+        click.echo(f"user {user.id} " + ("needs no code any more" if removed else "had no second factor"))

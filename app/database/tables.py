@@ -2,7 +2,7 @@
 
 import logging
 
-from app.auth.tables import failures, letters, second_factors, sessions, tokens
+from app.auth.tables import failures, letters, recovery_codes, second_factors, sessions, tokens
 from app.backfills.tables import backfills
 from app.database.metadata import metadata
 from app.geolocation.tables import countries, datasets, geocoder_answers, place_names, places
@@ -27,6 +27,7 @@ __all__ = [
     "place_names",
     "place_uploads",
     "places",
+    "recovery_codes",
     "saved_places",
     "second_factors",
     "sessions",

@@ -14,6 +14,8 @@ from app.auth.letter_repository import InMemoryLetterRepository
 from app.auth.letters import Letters
 from app.auth.passwords import Argon2Hasher
 from app.auth.repository import InMemoryTokenRepository
+from app.auth.second_factor_repository import InMemorySecondFactorRepository
+from app.auth.second_factors import SecondFactors
 from app.auth.services import Tokens
 from app.auth.session_repository import InMemorySessionRepository
 from app.auth.sessions import Sessions
@@ -53,9 +55,12 @@ class World:
         self.kept_tokens = InMemoryTokenRepository()
         self.kept_letters = InMemoryLetterRepository()
         self.failures = InMemoryFailureRepository()
+        self.kept_factors = InMemorySecondFactorRepository()
         self.queue = Queue()
         self.mailer = InMemoryMailer()
-        self.credentials = Credentials(self.users, self.failures, self.transaction, self.hasher, self.clock, settings)
+        self.credentials = Credentials(
+            self.users, self.failures, self.kept_factors, self.transaction, self.hasher, self.clock, settings
+        )
         self.sessions = Sessions(
             self.users, self.kept_sessions, self.transaction, self.credentials, self.clock, settings
         )
@@ -70,6 +75,9 @@ class World:
             self.transaction,
             self.hasher,
             self.clock,
+        )
+        self.second_factors = SecondFactors(
+            self.kept_factors, self.credentials, self.letters, self.transaction, self.clock, settings
         )
         self.users.add("me@example.org", "Me", self.hasher.hash(PASSWORD), NOW)
 

@@ -89,3 +89,8 @@ def test_a_password_is_set(run) -> None:
     done = run("users", "password", "me@example.org", "--password-stdin", stdin="another horse battery\n")
     assert "password of user 1 set" in done.stdout
     assert "another horse" not in done.output
+
+
+def test_a_second_factor_is_turned_off_for_who_lost_it(run) -> None:
+    run(*CREATE, stdin=PASSWORD)
+    assert run("users", "reset-second-factor", "me@example.org").stdout == "user 1 had no second factor\n"
