@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run fleet test test-desk lint format translations release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-packaging bench-fleet bench-servers bench-peers bench-scale adopt lock clean operator packager dev
+.PHONY: help demo run fleet test test-desk lint format translations release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-app bench-packaging bench-fleet bench-servers bench-peers bench-scale adopt lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -109,6 +109,9 @@ bench-servers: operator ## time five machines from empty to serving, and a highs
 bench-peers: operator ## time the same job done by Slipway, Ansible, pyinfra and a script, to three machines; ROUNDS=3, DELAY=ms, ONLY="floor;slipway"
 	@packaging/workstation.sh peers
 	@$(VENV)/python bench/peers.py --rounds $(or $(ROUNDS),3) --delay $(or $(DELAY),0) $(if $(ONLY),--only "$(ONLY)")
+
+bench-app: dev ## time requests to the app beside bare Flask and Falcon; search in process; DATABASES=sqlite,postgresql,mariadb
+	@$(VENV)/python bench/app.py --rounds $(or $(ROUNDS),5) $(if $(DATABASES),--databases $(DATABASES) --ten-times $(DATABASES))
 
 bench-scale: operator ## time a deploy to 1, 3, 10 and 30 hosts, and weigh it; HOSTS=1,100
 	@packaging/workstation.sh machines

@@ -77,4 +77,7 @@ def use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
 def begin_transaction(connection: Connection) -> None:
     """Begin; at once as a writer when the execution option ``sqlite_begin`` says IMMEDIATE."""
     mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    if mode == "DEFERRED":  # waits for nothing and can't fail, so it needs nothing of what SQLAlchemy does around it
+        connection.connection.cursor().execute("BEGIN DEFERRED")
+    else:
+        connection.exec_driver_sql(f"BEGIN {mode}")

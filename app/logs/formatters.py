@@ -10,6 +10,9 @@ logger = logging.getLogger(__name__)
 # What every LogRecord has; everything else on a record came from ``extra=``.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "user_id"}
 
+encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+"""Made once: ``json.dumps`` would make one for each line."""
+
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:
     """Return what the caller gave as ``extra=``."""
@@ -40,7 +43,7 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return encode(line)
 
 
 class ConsoleFormatter(logging.Formatter):

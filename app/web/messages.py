@@ -8,6 +8,9 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
+encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+"""Made once: ``json.dumps`` would make one for each response."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -41,4 +44,4 @@ class Response:
 
 def json_bytes(data: Any) -> bytes:
     """Serialise to UTF-8 JSON on one line, with keys in the order given."""
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    return encode(data).encode() + b"\n"

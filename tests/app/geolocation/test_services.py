@@ -125,7 +125,7 @@ class TestFullTable:
 
         event.listen(full, "before_cursor_execute", note)
         places.search("a", 50)
-        assert len(statements) == 4, "BEGIN, exact, prefix, places"
+        assert len(statements) == 3, "exact, prefix, places"
         statements.clear()
         places.nearest(48.86, 2.35, 50)
         assert len(statements) == 2, "box, places"

@@ -1,0 +1,124 @@
+"""Search and nearest in this process, on each database, with all places and with ten times as many."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from app.clock import SystemClock
+from app.database.bulk import look
+from app.database.engine import make_engine
+from app.database.migrate import upgrade
+from app.database.session import Session
+from app.database.target import Target
+from app.geolocation import dataset, seeding
+from app.geolocation.repository import SqlPlaceRepository
+from app.geolocation.services import Places
+from app.geolocation.tables import datasets
+from tests.support import mariadb, postgres
+
+ASKED = 400
+COPIES = 9
+FARTHER = 20_000_000
+"""Above the highest id of GeoNames."""
+
+PLACES = (
+    "id", "name", "country_code", "admin1_code", "latitude", "longitude", "meridian", "x", "y", "z", "population",
+    "timezone", "part_of", "checksum",
+)  # fmt: skip
+
+
+def p99s(engine: Engine) -> dict[str, float]:
+    """Return the p99 of each kind of question, in seconds: what people type, letter by letter, and where they are."""
+    chance = random.Random(1)  # noqa: S311 - the same questions each time
+    with Session(engine) as session:
+        rows = session.execute(text("SELECT name, latitude, longitude FROM places ORDER BY id LIMIT 20000")).all()
+    some = chance.sample(rows, ASKED)
+    words = [row.name[: chance.randint(1, 6)] for row in some]
+    return {
+        "search": p99(engine, lambda places, row: places.search(row, 10), words),
+        "nearest": p99(engine, lambda places, row: places.nearest(row.latitude, row.longitude, 5), some),
+    }
+
+
+def p99(engine: Engine, ask: Callable[[Places, object], object], given: Sequence[object]) -> float:
+    """Ask each question in a session of its own, as a request does."""
+    taken = []
+    for question in [*given[:20], *given]:
+        started = time.perf_counter()
+        with Session(engine) as session:
+            ask(Places(SqlPlaceRepository(session)), question)
+        taken.append(time.perf_counter() - started)
+    taken = sorted(taken[20:])
+    return taken[int(len(taken) * 0.99)]
+
+
+def multiply(engine: Engine) -> None:
+    """Make ten places of each one, in the same spot and by the same names."""
+    columns = ", ".join(PLACES[1:])
+    for number in range(1, COPIES + 1):
+        with engine.begin() as connection:
+            connection.execute(
+                text(f"INSERT INTO places (id, {columns}) SELECT id + :by, {columns} FROM places WHERE id < :first"),  # noqa: S608
+                {"by": number * FARTHER, "first": FARTHER},
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO place_names (place_id, name, tier, population)"
+                    " SELECT place_id + :by, name, tier, population FROM place_names WHERE place_id < :first"
+                ),
+                {"by": number * FARTHER, "first": FARTHER},
+            )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        look(connection, datasets)
+
+
+def fill(target: Target) -> Target:
+    """Make schema and rows."""
+    engine = make_engine(target)
+    seeding.seed(engine, dataset.fingerprint(), dataset.read, SystemClock().now())
+    engine.dispose()
+    return target
+
+
+@contextlib.contextmanager
+def filled(kind: str, folder: Path) -> Iterator[Target]:
+    """Give a database of a kind that has all places, as the one that owns it."""
+    if kind == "sqlite":
+        target = Target(f"sqlite:///{folder}/inside.sqlite3")
+        upgrade(target)
+        yield fill(target)
+        return
+    support = postgres if kind == "postgresql" else mariadb
+    with support.folder() if kind == "postgresql" else postgres.folder(mariadb.FOLDER) as place:
+        support.make_data(place / "data")
+        with support.running(place / "data") as server:
+            if kind == "postgresql":
+                server.make_roles("bench")
+                target = Target(server.url("bench", postgres.OWNER), statement_timeout=0)
+            else:
+                server.set_password()
+                server.make("bench")
+                target = Target(server.url("bench"), statement_timeout=0)
+            upgrade(target)
+            yield fill(target)
+
+
+def measure(kind: str, folder: Path, *, ten_times: bool) -> Iterator[tuple[str, dict[str, float]]]:
+    """Give what each size of the table takes."""
+    with filled(kind, folder) as target:
+        engine = make_engine(target)
+        try:
+            yield "all places", p99s(engine)
+            if ten_times:
+                multiply(engine)
+                yield "ten times as many", p99s(engine)
+        finally:
+            engine.dispose()
+    shutil.rmtree(folder / "inside", ignore_errors=True)
