@@ -101,7 +101,9 @@ class Supply:
         return sync.Archives(partial(sync.stream, self.release.path, files))
 
     def _rpm(self) -> Form:
-        return Rpm(self.release, None if self.environment.file.rpm.source == "repository" else self._package)
+        if self.environment.file.rpm.source == "repository":
+            return Rpm(self.release, lambda: None)
+        return Rpm(self.release, lambda: self._package)  # looked for when it is to be sent: a whole release needs none
 
     @cached_property
     def _package(self) -> Package:
@@ -193,14 +195,15 @@ class Package:
 
 @dataclass(frozen=True)
 class Rpm:
-    """One package; None: the hosts' own dnf has it in a repository."""
+    """One package; `find` gives None where the hosts' own dnf has it in a repository."""
 
     release: ReleaseTree
-    package: Package | None
+    find: Callable[[], Package | None]
 
     def lack(self, agent: Agent) -> Lack:
         """See `Form`."""
-        size = self.package.size if self.package else 0
+        package = self.find()
+        size = package.size if package else 0
         return Lack("rpm", 1, size, size + sum(entry.get("size", 0) for entry in self.release.manifest.data["files"]))
 
     def settle(self, agent: Agent, token: int) -> None:
@@ -209,14 +212,15 @@ class Rpm:
 
     def send(self, agent: Agent, token: int) -> str:
         """See `Form`."""
-        if self.package is None:
+        package = self.find()
+        if package is None:
             done = agent.request("install", _manifest(self.release, token), silence=INSTALL)
             return "dnf brought it" if done["installed"] else "it was there"
-        request = {**_manifest(self.release, token), "length": self.package.size, "sha256": self.package.sha256}
-        with self.package.path.open("rb") as file:
+        request = {**_manifest(self.release, token), "length": package.size, "sha256": package.sha256}
+        with package.path.open("rb") as file:
             chunks = iter(lambda: file.read(sync.CHUNK), b"")
-            done = agent.request("install", request, payload=chunks, silence=INSTALL + self.package.size / 1e6)
-        return f"rpm, {human(self.package.size)} sent" + ("" if done["installed"] else ", and it was there")
+            done = agent.request("install", request, payload=chunks, silence=INSTALL + package.size / 1e6)
+        return f"rpm, {human(package.size)} sent" + ("" if done["installed"] else ", and it was there")
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,13 @@ class Stopped(BaseException):
     """The agent was told to stop: undo what is half-done, then leave."""
 
 
+def in_a_line(error: AgentError | OSError) -> str:
+    """Say what went wrong, for a log."""
+    if isinstance(error, AgentError):
+        return "; ".join([error.message, *(f"{k}: {v}" for k, v in error.fields.items() if k != "detail")])
+    return f"{error.filename or 'the system'}: {error.strerror}"
+
+
 _BY_ERRNO = {
     errno.ENOSPC: ("disk-full", "no space left", "free some space on that file system (`prune` removes old releases)"),
     errno.EDQUOT: ("disk-full", "the disk quota is used up", "raise the quota or `prune` old releases"),

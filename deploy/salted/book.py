@@ -17,6 +17,12 @@ class Request(NamedTuple):
     host: str
     body: Mapping[str, Any]
     payload: str = ""  # what lies behind it, by its sha256
+    behind: tuple[Mapping[str, Any], ...] = ()  # requests of the same session that go along
+
+    @property
+    def bodies(self) -> tuple[Mapping[str, Any], ...]:
+        """Give all that the agent is asked, in order."""
+        return (self.body, *self.behind)
 
 
 class Running:
@@ -43,6 +49,13 @@ class Book:
             return None
         self.waiting[request.session] = deque()
         return request
+
+    def gather(self, request: Request) -> Request:
+        """Let the requests that wait behind one go along with it, up to one that brings bytes: turns are dear."""
+        waiting, behind = self.waiting.get(request.session), []
+        while waiting and not (request.payload or waiting[0].payload):
+            behind.append(waiting.popleft().body)
+        return request._replace(behind=tuple(behind))
 
     def begin(self, job: str, request: Request, now: float) -> None:
         """Note that a request is published."""
@@ -101,8 +114,8 @@ def batch(requests: list[Request]) -> tuple[list[Request], list[Request]]:
     return list(first.values()), rest
 
 
-def understand(host: str, returned: Any) -> tuple[list[str], dict[str, str] | None]:
-    """Read what a minion returned: the agent's lines, or else what is wrong and what to type."""
+def understand(host: str, returned: Any, asked: int = 1) -> tuple[list[str], dict[str, str] | None]:
+    """Read what a minion returned for so many requests: the agent's lines, and where an answer lacks what to type."""
     if not isinstance(returned, dict) or "lines" not in returned:
         said = str(returned).strip().splitlines()[-1:] or ["nothing"]
         if "is not available" in said[0]:
@@ -115,7 +128,7 @@ def understand(host: str, returned: Any) -> tuple[list[str], dict[str, str] | No
             "hint": f"on {host}: journalctl -u salt-minion",
         }
     lines = [line for line in returned["lines"] if _is_message(line)]
-    if lines and "ok" in json.loads(lines[-1]):
+    if lines and "ok" in json.loads(lines[-1]) and sum("ok" in json.loads(line) for line in lines) >= asked:
         return lines, None
     if returned["status"] == 127:
         return lines, {"message": f"{host}: there is no agent ({returned['said']})", "hint": "", "code": "no-agent"}

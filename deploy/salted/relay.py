@@ -26,6 +26,7 @@ from deploy.salted.book import Book, Request, batch, understand
 FOLDER = "slipway-relay"  # below the first of the master's file roots
 INLINE = 16_000  # bytes of a sealed request that are published; every minion hears those. Longer ones are files
 DAY = 86400.0
+GATHER = 0.005  # seconds in which requests join one that is about to be published
 PATIENCE = 8.0  # seconds to let requests end when the operator has gone
 CONNECT = 10  # seconds
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (where a master that listens there is found)
@@ -179,6 +180,7 @@ class Relay:
             try:
                 if not left:
                     left.append(self.ready.get(timeout=0.5))
+                    time.sleep(GATHER)
                 while True:
                     left.append(self.ready.get_nowait())
             except queue.Empty:
@@ -193,12 +195,14 @@ class Relay:
     def tell(self, requests: list[Request]) -> None:
         """Publish requests to different hosts as one job."""
         letters, job = {}, self.master.job()
-        for request in requests:
-            if not self.master.knows(request.host):
-                self.gone(request, *self.stranger(request.host))
+        for first in requests:
+            if not self.master.knows(first.host):
+                self.gone(first, *self.stranger(first.host))
                 continue
+            with self.lock:
+                request = self.book.gather(first)
             where = f"salt://{FOLDER}/{request.payload}.{os.getpid()}" if request.payload else None
-            order = {"name": self.name, "request": request.body, "payload": where}
+            order = {"name": self.name, "requests": request.bodies, "payload": where}
             letters[request.host], path = self.master.seal(request.host, json.dumps(order).encode())
             with self.lock:
                 if path:
@@ -252,7 +256,7 @@ class Relay:
             with self.lock:
                 alive, lost = self.book.seen(host, jobs, self.looks[job], time.monotonic())
             for request in alive:
-                self.say(request.session, {"id": request.body["id"], "event": "waiting", "detail": "it is at it"})
+                self.say(request.session, {"id": request.bodies[-1]["id"], "event": "waiting", "detail": "it is at it"})
             for request in lost:
                 self.gone(
                     request, f"{host}: its salt-minion has lost the request", f"on {host}: journalctl -u salt-minion"
@@ -265,7 +269,7 @@ class Relay:
             path.unlink(missing_ok=True)
         if done is None:
             return
-        lines, problem = understand(host, value)
+        lines, problem = understand(host, value, len(done.bodies))
         for line in lines:
             self.say(done.session, line)
         if problem:

@@ -23,7 +23,7 @@ LAST = 2000  # characters of what the agent said beside its answer
 
 
 def call(letters):
-    """Carry out the request that is sealed for this minion; give what the agent answered, line by line.
+    """Carry out the requests that are sealed for this minion; give what the agent answered, line by line.
 
     letters: {minion's id: {"key", and "sealed" or "file"}}
     """
@@ -31,7 +31,16 @@ def call(letters):
     try:
         order = json.loads(_open(letters[__opts__["id"]], scratch))  # noqa: F821
         payload = _fetch(order["payload"], scratch) if order["payload"] else None
-        return _ask(order["name"], order["request"], payload)
+        program = f"/usr/lib/{order['name']}/releasectl"
+        if not NAME.fullmatch(order["name"]) or not os.path.exists(program):  # noqa: PTH110
+            return {"lines": [], "status": 127, "said": program}
+        lines = []
+        for request in order["requests"]:
+            answer = _ask([program, "--name", order["name"], request["verb"]], request, payload)
+            lines += answer["lines"]
+            if answer["status"] and '"ok"' not in "".join(answer["lines"][-1:]):
+                break  # it gave no answer: whoever asked has to know before anything else is done
+        return {**answer, "lines": lines}
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -56,14 +65,11 @@ def _fetch(url, scratch):
     return path
 
 
-def _ask(name, request, payload):
+def _ask(command, request, payload):
     """Call the agent once. Its input is written whole before its output is read: that goes to a file."""
-    program = f"/usr/lib/{name}/releasectl"
-    if not NAME.fullmatch(name) or not os.path.exists(program):  # noqa: PTH110
-        return {"lines": [], "status": 127, "said": program}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         agent = subprocess.Popen(
-            [program, "--name", name, request["verb"]],
+            command,
             stdin=subprocess.PIPE, stdout=out, stderr=err, env=ENVIRONMENT, cwd="/",
         )  # fmt: skip
         try:

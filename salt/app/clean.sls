@@ -26,6 +26,7 @@ What told {{ name }} its variables, secrets, address and peers is gone:
       - /etc/systemd/system/{{ name }}-image@.service.d
       - /etc/systemd/system/{{ name }}-leave.service
       - /etc/{{ name }}/leave.nft
+      - /usr/lib/{{ name }}/leave
     - require:
       - service: The server leaves no more in order
 

@@ -19,6 +19,18 @@ What is refused when this server leaves is written down:
       - pkg: The packages of this server are installed
       - file: The directory of variables and secrets is there
 
+The program that leaves in order is there:
+  file.managed:
+    - name: /usr/lib/{{ name }}/leave
+    - source: salt://app/files/leave.sh.jinja
+    - template: jinja
+    - context:
+        name: {{ name }}
+        listen: {{ site.app.listen | json }}
+    - user: root
+    - group: root
+    - mode: '0755'
+
 The unit that leaves in order is there:
   file.managed:
     - name: /etc/systemd/system/{{ name }}-leave.service
@@ -53,6 +65,7 @@ This server leaves in order:
     - enable: True
     - require:
       - file: What is refused when this server leaves is written down
+      - file: The program that leaves in order is there
       - file: The unit that leaves in order is there
 
 {%- endif %}

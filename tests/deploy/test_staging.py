@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,3 +85,17 @@ def test_an_rpm_of_uncommitted_templates_is_refused_where_nothing_uncommitted_ma
     with pytest.raises(StagingError, match="changes of packaging/ that nobody committed") as caught:
         Supply(environments.read("one", tmp_path), release).lack(NOBODY, host)
     assert caught.value.hint == "commit, then make release and make rpm"
+
+
+class Whole(Agent):
+    """An agent whose host has every file."""
+
+    def request(self, verb: str, arguments: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        """Put together what is there."""
+        assert verb == "assemble"
+        return {}
+
+
+def test_a_release_that_is_whole_on_a_host_needs_no_rpm_at_hand(release: ReleaseTree, tmp_path: Path) -> None:
+    """As files, from before the environment took rpms: only its variables are new."""
+    assert supply(release, "rpm", tmp_path).bring(Whole("web1", []), "rpm", 1, whole=True) == "nothing sent"

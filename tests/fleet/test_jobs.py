@@ -9,22 +9,13 @@ import pytest
 from tests.deploy.agent.kit import eventually
 from tests.support import releases
 from tests.support.open_ports import listening
-from tests.support.repository import ROOT
-from tests.support.servers import Servers, switched_on
+from tests.support.servers import Servers, gazetteer
 
 pytestmark = pytest.mark.timeout(600)
 
 NAME = "gazetteer"
 JOB = "auth.remove-expired-tokens"
 HOSTS = ("lb1", "web1", "worker1", "db1")
-# Installed beforehand: `fab bootstrap` has tests of its own that begin with nothing.
-EVERY = ("nftables", "sudo", "systemd-timesyncd", "unattended-upgrades")
-INSTALLED = {
-    "lb": (*EVERY, "haproxy"),
-    "web": (*EVERY, "python3.11"),
-    "worker": (*EVERY, "python3.11"),
-    "db": (*EVERY, "postgresql", "redis-server"),
-}
 PATIENCE = 90.0  # seconds; nothing here is about time
 ENVIRONMENT = """
 transport = "ssh"
@@ -60,14 +51,7 @@ redis = true
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Set four servers up and deploy to them."""
-    release = releases.base()
-    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    folder = tmp_path_factory.mktemp("jobs")
-    with switched_on(folder, ENVIRONMENT, HOSTS, INSTALLED, pyproject) as made:
-        (folder / "dist").mkdir()
-        (folder / "dist" / release.path.name).symlink_to(release.path)
-        made.fab("bootstrap:fleet")
-        made.deploy(release.version)
+    with gazetteer(tmp_path_factory.mktemp("jobs"), ENVIRONMENT, HOSTS, db=("redis-server",)) as made:
         yield made
 
 

@@ -9,18 +9,13 @@ import pytest
 
 from deploy.errors import SlipwayError
 from deploy.fleet.machines import Machine, together
-from tests.support import releases
 from tests.support.open_ports import documented, listening
-from tests.support.repository import ROOT
-from tests.support.servers import Servers, switched_on
+from tests.support.servers import Servers, gazetteer
 
 pytestmark = pytest.mark.timeout(600)
 
 NAME = "gazetteer"
 HOSTS = ("lb1", "web1", "web2", "web3", "db1")
-# Installed beforehand: `fab bootstrap` has tests of its own that begin with nothing.
-EVERY = ("nftables", "sudo", "systemd-timesyncd", "unattended-upgrades")
-INSTALLED = {"lb": (*EVERY, "haproxy"), "web": (*EVERY, "python3.11"), "db": (*EVERY, "postgresql")}
 REDIS = "ADDRESS:6379"  # a feature that is not asked for here
 CLIENTS = 6
 BACK = 90.0  # seconds until all has to be back, on whatever computer
@@ -58,15 +53,7 @@ DATABASE_PASSWORD = "DATABASE_OWNER_PASSWORD"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Set five servers up and deploy to them."""
-    release = releases.base()
-    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    folder = tmp_path_factory.mktemp("reboot")
-    with switched_on(folder, ENVIRONMENT, HOSTS, INSTALLED, pyproject) as made:
-        (folder / "dist").mkdir()
-        (folder / "dist" / release.path.name).symlink_to(release.path)
-        made.fab("bootstrap:fleet")
-        made.deploy(release.version)
-        made.bundle = made.secrets["TLS_CERTIFICATE"]
+    with gazetteer(tmp_path_factory.mktemp("reboot"), ENVIRONMENT, HOSTS) as made:
         yield made
 
 

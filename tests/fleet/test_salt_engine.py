@@ -15,6 +15,9 @@ import pytest
 
 from deploy import certificate
 from deploy import contract as contracts
+from deploy.artifacts import find_release
+from deploy.artifacts.cache import Cache
+from deploy.artifacts.rpm import packages
 from deploy.fleet import access, machines
 from deploy.fleet.base import obstacle
 from deploy.fleet.machines import Machine
@@ -29,6 +32,12 @@ pytestmark = pytest.mark.timeout(600)
 HOSTS = ("lb1", "web1", "web2")
 PATIENT, IMPATIENT = "silence = 60", "silence = 12"  # seconds until a minion is given up
 BIN = f"/{salt.INSIDE}/bin"
+# web2 is a worker, too, from a later test on.
+WORKER = """
+[tool.slipway.processes.worker]
+command = ["-m", "tiny_worker"]
+stop_seconds = 20
+"""
 SALT = f"{BIN}/salt --out=json --static"
 
 
@@ -56,11 +65,11 @@ def site(tmp_path_factory: pytest.TempPathFactory, real_release: kit.Release) ->
         "SLIPWAY_FLEET_SECRET_KEY": secrets.token_hex(),
         "SLIPWAY_FLEET_TLS_CERTIFICATE": bundle,
     }
-    with pytest.MonkeyPatch.context() as patch, machines.fleet(print, packages=("haproxy",)) as fleet:
+    with pytest.MonkeyPatch.context() as patch, machines.fleet(print, packages=("dnf", "haproxy", "rpm")) as fleet:
         for name, value in settings.items():
             patch.setenv(name, value)
         fleet.lower = f"{salt.bundle()}:{fleet.lower}"
-        checkout(folder)
+        checkout(folder, PYPROJECT + WORKER)
         added = fleet.add_all(dict.fromkeys((*HOSTS, "salt")))
         addresses = {machine.name: machine.address for machine in added}
         master = addresses.pop("salt")
@@ -70,7 +79,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, real_release: kit.Release) ->
         text = text.replace("lease = 5", "lease = 45").replace("silence = 15", PATIENT)
         text += f'\n[salt]\nmaster = "{master}"\nprogram = "{BIN}/salt-run"\n'
         (folder / "deploy/environments/fleet.toml").write_text(text)
-        made = Salted(folder, fleet, contracts.parse(PYPROJECT), bundle, settings)
+        made = Salted(folder, fleet, contracts.parse(PYPROJECT + WORKER), bundle, settings)
         try:
             for name in HOSTS:
                 made.stuff(name)
@@ -127,6 +136,22 @@ def test_looking_and_running_work_but_nothing_follows(site: Salted) -> None:
     refused = site.fab("logs:fleet", "--limit", "web1", "--follow", expect=None)
     assert refused.code
     assert "logs --follow needs a stream" in refused.err
+
+
+def test_workers_and_rpms_come_by_the_master_too(site: Salted, real_release: kit.Release) -> None:
+    version = site.release("3.0", real_release)
+    tree = find_release(site.path / "dist", version)
+    packages.make(packages.release_recipe(site.contract, tree), site.path / "dist", Cache(site.path / "var/cache"))
+    worker, rpm = '[hosts.web2]\nroles = ["web", "worker"]', 'engine = "salt"\nartifact = "rpm"'
+    site.file.write_text(site.file.read_text().replace('[hosts.web2]\nroles = ["web"]', worker))
+    with site.edited('engine = "salt"', rpm), site.traffic() as probed:
+        done = site.deploy(version)
+    assert probed[0].failed == 0, probed[0]
+    assert "1 rpm" in done.out
+    assert site.versions() == {version}
+    assert f"{NAME}-release-{version}" in site["web1"].run("rpm --query --all").stdout
+    processes = {name: {p.name for p in host.processes} for name, host in site.status().items()}
+    assert processes == {"web1": {"web"}, "web2": {"web", "worker"}}
 
 
 def test_no_secret_is_published_or_kept_by_the_master(site: Salted) -> None:

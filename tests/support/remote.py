@@ -155,7 +155,7 @@ class Remote:
 
     def release(self, version: str, release: kit.Release, **changes: Any) -> str:
         """Put a release into dist/, as `make release` would; answer its version."""
-        described = contracts.parse(PYPROJECT).for_manifest()
+        described = self.contract.for_manifest()
         described["health"]["deadline"] = 10
         made = release.variant(version, name=NAME, contract=described, migrations=[], **changes)
         tree = self.path / "dist" / f"{NAME}-{version}"

@@ -15,11 +15,20 @@ from deploy import secrets_file
 from deploy.fleet import access, layers, machines
 from deploy.fleet.base import obstacle
 from deploy.fleet.machines import Machine
+from tests.support import releases
 from tests.support.environments import hosts
 from tests.support.remote import PYPROJECT, Remote, checkout
+from tests.support.repository import ROOT
 
 # What the states install, at hand without the network.
 PACKAGES = ("haproxy", "nftables", "postgresql", "sudo", "systemd-timesyncd", "unattended-upgrades")
+EVERY = ("nftables", "sudo", "systemd-timesyncd", "unattended-upgrades")
+INSTALLED = {
+    "lb": (*EVERY, "haproxy"),
+    "web": (*EVERY, "python3.11"),
+    "worker": (*EVERY, "python3.11"),
+    "db": (*EVERY, "postgresql"),
+}
 SLOW = """#!/bin/sh
 # A systemctl that keeps states waiting while there is a file `hold`, and nobody else.
 if grep -q run_states /proc/$PPID/cmdline; then
@@ -85,6 +94,24 @@ def switched_on(
         finally:
             made.hang_up()
             shutil.rmtree(sockets)
+
+
+@contextmanager
+def gazetteer(folder: Path, environment: str, names: Iterable[str], db: tuple[str, ...] = ()) -> Iterator[Servers]:
+    """Boot servers, set them up and deploy the real application to them.
+
+    What states install is there beforehand, and `db` on the database's server: other tests begin with nothing.
+    """
+    release = releases.base()
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    installed = {**INSTALLED, "db": (*INSTALLED["db"], *db)}
+    with switched_on(folder, environment, names, installed, pyproject) as made:
+        (folder / "dist").mkdir()
+        (folder / "dist" / release.path.name).symlink_to(release.path)
+        made.fab("bootstrap:fleet")
+        made.deploy(release.version)
+        made.bundle = made.secrets["TLS_CERTIFICATE"]
+        yield made
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from deploy.agent import files, furnish, generations, health, overlay, releases
-from deploy.agent.errors import AgentError
+from deploy.agent.errors import AgentError, in_a_line
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
@@ -28,11 +28,8 @@ def become(layout: Layout, words: Sequence[str]) -> int:
     """
     try:
         _become(layout, int(words[0]), words[1] if len(words) > 1 else "serve", list(words[2:]), os.environ)
-    except AgentError as error:
-        reason = "; ".join([error.message, *(f"{k}: {v}" for k, v in error.fields.items() if k != "detail")])
-    except OSError as error:
-        reason = f"{error.filename or 'the system'}: {error.strerror}"
-    os.write(2, f"releasectl: generation {words[0]} can't start: {reason}\n".encode(errors="replace"))
+    except (AgentError, OSError) as error:
+        os.write(2, f"releasectl: generation {words[0]} can't start: {in_a_line(error)}\n".encode(errors="replace"))
     return 1
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from deploy.agent import files, health
 from deploy.agent.docker import Engine
-from deploy.agent.errors import AgentError
+from deploy.agent.errors import AgentError, in_a_line
 from deploy.agent.layout import Layout
 from deploy.agent.supervisors import PROCESSES, WEB, beside, container, key_of
 from deploy.agent.supervisors.container import Job
@@ -49,11 +49,8 @@ def run(layout: Layout, words: Sequence[str], given: Mapping[str, str]) -> int:
         job = container.job(layout, number, mode, words[2:], given)
         notify = given.get("NOTIFY_SOCKET") if layout.systemd and mode in PROCESSES else None
         return Runner(layout, job, relay=layout.systemd and mode != "run", notify=notify).run()
-    except AgentError as error:
-        reason = "; ".join([error.message, *(f"{k}: {v}" for k, v in error.fields.items() if k != "detail")])
-    except OSError as error:
-        reason = f"{error.filename or 'the system'}: {error.strerror}"
-    os.write(2, f"releasectl: generation {words[0]} can't start: {reason}\n".encode(errors="replace"))
+    except (AgentError, OSError) as error:
+        os.write(2, f"releasectl: generation {words[0]} can't start: {in_a_line(error)}\n".encode(errors="replace"))
     return 1
 
 

@@ -47,6 +47,30 @@ def test_one_job_carries_one_request_a_host() -> None:
     assert batch([first, other, again]) == ([first, other], [again])
 
 
+def test_requests_that_wait_behind_one_go_along_but_for_those_with_bytes() -> None:
+    book = Book(15)
+    first = book.add(request(1, number=1))
+    assert first
+    assert book.gather(first) == first
+    more = [request(1, number=2), request(1, number=3)._replace(payload="sha"), request(1, number=4)]
+    assert [book.add(each) for each in more] == [None] * 3
+    together = book.gather(first)
+    assert [body["id"] for body in together.bodies] == [1, 2]
+    book.begin("job", together, 0.0)
+    _, bytes_ = book.end("job", "web1")
+    assert bytes_
+    assert [body["id"] for body in book.gather(bytes_).bodies] == [3]
+
+
+def test_each_of_several_requests_needs_its_answer() -> None:
+    second = OK.replace("1", "2")
+    assert understand("web1", {"lines": [OK, second], "status": 0, "said": ""}, 2) == ([OK, second], None)
+    lines, problem = understand("web1", {"lines": [OK], "status": 1, "said": "MemoryError"}, 2)
+    assert lines == [OK]
+    assert problem
+    assert problem["message"] == "web1: the agent ended with 1: MemoryError"
+
+
 def test_a_silent_minion_is_looked_at_and_then_given_up() -> None:
     book = Book(15)
     book.begin("job", request(1), 100.0)
