@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tests.support.repository import ROOT
 
 FILES = ROOT / "salt/app/files"
-# In a network of its own: two connections that nobody accepts, then the server leaves; a third is refused; then the two are accepted.
+# Two connections that nobody accepts, then the server leaves; a third is refused; then the two are accepted.
 SCENE = """
 import socket, subprocess, sys, time
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
