@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     )
     secret_key: SecretKey = variable(
         ...,
-        "Key of the digests under which API tokens are stored; a new one signs everybody out",
+        "Key of the digests of sessions and API tokens, and of links in mails; a new one signs everybody out",
         "at least 32 characters, random and not an example",
         "changeme",
     )
