@@ -29,6 +29,7 @@ __all__ = ["FILE", "OWN_FILE", "Contract", "ContractError", "Health", "Process",
 
 FILE = "pyproject.toml"
 OWN_FILE = "slipway.toml"
+PATIENCE = 2  # seconds: rendering a whole page on a busy server takes longer than a quarter of one
 
 
 class ContractError(SlipwayError):
@@ -74,8 +75,11 @@ class Contract(TomlModel):
 
     @property
     def health(self) -> Health:
-        """Say where the app answers for its health."""
-        return self.slipway.health
+        """Say where the app answers for its health; one that has just its pages for that may take its time."""
+        health = self.slipway.health
+        if self.adoption is None or health.patience is not None:
+            return health
+        return health.model_copy(update={"patience": PATIENCE})
 
     @property
     def commands(self) -> Commands:
@@ -102,7 +106,7 @@ class Contract(TomlModel):
         return {
             "app": self.app,
             "server": self.server.numbers(),
-            "health": self.health.model_dump(),
+            "health": self.health.model_dump(exclude_none=True),
             "commands": self._commands(),
             "processes": {name: process.model_dump(mode="json") for name, process in self.processes.items()},
             **self.slipway.for_manifest(),

@@ -54,6 +54,7 @@ class Health(TomlModel):
     ready: UrlPath = "/readyz"
     host: Text = "localhost"
     deadline: Seconds = 30
+    patience: Seconds | None = None
 
 
 class Commands(TomlModel):

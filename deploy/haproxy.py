@@ -50,7 +50,7 @@ def render(environment: Environment, contract: Contract) -> str:
             digest=digest,
             listen=environment.file.balancer.listen,
             servers=[{"name": name, "address": host.listen} for name, host in environment.web.items()],
-            health=contract.health,
+            health=contract.health.model_dump(exclude_none=True),
             sockets="run",  # relative to HAProxy's directory: a socket's path may have 107 bytes (unix(7))
             state="run/server-state",
             errors=PAGES,

@@ -154,7 +154,7 @@ class _Maker:
             "listen": entry.listen,
             "tls": None if entry.tls == "off" else {"certificate": self._secret(CERTIFICATE)},
             "servers": [{"name": name, "address": host.listen} for name, host in environment.web.items()],
-            "health": {"live": health.live, "ready": health.ready, "host": health.host},
+            "health": health.model_dump(exclude_none=True, exclude={"deadline"}),
             "max_request": entry.max_request,
             "stats": {"listen": STATS_LISTEN, "user": "stats", "password": self._secret(STATS)},
         }

@@ -35,6 +35,8 @@ def test_it_ships_as_it_is_and_keeps_what_it_is_given(look: Adopted) -> None:
     release = (look.directory / "web1/current/release").resolve()
     assert sorted(path.name for path in (release / "app").iterdir()) == ["look", "tests"]
     assert (release / "app/look/__pycache__").is_dir(), "its modules are compiled: no process may write there"
+    balancer = (look.directory / "lb/haproxy.cfg").read_text()
+    assert "timeout check 2s" in balancer, "its check is a page of its own, and may take its time"
     names = {upload(look) for _ in range(4)}
     assert {path.name for path in (look.directory / "shared/images").iterdir()} == names
 

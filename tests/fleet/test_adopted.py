@@ -1,0 +1,113 @@
+"""ihatemoney, as published, on servers: set up by Salt, on PostgreSQL, under systemd's sandbox, used over HTTPS."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from deploy import contract as contracts
+from deploy.prober import first_certificate
+from tests.support import sdists
+from tests.support.browser import Browser
+from tests.support.servers import Servers, switched_on
+
+pytestmark = pytest.mark.timeout(600)
+
+HOSTS = ("lb1", "web1", "web2", "db1")
+EVERY = ("nftables", "sudo", "systemd-timesyncd", "unattended-upgrades")
+INSTALLED = {"lb": (*EVERY, "haproxy"), "web": (*EVERY, "python3.11"), "db": (*EVERY, "postgresql")}
+ENVIRONMENT = """
+transport = "ssh"
+secrets = ["DATABASE_OWNER_PASSWORD"]
+
+[ssh]
+identity = "{access.identity}"
+known_hosts = "{access.known_hosts}"
+config = "/dev/null"
+
+[balancer]
+listen = "{lb}:443"
+tls = "self-signed"
+
+{hosts}
+[rollout.bake]
+seconds = 0
+
+[prober]
+clients = 2
+rate = 20
+
+[variables]
+DATABASE_URL = "postgresql+psycopg2://ihatemoney_owner:{{DATABASE_OWNER_PASSWORD}}@{db1}/ihatemoney"
+"""
+STATE = "/var/lib/ihatemoney/state"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Adopt it, set four servers up, and deploy to them."""
+    folder = tmp_path_factory.mktemp("adopted")
+    sdists.checkout(sdists.IHATEMONEY, folder / "app")
+    with switched_on(folder / "slipway", ENVIRONMENT, HOSTS, INSTALLED) as made:
+        text = (sdists.CONTRACTS / "ihatemoney/slipway.toml").read_text().replace('"APP"', '"../app"')
+        link = 'links = { "var/ihatemoney-instance" = "instance" }\n[config_files]'
+        (made.path / "slipway.toml").write_text(text.replace("[config_files]", link))
+        shutil.copy(sdists.CONTRACTS / "ihatemoney/slipway.lock", made.path)
+        made.contract = contracts.read(made.path)
+        release(made)
+        made.fab("bootstrap:fleet")
+        made.bundle = made.secrets["TLS_CERTIFICATE"]
+        made.fab("deploy:fleet", "--json")
+        yield made
+
+
+def release(site: Servers) -> str:
+    """Build what the application's checkout has."""
+    command = [sys.executable, "-m", "deploy.artifacts", "release", "--json"]
+    done = subprocess.run(command, cwd=site.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return str(json.loads(done.stdout)["version"])
+
+
+def visitor(site: Servers) -> Browser:
+    """Come in by the front door."""
+    return Browser(site.environment.url, first_certificate(site.bundle))
+
+
+def test_its_pages_are_used_through_the_balancer(site: Servers) -> None:
+    person = visitor(site)
+    fields = {"password": "secret", "contact_email": "ada@example.org", "default_currency": "XXX"}
+    person.post("/create", name="trip", **fields)
+    person.post("/trip/", to="/trip/members/add", name="Grace", weight="1")
+    assert all("Grace" in person.get("/trip/") for _ in range(4)), "a session counts on each server"
+
+
+def test_what_it_keeps_and_reads_is_its_users_alone(site: Servers) -> None:
+    web = site["web1"]
+    linked = "readlink --canonicalize /opt/ihatemoney/current/release/var/ihatemoney-instance"
+    assert web.run(linked).stdout.strip() == f"{STATE}/instance"
+    assert web.run(f"stat --format '%a %U' {STATE}/instance").stdout.split() == ["700", "ihatemoney"]
+    assert web.run(f"stat --format '%a %U' {STATE}/ihatemoney.cfg").stdout.split() == ["600", "ihatemoney"]
+    password = site.secrets["DATABASE_OWNER_PASSWORD"]
+    assert f"ihatemoney_owner:{password}@" in web.run(f"cat {STATE}/ihatemoney.cfg").stdout
+    assert password not in web.run("cat /opt/ihatemoney/current/release/manifest.json").stdout
+
+
+def test_a_second_version_loses_no_request_and_old_code_is_not_brought_back(site: Servers) -> None:
+    first = site.versions()
+    app = site.path.parent / "app"
+    sdists.next_version(app, "ihatemoney/templates/layout.html", "</body>", "<!-- second edition --></body>")
+    second = release(site)
+    with site.traffic(clients=4, rate=20) as during:
+        site.fab("deploy:fleet", "--json")
+        assert site.versions() == {second}
+        assert "second edition" in visitor(site).get("/")
+    assert (during[0].failed, during[0].requests > 20) == (0, True), (during[0].failures, during[0])
+    # It ran its migrations again, and nobody can know that there were none.
+    assert 'rollback = "needs-db-restore"' in site.fab("rollback:fleet", expect=2).err
+    assert first != {second}
