@@ -7,6 +7,10 @@ and a real agent there has a directory, a gunicorn and a place in HAProxy for ea
 side does is done as for servers: a connection, a key exchange, a session, requests and files for each. What the hosts
 do shares the processors of this computer, and is counted apart; the rollout goes in batches of a quarter. The goals:
 the wall time grows by less than a fifth of the number of hosts, and 100 of them take less than 200 MB here.
+
+Beside a deploy of nothing stands a floor: one ssh to each host, all at once, that looks at release, variables and
+/readyz. Both exchange keys as OpenSSH does by default; the deploy does so once more with a quicker exchange of the
+operator's own choice (`KexAlgorithms curve25519-sha256` in ssh_config), as many a team has it.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import argparse
 import os
 import re
 import secrets
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -24,6 +29,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +48,15 @@ from deploy.fleet.machines import Machine  # noqa: E402
 
 FIRST = 100  # host number of the first address; the load balancer has the one before
 PACKAGES = ("haproxy",)
-ACTS = ("cold", "new version", "no-op")
+ACTS = ("cold", "new version", "no-op", "no-op, quick keys", "floor")
+QUICK = "KexAlgorithms curve25519-sha256\n"
+LOOK = """\
+cd /srv/ADDRESS
+echo $(readlink current) $(sha256sum current/meta.json)
+exec 3<>/dev/tcp/ADDRESS/8000
+printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3
+head -n 1 <&3
+"""
 APPLICATION = """\
 import os
 
@@ -94,6 +108,8 @@ class Site:
         network = machine.address.rpartition(".")[0]
         self.lb = f"{network}.{FIRST - 1}"
         self.addresses = [f"{network}.{FIRST + number}" for number in range(count)]
+        self.given, self.ssh_config = given, scratch / "ssh_config"
+        self.ssh_config.touch()
         self.variables = {"XDG_RUNTIME_DIR": str(scratch / "s"), "SLIPWAY_FLEET_SECRET_KEY": secrets.token_hex()}
         (scratch / "s").mkdir(mode=0o700, exist_ok=True)
         self._checkout(given)
@@ -112,6 +128,8 @@ class Site:
         known.write_text(f"{','.join([self.lb, *self.addresses])} {key}", encoding="ascii")
         text = ENVIRONMENT.format(access=given, lb=self.lb, hosts=hosts, canary=0, batch='"25%"')
         quiet = "[prober]\nclients = 0\n\n[variables]"
+        self.known_hosts, none = known, 'config = "/dev/null"'
+        text = text.replace(none, f'config = "{self.ssh_config}"')
         for old, new in ((str(given.known_hosts), str(known)), ("[variables]", quiet), (":80", ":8080")):
             text = text.replace(old, new)
         (self.path / "deploy/environments/fleet.toml").write_text(text, encoding="utf-8")
@@ -149,13 +167,26 @@ class Site:
         run("git", *AUTHOR, "commit", "--quiet", "-m", str(number), cwd=self.path)
         build_release(self.path, None, self.path / "dist")
 
-    def deploy(self) -> Spent:
+    def floor(self) -> Spent:
+        """Look at every host by hand, all at once, each by a connection of its own."""
+        words = ["ssh", "-F", "/dev/null", "-l", "root", "-i", str(self.given.identity), "-o", "BatchMode=yes"]
+        ssh = shlex.join([*words, "-o", f"UserKnownHostsFile={self.known_hosts}", "-o", "ControlPath=none"])
+        looks = (
+            f"{ssh} {a} {shlex.quote('bash -c ' + shlex.quote(LOOK.replace('ADDRESS', a)))}" for a in self.addresses
+        )
+        script = "".join(f"{{ {look} | grep -q ' 200 ' || kill $$; }} &\n" for look in looks)
+        return self._spend("bash", "-c", f"{script}wait")
+
+    def deploy(self, options: str = "") -> Spent:
         """Deploy what the checkout is, with all connections to be made anew."""
+        self.ssh_config.write_text(options, encoding="ascii")
+        return self._spend(Path(sys.prefix) / "bin/fab", "deploy:fleet", "--json")
+
+    def _spend(self, *words: str | Path) -> Spent:
         group, there = f"bench-{os.getpid()}", cgroups.processor(self.machine.unique)
         begun = time.monotonic()
-        fab = Path(sys.prefix) / "bin/fab"
         process = subprocess.Popen(
-            ["sh", "-c", f'{cgroups.entering(group)}; exec "$@"', "sh", fab, "deploy:fleet", "--json"],
+            ["sh", "-c", f'{cgroups.entering(group)}; exec "$@"', "sh", *words],
             cwd=self.path, env={**os.environ, **self.variables}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         memory = Memory(group, process.pid)
@@ -224,8 +255,14 @@ def main() -> int:
                 machine.cable.slow(Slowness(delay=options.delay / 2000))
             for number in range(options.rounds + 1):
                 site.edition(number)
-                for act in ("no-op", "cold" if number == 0 else "new version")[::-1]:
-                    rows.setdefault((count, act), []).append(site.deploy())
+                does = {
+                    "cold" if number == 0 else "new version": site.deploy,
+                    "no-op": site.deploy,
+                    "no-op, quick keys": partial(site.deploy, QUICK),
+                    "floor": site.floor,
+                }
+                for act, do in does.items():
+                    rows.setdefault((count, act), []).append(do())
                     print(f"  {count}, {act}: {rows[count, act][-1]}", file=sys.stderr)
     print(f"{time.strftime('%Y-%m-%d')}; {os.cpu_count()} processors for all, load average {os.getloadavg()[0]:.1f}; "
           f"round-trip time {options.delay:g} ms\n")  # fmt: skip
@@ -236,7 +273,7 @@ def main() -> int:
 def report(rows: dict[tuple[int, str], list[Spent]], counts: list[int]) -> None:
     """Print medians, and what of each grows with the number of hosts."""
     head = ("hosts", "", "s", "CPU here", "a host", "CPU there", "a host", "MB", "with ssh")
-    print("{:>5} {:<12}{:>8}{:>10}{:>8}{:>11}{:>8}{:>7}{:>10}".format(*head))
+    print("{:>5} {:<17}{:>8}{:>10}{:>8}{:>11}{:>8}{:>7}{:>10}".format(*head))
     for act in ACTS:
         for count in counts:
             clock, here, there, python, memory = (
@@ -244,8 +281,13 @@ def report(rows: dict[tuple[int, str], list[Spent]], counts: list[int]) -> None:
                 for name in ("clock", "here", "there", "python", "memory")
             )
             spent = f"{clock:>8.2f}{here:>10.2f}{here / count:>8.3f}{there:>11.2f}{there / count:>8.3f}"
-            print(f"{count:>5} {act:<12}{spent}{python:>7.0f}{memory:>10.0f}")
+            print(f"{count:>5} {act:<17}{spent}{python:>7.0f}{memory:>10.0f}")
         print()
+    for count in counts:
+        floor = statistics.median(s.clock for s in rows[count, "floor"])
+        for act in ("no-op", "no-op, quick keys"):
+            ratio = statistics.median(s.clock for s in rows[count, act]) / floor
+            print(f"{act} to {count} hosts takes {ratio:.2f} times as long as the floor")
     least, most = min(counts), max(counts)
     for act in ("no-op", "new version"):
         few, many = (statistics.median(s.clock for s in rows[count, act]) for count in (least, most))
