@@ -4,7 +4,7 @@ import logging
 
 import flask
 
-from app.auth import account_views, letter_views
+from app.auth import account_views, letter_views, second_factor_views
 from app.auth import views as auth
 from app.geolocation import views as geolocation
 from app.saved_places import import_views
@@ -18,6 +18,7 @@ BLUEPRINTS: tuple[flask.Blueprint, ...] = (
     auth.blueprint,
     letter_views.blueprint,
     account_views.blueprint,
+    second_factor_views.blueprint,
     saved_places.blueprint,
     import_views.blueprint,
     users.blueprint,

@@ -26,7 +26,7 @@ ENTRIES = (
 
 SECTIONS = {
     "saved_places.lists": ("saved_places", "imports"),
-    "account.show": ("account",),
+    "account.show": ("account", "second_factor"),
     "users.search": ("users",),
 }
 """Whose pages belong to which entry."""

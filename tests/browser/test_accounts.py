@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyotp
 from selenium.webdriver.common.by import By
 
 from tests.support.chromium import Person
@@ -145,3 +146,28 @@ def test_an_admin_finds_a_user_and_keeps_them_out(person: Person, mail: Mailbox,
     log_in(person, "mallory@example.org")
     assert "don't belong together" in person.text
     assert [line for line in person.console() if "422" not in line] == []
+
+
+def test_a_second_factor(person: Person, mail: Mailbox) -> None:
+    sign_up(person, mail, "two@example.org")
+    person.go("/account/second-factor")
+    person.write("Current password", PASSWORD)
+    assert person.complaints() == []
+    person.press("Set it up")
+    authenticator = pyotp.TOTP(person.find("code.secret")[0].text.replace(" ", ""))
+    assert person.complaints() == []
+    assert person.find(".qr svg path")[0].size["height"] > 100, "large enough for a camera"
+    person.write("Code", authenticator.now())
+    person.press("Turn it on")
+    recovery = person.find(".codes code")[0].text
+    assert person.complaints() == []
+    person.press("Log out")
+    log_in(person, "two@example.org")
+    assert person.heading == "Second factor"
+    assert person.complaints() == []
+    person.write("Code", recovery)
+    person.press("Go on")
+    person.go("/account/second-factor")
+    assert "9 recovery codes left" in person.text
+    assert person.complaints() == []
+    assert person.console() == []
