@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run fleet test test-desk lint format translations release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-app bench-packaging bench-fleet bench-servers bench-peers bench-scale adopt lock clean operator packager dev
+.PHONY: help demo run fleet test test-desk lint format translations release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-app bench-packaging bench-fleet bench-servers bench-peers bench-migrations bench-scale adopt lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -112,6 +112,9 @@ bench-peers: operator ## time the same job done by Slipway, Ansible, pyinfra and
 
 bench-app: dev ## time requests to the app beside bare Flask and Falcon; search in process; DATABASES=sqlite,postgresql,mariadb
 	@$(VENV)/python bench/app.py --rounds $(or $(ROUNDS),5) $(if $(DATABASES),--databases $(DATABASES) --ten-times $(DATABASES))
+
+bench-migrations: dev ## time the longest request that a migration or a backfill of a million rows holds up; ROWS=1000000
+	@$(VENV)/python bench/migrations.py --rows $(or $(ROWS),1000000)
 
 bench-scale: operator ## time a deploy to 1, 3, 10 and 30 hosts, and weigh it; HOSTS=1,100
 	@packaging/workstation.sh machines

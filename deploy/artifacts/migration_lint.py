@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 BREAKS, BLOCKS, MIXES = "breaks the old release", "blocks a busy table", "is no change of the schema"
+STOPS = "can't be done again after a migrator was killed right behind it"
 BOTH = ("expand", "contract")
 OTHERS = "squawk:"  # exceptions for what `make check-migrations` asks, which judges them
 
@@ -39,6 +40,7 @@ RULES = {
         Rule(
             "concurrently", BLOCKS, "put it within op.get_context().autocommit_block(): it can't run in a transaction"
         ),
+        Rule("resumable", STOPS, "if_not_exists=True, or if_exists=True: what was cut off is dropped before"),
         Rule("unique", BLOCKS, "build a unique index concurrently, and make the constraint of it"),
         Rule("foreign-key", BLOCKS, "postgresql_not_valid=True, and VALIDATE CONSTRAINT in a later revision"),
         Rule("check", BLOCKS, "postgresql_not_valid=True, and VALIDATE CONSTRAINT in a later revision"),
@@ -53,6 +55,7 @@ _SAFE_SQL = re.compile(
     re.IGNORECASE,
 )
 _EXECUTE = ("execute", "exec_driver_sql", "scalar", "scalars")
+_RESUMABLE = re.compile(r"\bconcurrently\s+if\s+(not\s+)?exists\b", re.IGNORECASE)
 _CONCURRENTLY = re.compile(r"\bindex\s+concurrently\b", re.IGNORECASE)
 
 
@@ -258,6 +261,8 @@ def _blocking(rule: str, call: ast.Call, reading: _Reading, *, autocommit: bool)
             reading.add(rule, call, f"{verb} {name}")
         elif not autocommit:
             reading.add("concurrently", call, f"{verb} {name} concurrently")
+        elif _constant(_keyword(call, "if_not_exists" if rule == "index" else "if_exists")) is not True:
+            reading.add("resumable", call, f"{verb} {name} concurrently")
     elif rule == "unique":
         if _keyword(call, "postgresql_using_index") is None:
             reading.add(rule, call, f"making {name}")
@@ -278,6 +283,8 @@ def _sql(call: ast.Call, reading: _Reading, *, autocommit: bool) -> None:
             reading.add("sql", call, f'"{shown}" may be what')
         elif _CONCURRENTLY.search(statement) and not autocommit:
             reading.add("concurrently", call, f'"{shown}"')
+        elif _CONCURRENTLY.search(statement) and not _RESUMABLE.search(statement):
+            reading.add("resumable", call, f'"{shown}"')
 
 
 def _sql_text(node: ast.expr) -> str | None:

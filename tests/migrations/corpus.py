@@ -40,11 +40,21 @@ SAFE = {
     ),
     "an index, built beside": (
         "with op.get_context().autocommit_block():\n"
-        '        op.create_index("ix_users_created", "users", ["created_at"], postgresql_concurrently=True)'
+        '        op.create_index("ix_users_created", "users", ["created_at"],'
+        " postgresql_concurrently=True, if_not_exists=True)"
     ),
     "more room": 'op.alter_column("users", "name", type_=sa.String(300))',
     "a check that all rows meet": (
         'op.create_check_constraint("later", "users", "created_at > \'2000-01-01\'", postgresql_not_valid=True)'
+    ),
+    "an index less": (
+        "with op.get_context().autocommit_block():\n"
+        '        op.drop_index("ix_places_position", postgresql_concurrently=True, if_exists=True)'
+    ),
+    "a default": 'op.alter_column("users", "active", server_default=sa.true())',
+    "a foreign key that rows may lack": (
+        'op.add_column("users", sa.Column("home", sa.Integer))\n'
+        '    op.create_foreign_key("home", "users", "places", ["home"], ["id"], postgresql_not_valid=True)'
     ),
     "NULL allowed": 'op.alter_column("users", "name", existing_type=sa.String(300), nullable=True)',
 }
@@ -61,6 +71,13 @@ BREAKING = {
     ),
     "unique, and the rows are not": 'op.create_unique_constraint("one", "api_tokens", ["user_id"])',
     "another type": 'op.alter_column("places", "latitude", type_=sa.String(20))',
+    "a table dropped": 'op.drop_table("place_names")',
+    "less room": 'op.alter_column("users", "email", type_=sa.String(12), postgresql_using="left(email, 12)")',
+    "NULL no more": (
+        'op.add_column("api_tokens", sa.Column("colour", sa.String(9)))\n'
+        "    op.execute(\"UPDATE api_tokens SET colour = 'blue'\")\n"
+        '    op.alter_column("api_tokens", "colour", nullable=False)'
+    ),
     "a default dropped": 'op.alter_column("users", "id", server_default=None)',
 }
 

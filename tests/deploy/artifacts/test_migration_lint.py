@@ -25,7 +25,7 @@ SAFE_EXPANDS = {
     "a column of a new table's batch": NEW
     + 'with op.batch_alter_table("notes") as b:\n    b.add_column(sa.Column("must", sa.Integer, nullable=False))',
     "an index that is built beside the traffic": (
-        BLOCK + 'op.create_index("ix", "users", ["email"], postgresql_concurrently=True)'
+        BLOCK + 'op.create_index("ix", "users", ["email"], postgresql_concurrently=True, if_not_exists=True)'
     ),
     "a constraint that is checked later": (
         'op.create_foreign_key("fk", "places", "users", ["owner"], ["id"], postgresql_not_valid=True)\n'
@@ -63,6 +63,15 @@ UNSAFE_EXPANDS = {
     ),
     "concurrently within a transaction, in SQL": (
         'op.execute("CREATE INDEX CONCURRENTLY ix ON users (email)")', "concurrently",
+    ),
+    "an index that is there after a kill": (
+        BLOCK + 'op.create_index("ix", "users", ["email"], postgresql_concurrently=True)', "resumable",
+    ),
+    "an index that is gone after a kill": (
+        BLOCK + 'op.drop_index("ix", "users", postgresql_concurrently=True)', "resumable",
+    ),
+    "an index that is there after a kill, in SQL": (
+        BLOCK + 'op.execute("CREATE INDEX CONCURRENTLY ix ON users (email)")', "resumable",
     ),
     "a unique constraint": ('op.create_unique_constraint("uq", "users", ["name"])', "unique"),
     "a unique column": ('op.add_column("users", sa.Column("nick", sa.String(9), unique=True))', "unique"),
