@@ -29,6 +29,7 @@ def command(host: str, port: int) -> None:
             fail(f".env: {error}")
     os.environ.setdefault("LOG_FORMAT", "console")
     os.environ.setdefault("SECURE_COOKIES", "no")
+    os.environ.setdefault("PUBLIC_URL", f"http://{host}:{port}")
     if not {"SECRET_KEY", "SECRET_KEY_FILE"} & os.environ.keys():
         os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
         click.echo("SECRET_KEY is not set: a new one until this stops, and API tokens end with it", err=True)

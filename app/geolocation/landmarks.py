@@ -29,9 +29,14 @@ class Landmarks:
         for latitude, longitude in positions:
             self.latitudes.append(latitude)
             self.longitudes.append(longitude)
-        self.within = lru_cache(REMEMBERED)(self._within)
+        self.dots = lru_cache(REMEMBERED)(self._dots)
 
-    def _within(self, frame: Frame) -> tuple[Position, ...]:
+    def _dots(self, frame: Frame) -> str:
+        """Return the largest towns in a frame as the data of an SVG path, whose round line ends are the dots."""
+        points = (frame.point(*position) for position in self.within(frame))
+        return "".join(f"M{point.x:.0f} {point.y:.0f}h0" for point in points)
+
+    def within(self, frame: Frame) -> list[Position]:
         """Return the largest towns in a frame, so far apart that one can tell them apart."""
         south, north, half, middle = frame.south, frame.north, frame.half_width, frame.longitude
         high = CELL / frame.unit
@@ -41,4 +46,4 @@ class Landmarks:
             east = longitude - middle
             if south < latitude < north and (-half < east < half or -half < shorter(east) < half):
                 found.setdefault((int(latitude // high), int(longitude // wide)), (latitude, longitude))
-        return tuple(found.values())[:SHOWN]
+        return list(found.values())[:SHOWN]

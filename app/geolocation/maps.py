@@ -99,7 +99,7 @@ class Map:
     """Everything a template draws. ``markers`` come in the order of what was asked for."""
 
     markers: tuple[Point, ...]
-    towns: tuple[Point, ...]
+    towns: str
     parallels: tuple[Line, ...]
     meridians: tuple[Line, ...]
     scale: Scale
@@ -107,14 +107,12 @@ class Map:
     height: float = HEIGHT
 
 
-def draw(frame: Frame, positions: Iterable[Position], towns: Iterable[Position] = ()) -> Map:
-    """Put positions on a map, with ``towns`` as its background."""
-    dots = (frame.point(*town) for town in towns)
-    background = dict.fromkeys(Point(round(dot.x), round(dot.y)) for dot in dots if frame.shows(dot))
+def draw(frame: Frame, positions: Iterable[Position], towns: str = "") -> Map:
+    """Put positions on a map, with ``towns`` as its background: the data of a path."""
     step = graticule_step(frame)
     return Map(
         markers=tuple(frame.point(*position) for position in positions),
-        towns=tuple(background),
+        towns=towns,
         parallels=parallels(frame, step),
         meridians=meridians(frame, step),
         scale=scale(frame),

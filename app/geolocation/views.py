@@ -87,4 +87,4 @@ def nearest() -> tuple[str, int]:
 def map_of(positions: Sequence[Position], frame: Frame | None = None) -> Map:
     """Draw positions among the towns around them; without any, the world."""
     frame = frame or (frame_of(positions) if positions else WORLD)
-    return draw(frame, positions, svcs.flask.get(Landmarks).within(frame))
+    return draw(frame, positions, svcs.flask.get(Landmarks).dots(frame))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import babel
 import pytest
+import wtforms
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
@@ -141,3 +142,7 @@ def test_a_release_has_what_babel_reads_of_our_languages_and_of_no_other() -> No
     left = {name for name in names if not any(fnmatchcase(f"babel/locale-data/{name}", p) for p in contract["exclude"])}
     assert left >= {"root.dat", *(f"{language}.dat" for language in LANGUAGES)}
     assert len(left) < 10 < len(names)
+    forms = {path.name for path in (Path(wtforms.__file__).parent / "locale").iterdir() if path.is_dir()}
+    kept = {name for name in forms if not any(fnmatchcase(f"wtforms/locale/{name}/x", p) for p in contract["exclude"])}
+    assert kept >= LANGUAGES.keys()
+    assert len(kept) < 10 < len(forms)

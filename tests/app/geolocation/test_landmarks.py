@@ -4,7 +4,7 @@ from app.geolocation.maps import WIDTH, Frame, frame_of
 LISBON, CASCAIS, LEVUKA, WAIYEVO = (38.7, -9.1), (38.69, -9.42), (-17.4, 178.9), (-16.8, -179.98)
 
 
-def rounded(found: tuple[tuple[float, float], ...]) -> list[tuple[float, float]]:
+def rounded(found: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [(round(latitude, 2), round(longitude, 2)) for latitude, longitude in found]
 
 
@@ -24,4 +24,5 @@ def test_of_towns_that_would_touch_the_largest() -> None:
 
 def test_what_is_asked_for_again_is_remembered() -> None:
     towns, frame = Landmarks([LISBON]), frame_of([LISBON])
-    assert towns.within(frame) is towns.within(frame)
+    assert towns.dots(frame) == "M400 210h0", "in the middle"
+    assert towns.dots(frame) is towns.dots(frame)
