@@ -7,6 +7,7 @@ import sys
 
 from app.application import Application, create_app
 from app.logs import configure_logging
+from app.reporting import report_errors
 from app.settings import InvalidSettings, Settings
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ def make() -> Application:
         print(error, file=sys.stderr, flush=True)  # noqa: T201 - logging is configured by what is invalid here
         sys.exit(CANNOT_LOAD)
     configure_logging(settings)
+    report_errors(settings)
     made = create_app(settings)
     atexit.register(made.close)
     return made

@@ -122,6 +122,7 @@ class Slipway(TomlModel):
     glibc: Glibc | None = None
     lock: RelativePath
     sources: tuple[RelativePath, ...] = ()
+    extras: tuple[Text, ...] = ()
     exclude: tuple[RelativePath, ...] = ()
     from_source: tuple[Text, ...] = ()
     server: Server = Server()

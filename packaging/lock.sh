@@ -20,9 +20,15 @@ compile() { # compile FILE ARG...
         --custom-compile-command "make lock" ${UPGRADE:+--upgrade} --output-file "$out" "$@"
 }
 
-compile app.txt pyproject.toml
+# Extras of the application ship if the contract names them; developers have all, for the tests.
+extras=$("${PYTHON:-/usr/bin/python3.11}" -c 'import tomllib
+for extra in tomllib.load(open("pyproject.toml", "rb")).get("tool", {}).get("slipway", {}).get("extras", []):
+    print("--extra", extra)')
+
+# shellcheck disable=SC2086  # words
+compile app.txt pyproject.toml $extras
 compile operator.txt --group operator -c "$locks/app.txt"
-compile dev.txt pyproject.toml --group operator --group dev -c "$locks/app.txt" -c "$locks/operator.txt"
+compile dev.txt pyproject.toml --all-extras --group operator --group dev -c "$locks/app.txt" -c "$locks/operator.txt"
 compile bench.txt --group bench
 compile peers.txt --group peers
 printf 'uv==%s\n' "$(sed -n 's/^uv==\([^ ]*\).*/\1/p' "$locks/operator.txt")" | compile uv.txt -

@@ -18,8 +18,10 @@ def command() -> None:
     from app.jobs.notify import say_ready
     from app.jobs.worker import work
     from app.logs import configure_logging
+    from app.reporting import report_errors
 
     settings = settings_or_exit()
     configure_logging(settings)
+    report_errors(settings)
     with build_registry(settings) as registry:
         sys.exit(work(settings, registry, lambda: say_ready(os.environ)))

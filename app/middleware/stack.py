@@ -14,6 +14,7 @@ from app.middleware.hosts import AllowedHosts
 from app.middleware.metrics import Metrics, RequestMetrics
 from app.middleware.proxy import TrustedProxies
 from app.middleware.request_id import RequestId
+from app.middleware.tracing import Tracing
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -31,5 +32,7 @@ def wrap(
     app = SecurityHeaders(app)
     app = Metrics(app, metrics)
     app = AccessLog(app)
+    if settings.otel_exporter_otlp_endpoint:
+        app = Tracing(app, settings)
     app = TrustedProxies(app, settings.trusted_proxies)
     return RequestId(app)

@@ -18,10 +18,12 @@ from app.settings.validators import (
     checked_mail_from,
     checked_nominatim_url,
     checked_origins,
+    checked_otlp_endpoint,
     checked_public_url,
     checked_rate,
     checked_redis_password,
     checked_secret_key,
+    checked_sentry_dsn,
     checked_smtp_password,
     checked_smtp_url,
     split_list,
@@ -41,6 +43,8 @@ Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list), Afte
 NominatimUrl = Annotated[str | None, AfterValidator(checked_nominatim_url)]
 GeocoderName = Annotated[Literal["geonames", "nominatim"], AfterValidator(checked_geocoder)]
 RedisPassword = Annotated[SecretStr | None, AfterValidator(checked_redis_password)]
+SentryDsn = Annotated[SecretStr | None, AfterValidator(checked_sentry_dsn)]
+OtlpEndpoint = Annotated[str | None, AfterValidator(checked_otlp_endpoint)]
 PublicUrl = Annotated[str, AfterValidator(checked_public_url)]
 SmtpUrl = Annotated[str | None, AfterValidator(checked_smtp_url)]
 SmtpPassword = Annotated[SecretStr | None, AfterValidator(checked_smtp_password)]
@@ -219,6 +223,18 @@ class Settings(BaseSettings):
         "Origins whose pages may call the API from a browser, comma-separated; * is any, none is the default",
         "comma-separated origins, such as https://maps.example.org, or *",
         "https://maps.example.org",
+    )
+    sentry_dsn: SentryDsn = variable(
+        None,
+        "Where errors are reported to, beside the log: a project of Sentry",
+        "the DSN of a Sentry project, in a release that [tool.slipway] extras gives the extra sentry",
+        "https://key@sentry.example.org/1",
+    )
+    otel_exporter_otlp_endpoint: OtlpEndpoint = variable(
+        None,
+        "Collector that gets a span of OpenTelemetry for each request, by OTLP over HTTP",
+        "the URL of a collector, in a release that [tool.slipway] extras gives the extra opentelemetry",
+        "http://collector:4318",
     )
     api_token_days: Annotated[int, Field(ge=1, le=366)] = variable(
         30, "Days until an API token expires", "a number from 1 to 366", "30"

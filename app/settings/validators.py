@@ -2,6 +2,7 @@
 
 import logging
 import re
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -232,3 +233,29 @@ def checked_geocoder(value: str, others: ValidationInfo) -> str:
     if value == "nominatim" and others.data.get("nominatim_url", "wrong") is None:
         raise ValueError("although there is no NOMINATIM_URL")
     return value
+
+
+def checked_sentry_dsn(value: SecretStr | None) -> SecretStr | None:
+    """Accept where errors go, in a release that can send them."""
+    if value is None:
+        return value
+    parts = _split(value.get_secret_value())
+    if parts is None or parts.scheme not in ("http", "https") or not parts.username or not parts.path.strip("/"):
+        raise ValueError("that is no DSN")
+    if is_example(value.get_secret_value()):
+        raise ValueError("that reads like an example")
+    if find_spec("sentry_sdk") is None:
+        raise ValueError("although this release has no sentry-sdk")
+    return value
+
+
+def checked_otlp_endpoint(value: str | None) -> str | None:
+    """Accept where spans go, in a release that can send them."""
+    if value is None:
+        return value
+    parts = _split(value)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("not a collector")
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        raise ValueError("although this release has no opentelemetry-sdk")
+    return value.rstrip("/")

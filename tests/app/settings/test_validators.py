@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from app.settings import validators
 from app.settings.errors import InvalidSettings
 from app.settings.model import Settings
 from app.settings.validators import (
@@ -199,3 +200,39 @@ def test_a_geocoder_has_what_it_needs(geocoder: str, url: str | None, right: boo
     environ = {"SECRET_KEY": GOOD_KEY, "GEOCODER": geocoder} | ({"NOMINATIM_URL": url} if url else {})
     with nullcontext() if right else pytest.raises(InvalidSettings, match="GEOCODER"):
         Settings.from_environ(environ)
+
+
+@pytest.mark.parametrize("rate", ["off", "1/second", "600/minute", "9/day"])
+def test_rates(rate: str) -> None:
+    assert validators.checked_rate(rate) == rate
+
+
+@pytest.mark.parametrize("rate", ["", "fast", "0/day", "1/fortnight"])
+def test_what_is_no_rate(rate: str) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        validators.checked_rate(rate)
+
+
+@pytest.mark.parametrize("origins", [(), ("*",), ("https://a.example", "http://localhost:3000", "http://[::1]:3000")])
+def test_origins(origins: tuple[str, ...]) -> None:
+    assert validators.checked_origins(origins) == origins
+
+
+@pytest.mark.parametrize(
+    "origin", ["a.example", "https://a.example/", "https://a.example/x", "*.example", "null", "ftp://a"]
+)
+def test_what_is_no_origin(origin: str) -> None:
+    with pytest.raises(ValueError, match="origins"):
+        validators.checked_origins((origin,))
+
+
+@pytest.mark.parametrize("dsn", ["x", "https://sentry.invalid/1", "https://key@sentry.invalid/", "ftp://key@x/1"])
+def test_what_is_no_dsn(dsn: str) -> None:
+    with pytest.raises(ValueError, match="DSN"):
+        validators.checked_sentry_dsn(SecretStr(dsn))
+
+
+@pytest.mark.parametrize("url", ["collector", "grpc://collector:4317", "http://", "http://collector?x=1"])
+def test_what_is_no_collector(url: str) -> None:
+    with pytest.raises(ValueError, match="collector"):
+        validators.checked_otlp_endpoint(url)
