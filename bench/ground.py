@@ -23,10 +23,9 @@ from jinja2 import FileSystemLoader, StrictUndefined
 
 from deploy import contract as contracts
 from deploy import haproxy
-from deploy.artifacts import ReleaseTree, build_release, units
-from deploy.artifacts import agent as builder
+from deploy.artifacts import ReleaseTree, build_release
 from deploy.balancer import SWITCH
-from deploy.fleet import access, cgroups
+from deploy.fleet import access, by_hand, cgroups
 from deploy.fleet.cable import Slowness
 from deploy.fleet.machines import Fleet, Machine, together
 
@@ -66,18 +65,7 @@ seconds = 0
 [variables]
 COLOUR = "blue"
 """
-EVERY = f"""
-set -e
-systemd-sysusers {NAME}.conf
-systemd-tmpfiles --create {NAME}.conf
-useradd --create-home --shell /bin/sh deploy
-install -d -o deploy -m 700 ~deploy/.ssh
-install -o deploy -m 600 ~root/.ssh/authorized_keys ~deploy/.ssh/authorized_keys
-chmod 440 /etc/sudoers.d/{NAME}
-systemctl daemon-reload
-"""
-WEB_HOST = f"install -d /opt/peer/releases && systemctl --quiet enable {NAME}.service peer.service"
-BALANCER = f"touch /var/lib/haproxy/server-state {SWITCH}; systemctl restart haproxy"
+PEER = "install -d /opt/peer/releases && systemctl --quiet enable peer.service"
 SETTLED = 0.3  # CPU seconds a second, of all machines together, below which nobody is busy with a boot any more
 
 
@@ -149,22 +137,17 @@ class Ground:
     def _set_up(self, name: str) -> None:
         """Do what Salt would, and what the peers' own playbooks for servers would."""
         machine = self.fleet.machines[name]
-        zipapp = self.scratch / "releasectl"
-        builder.write(zipapp)
-        machine.push(zipapp, f"/usr/lib/{NAME}/releasectl", 0o755)
-        write(machine, units.sudoers(self.contract) | units.render(self.contract))
+        by_hand.install(machine, self.contract, self.scratch)
         if name in WEB:
             unit = (JOB / "peer.service").read_text(encoding="utf-8").replace("@ADDRESS@", machine.address)
-            write(machine, {"/etc/systemd/system/peer.service": unit})
-            machine.run(EVERY + WEB_HOST)
+            by_hand.write(machine, {"/etc/systemd/system/peer.service": unit})
+            by_hand.serve(machine, self.contract)
+            machine.run(PEER)
             return
         for script in ("lb-drain", "lb-restore"):
             machine.push(JOB / script, f"/usr/local/sbin/{script}", 0o755)
-        pages = {f"/etc/haproxy/errors/{p.name}": p.read_text() for p in (haproxy.TEMPLATES / haproxy.PAGES).iterdir()}
         servers = [{"name": web, "address": f"{self.address[web]}:8000"} for web in WEB]
-        config = balancer_config(self.contract, f"{self.address['lb1']}:80", servers)
-        write(machine, {"/etc/haproxy/haproxy.cfg": config, **pages})
-        machine.run(EVERY + BALANCER)
+        by_hand.balance(machine, balancer_config(self.contract, f"{self.address['lb1']}:80", servers))
 
     def reset(self, delay: float = 0.0) -> None:
         """Bring the web hosts back to what they were before anything was deployed; wait until they are at rest."""
@@ -214,14 +197,6 @@ def copy_tools(path: Path) -> None:
         file.unlink()
     (path / ".gitignore").write_text("__pycache__/\n/dist/\n/var/\n", encoding="utf-8")
     (path / "var").mkdir()
-
-
-def write(machine: Machine, texts: Mapping[str, str]) -> None:
-    """Write files on a machine."""
-    for place, text in texts.items():
-        target = machine.root / place[1:]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
 
 
 def balancer_config(

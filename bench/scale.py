@@ -41,7 +41,7 @@ from deploy import contract as contracts  # noqa: E402
 from deploy.artifacts import agent as builder  # noqa: E402
 from deploy.artifacts import build_release  # noqa: E402
 from deploy.balancer import SWITCH  # noqa: E402
-from deploy.fleet import access, cgroups, machines  # noqa: E402
+from deploy.fleet import access, by_hand, cgroups, machines  # noqa: E402
 from deploy.fleet.base import MachineError  # noqa: E402
 from deploy.fleet.cable import Slowness  # noqa: E402
 from deploy.fleet.machines import Machine  # noqa: E402
@@ -152,7 +152,7 @@ class Site:
             errors="",
             user="",
         )
-        ground.write(self.machine, {f"/srv/{self.lb}/haproxy.cfg": config, "/usr/local/sbin/as-host": AS_HOST})
+        by_hand.write(self.machine, {f"/srv/{self.lb}/haproxy.cfg": config, "/usr/local/sbin/as-host": AS_HOST})
         (self.machine.root / "usr/local/sbin/as-host").chmod(0o755)
         words = {"FROM": str(FIRST - 1), "TO": str(FIRST + self.count - 1), "NETWORK": network, "LB": str(FIRST - 1)}
         script = SET_UP

@@ -25,14 +25,12 @@ import pytest
 from deploy import certificate, haproxy, ssh
 from deploy import contract as contracts
 from deploy import environment as environments
-from deploy.artifacts import agent as builder
-from deploy.artifacts import units
 from deploy.artifacts.files import MTIME
 from deploy.balancer import SWITCH
 from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.facts import Host
-from deploy.fleet import access, machines
+from deploy.fleet import access, by_hand, machines
 from deploy.fleet.base import obstacle
 from deploy.fleet.machines import Fleet, Machine
 from deploy.hosts import connect
@@ -42,6 +40,7 @@ from tests.support.environments import hosts
 from tests.support.repository import ROOT, files
 
 NAME = "sample"
+BUNDLE = "/etc/haproxy/site.pem"  # certificate and key of a load balancer
 WEB = ("web1", "web2", "web3")
 FAB = Path(sys.prefix) / "bin" / "fab"
 PYPROJECT = f"""
@@ -99,20 +98,6 @@ rate = 20
 [variables]
 COLOUR = "blue"
 """
-# What Salt would do to every server, and to load balancers.
-EVERY = f"""
-set -e
-systemd-sysusers {NAME}.conf
-systemd-tmpfiles --create {NAME}.conf
-useradd --create-home --shell /bin/sh deploy
-install -d -o deploy -m 700 ~deploy/.ssh
-install -o deploy -m 600 ~root/.ssh/authorized_keys ~deploy/.ssh/authorized_keys
-chmod 440 /etc/sudoers.d/{NAME}
-visudo --check --quiet
-systemctl daemon-reload
-"""
-WEB_HOST = f"systemctl --quiet enable {NAME}.service"
-BALANCER = f"touch /var/lib/haproxy/server-state {SWITCH}; chmod 600 /etc/haproxy/site.pem; systemctl restart haproxy"
 
 
 @dataclass(frozen=True)
@@ -254,22 +239,14 @@ class Remote:
 
     def stuff(self, name: str) -> None:
         """Install what Salt would."""
-        machine, contract = self[name], self.contract
-        environment = self.environment
-        zipapp = self.path / "var/releasectl"
-        builder.write(zipapp)
-        machine.push(zipapp, f"/usr/lib/{NAME}/releasectl", 0o755)
-        self.write(machine, units.sudoers(contract) | units.render(contract))
-        machine.run(EVERY)
-        if name in environment.web:
-            machine.run(WEB_HOST)
+        machine = self[name]
+        by_hand.install(machine, self.contract, self.path / "var")
+        if name in self.environment.web:
+            by_hand.serve(machine, self.contract)
         else:
-            pages = {
-                f"/etc/haproxy/errors/{p.name}": p.read_text() for p in (haproxy.TEMPLATES / haproxy.PAGES).iterdir()
-            }
-            config = {"/etc/haproxy/haproxy.cfg": self.balancer(), "/etc/haproxy/site.pem": self.bundle}
-            self.write(machine, pages | config)
-            machine.run(BALANCER)
+            self.write(machine, {BUNDLE: self.bundle})
+            machine.run(f"chmod 600 {BUNDLE}")
+            by_hand.balance(machine, self.balancer())
 
     def balancer(self) -> str:
         """Write HAProxy's configuration as a server has it."""
@@ -280,15 +257,9 @@ class Remote:
             f" {haproxy.PAGES}/", " /etc/haproxy/errors/"
         )
         text = text.replace("\nglobal\n", "\nglobal\n    user haproxy\n    group haproxy\n")
-        return re.sub(r"(?m)^(    bind \S+)$", r"\1 ssl crt /etc/haproxy/site.pem alpn http/1.1", text)
+        return re.sub(r"(?m)^(    bind \S+)$", rf"\1 ssl crt {BUNDLE} alpn http/1.1", text)
 
-    @staticmethod
-    def write(machine: Machine, texts: dict[str, str]) -> None:
-        """Write files on a machine."""
-        for place, text in texts.items():
-            target = machine.root / place[1:]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text)
+    write = staticmethod(by_hand.write)
 
 
 @pytest.fixture(scope="session")
