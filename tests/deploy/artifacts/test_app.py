@@ -95,11 +95,12 @@ def test_the_wheel_holds_the_app_and_nothing_else(tmp_path: Path) -> None:
     }
     litter = {"__pycache__", "local.py"}
     there = {
-        path.relative_to(ROOT).as_posix()
+        path.relative_to(ROOT).as_posix().replace(".po", ".mo")  # catalogs are compiled
         for path in (ROOT / "app").rglob("*")
         if path.is_file() and not litter & set(path.parts)
     }
     assert {member for member in held if member.startswith("app/")} == there
+    assert "app/translations/de/LC_MESSAGES/messages.mo" in held
     assert "app/migrations/script.py.mako" in held
     modes = {entry.filename: oct(entry.external_attr >> 16) for entry in zipfile.ZipFile(path).infolist()}
     assert modes.pop(f"{info}/RECORD") == "0o100664"  # setuptools' own choice, always the same
