@@ -245,6 +245,8 @@ def prepare(
             expected=digest, got=found.digest, hint="`assemble` the release again",
         )  # fmt: skip
     releases.require_signed(layout, found)
+    if found.contract.get("links"):
+        layout.point_to_state()
     aside = files.scratch(layout.tmp, "generation")
     _write(aside, path, number, wanted, variables, secrets)
     os.rename(aside, path)

@@ -134,14 +134,13 @@ class Layout:
         for path in (self.base, self.var, self.store, self.releases, self.generations, self.tmp):
             path.mkdir(parents=True, exist_ok=True)
         if self.systemd:
-            self._point_to_state()
             return
         self.log.mkdir(parents=True, exist_ok=True)
         for path in (self.state, self.run):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def _point_to_state(self) -> None:
-        """Let links of releases find the state directory at the place that it has without systemd."""
+    def point_to_state(self) -> None:
+        """Let a release's links into the state directory find it at the place that it has without systemd."""
         link = self.base / "state"
-        if not link.is_symlink():
+        if self.systemd and not link.is_symlink():
             link.symlink_to(self.state)

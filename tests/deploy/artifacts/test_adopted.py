@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy import contract
 from deploy.artifacts import build_release
 from deploy.artifacts.adopted import AdoptionError
 from deploy.artifacts.built import ReleaseError, ReleaseTree
 from deploy.artifacts.cache import Cache
+from deploy.artifacts.image.base import Base
+from deploy.artifacts.image.image import NoImageError, build_image
 from deploy.artifacts.importing import ImportCheckError
 from deploy.artifacts.tree import TreeError
 from deploy.artifacts.wheel import build_wheel
@@ -40,10 +43,10 @@ class Adoption:
     app: Path
     wheels: Path
 
-    def build(self, contract: str, cache: Cache, **files: str) -> ReleaseTree:
+    def build(self, terms: str, cache: Cache, **files: str) -> ReleaseTree:
         """Build the release of a contract, with some files of the application changed; `__` stands for a dot."""
         change(self.app, {name.replace("__", "."): text for name, text in files.items()})
-        (self.root / "slipway.toml").write_text(contract)
+        (self.root / "slipway.toml").write_text(terms)
         return build_release(self.root, None, self.root / "dist", cache)
 
 
@@ -130,6 +133,14 @@ def test_what_has_no_packaging_says_how_it_ships(shop: Adoption, cache: Cache) -
     with pytest.raises(AdoptionError) as error:
         shop.build(CONTRACT, cache)
     assert 'layout = "tree"' in (error.value.hint or "")
+
+
+def test_an_image_is_refused_where_files_are_kept(shop: Adoption, tmp_path: Path) -> None:
+    (shop.root / "slipway.toml").write_text(TREE + 'links."app/instance" = "instance"\nstate_dirs = ["x"]\n')
+    base = Base("small", "sha256:0", (), {}, ())
+    with pytest.raises(NoImageError, match="the contract has links and state_dirs") as error:
+        build_image(shop.root, None, tmp_path, base, contract.read(shop.root))
+    assert "make rpm" in (error.value.hint or "")
 
 
 def test_a_link_into_the_state_hides_nothing(shop: Adoption, cache: Cache) -> None:
