@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run fleet test test-desk lint format translations release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-app bench-packaging bench-fleet bench-servers bench-peers bench-migrations bench-scale adopt lock clean operator packager dev
+.PHONY: help demo run fleet test test-desk test-faults lint format translations release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-app bench-packaging bench-fleet bench-servers bench-peers bench-migrations bench-scale adopt lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -64,6 +64,9 @@ sign: operator ## sign what was built, with that key
 	@$(VENV)/python -m deploy.artifacts.supply sign
 
 ##@ Check
+test-faults: dev ## cause every fault of docs/faults.md for real, and see what it says
+	@packaging/check.sh faults $(ARGS)
+
 test-desk: dev ## lint, and the tests that need neither machines, rpms nor an engine
 	@packaging/check.sh lint
 	@packaging/check.sh desk $(ARGS)

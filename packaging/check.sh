@@ -2,6 +2,7 @@
 # The one list of checks, called by make and so by CI.
 #   packaging/check.sh lint          formatting, lint, import rules, types
 #   packaging/check.sh test ARG...   the tests; ARG... go to pytest
+#   packaging/check.sh faults ARG...   those that docs/faults.md names
 #   packaging/check.sh desk ARG...   those that need neither machines, rpms nor an engine: most of it, in half the time
 set -eu
 cd "$(dirname "$0")/.."
@@ -22,6 +23,12 @@ tests() {
     exec $bin/pytest -n "${WORKERS:-$(($(nproc) * 3 / 2))}" --dist loadfile --no-loadscope-reorder "$@"
 }
 
+# Each row of the table of faults names the test that causes it.
+faults() {
+    # shellcheck disable=SC2046  # a list of words
+    tests $(grep -o 'tests/[a-z_/]*\.py::test_[a-z_0-9]*' docs/faults.md | sort -u) "$@"
+}
+
 desk() {
     for part in fleet salt deploy/highstate deploy/artifacts/image deploy/artifacts/rpm deploy/artifacts/supply \
         deploy/artifacts/test_three_ways.py deploy/agent/test_use.py local/test_signed.py; do
@@ -34,5 +41,6 @@ case ${1:-} in
     lint) lint ;;
     test) shift; tests "$@" ;;
     desk) shift; desk "$@" ;;
-    *) echo "usage: packaging/check.sh lint|test|desk [ARG...]" >&2; exit 2 ;;
+    faults) shift; faults "$@" ;;
+    *) echo "usage: packaging/check.sh lint|test|faults|desk [ARG...]" >&2; exit 2 ;;
 esac

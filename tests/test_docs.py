@@ -220,6 +220,18 @@ def test_lines_of_prose_are_readable_in_a_terminal(path: Path) -> None:
     assert not long if path != REFERENCE / "agent.md" else True
 
 
+def test_every_fault_names_tests_that_there_are() -> None:
+    rows = [
+        line for line in page("docs/faults.md").splitlines() if line.startswith("| ") and "what to type" not in line
+    ]
+    assert len(rows) > 30
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", row)
+        assert named, row
+        for path, name in named:
+            assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"
+
+
 def test_decisions_are_numbered_and_say_what_was_rejected() -> None:
     found = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     numbers = [int(path.name[:4]) for path in found]
