@@ -1,5 +1,6 @@
 """Is this person who they say they are? The one place that decides, for browsers and for API tokens."""
 
+import dataclasses
 import hashlib
 import hmac
 import logging
@@ -82,7 +83,7 @@ class Credentials:
             self._count_failure(email)
             raise NotAuthenticated(WRONG_CODE)
         self._forget(email)
-        return user
+        return self._with_hash_of_today(user, password)
 
     def check_code(self, ticket: str, code: str) -> User:
         """Return the user of a ticket that goes with this code. Raises NotAuthenticated.
@@ -148,6 +149,15 @@ class Credentials:
             right = self.factors.use_code(factor.user_id, digest_of(plain(code), self._secret_key))
         self.transaction.commit()
         return right
+
+    def _with_hash_of_today(self, user: User, password: str) -> User:
+        """Hash a password anew that was hashed with other effort than today's: only now it is there to be hashed."""
+        if not self.hasher.outdated(user.password_hash):
+            return user
+        hashed = self.hasher.hash(password)
+        self.users.change_password(user.id, user.password_hash, hashed)
+        self.transaction.commit()
+        return dataclasses.replace(user, password_hash=hashed)
 
     def _ticket(self, user: User) -> str:
         until = int((self.clock.now() + TICKET).timestamp())

@@ -21,6 +21,10 @@ class PasswordHasher(Protocol):
         """Say whether a password is the hashed one. Without a hash the answer is no, after just as long a time."""
         ...
 
+    def outdated(self, hashed: str) -> bool:
+        """Say whether a hash was made with less effort than is made today."""
+        ...
+
 
 class Argon2Hasher:
     """Argon2id with the library's parameters (RFC 9106, low memory): some 30 ms and 64 MiB.
@@ -43,6 +47,10 @@ class Argon2Hasher:
             return self._argon2.verify(hashed or self._nobody, password) and hashed is not None
         except (InvalidHashError, VerificationError):
             return False
+
+    def outdated(self, hashed: str) -> bool:
+        """Say whether a hash was made with less effort than is made today, or more."""
+        return self._argon2.check_needs_rehash(hashed)
 
     @cached_property
     def _argon2(self) -> "argon2.PasswordHasher":

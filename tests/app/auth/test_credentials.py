@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 
 from app.auth.credentials import FAILURES, LOCKED, Credentials
+from app.auth.passwords import Argon2Hasher
 from app.errors import NotAllowed, NotAuthenticated
 
 from .conftest import PASSWORD, World
@@ -99,3 +100,16 @@ def test_counts_are_kept_without_the_address(credentials: Credentials, world: Wo
     refusal(credentials, "me@example.org")
     (key,) = world.failures.failures
     assert "example" not in key
+
+
+def test_a_password_is_hashed_anew_when_more_effort_is_made_than_when_it_was_set(
+    credentials: Credentials, world: World
+) -> None:
+    before = world.me.password_hash
+    assert credentials.check("me@example.org", PASSWORD).password_hash == before
+    credentials.hasher = Argon2Hasher(memory_kib=128)
+    after = credentials.check("me@example.org", PASSWORD)
+    assert after == world.me
+    assert after.password_hash != before
+    assert not credentials.hasher.outdated(after.password_hash)
+    assert credentials.check("me@example.org", PASSWORD) == after
