@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import DEADLINE, ROOT, RUN, Ask, Empty, Server, send
+from .conftest import DEADLINE, PASSWORD, ROOT, RUN, Ask, Empty, Server, send
 
 
 def test_the_version_is_that_of_the_release(get, environ: dict[str, str]) -> None:
@@ -162,6 +162,18 @@ class TestLogs:
         caused = [line for line in server.lines()[before:] if line["logger"].startswith("app.")]
         assert [line["message"] for line in caused] == ["log-in refused", "POST /api/v1/auth/tokens 401"]
         assert {line["request_id"] for line in caused} == {"find-me"}
+
+    def test_lines_of_its_jobs_have_it_as_well(self, server: Server, post, inbox) -> None:
+        """Signing up has a letter sent by a job: by this process here, by a worker's where there is a broker."""
+        before = len(server.lines())
+        email = f"jobs@{RUN}-{server.port}.example.org"
+        user = {"email": email, "name": "Me", "password": PASSWORD}
+        assert post("/api/v1/auth/sign-ups", user, **{"X-Request-ID": "find-my-job"}).status == 202
+        assert inbox.link(email, "verify")
+        caused = [line for line in server.lines()[before:] if line["logger"].startswith("app.")]
+        assert {line["request_id"] for line in caused} == {"find-my-job"}
+        assert any(line["logger"] == "app.jobs.runner" and "job" in line for line in caused)
+        assert caused[-1]["message"] == "POST /api/v1/auth/sign-ups 202"
 
     def test_no_secret_and_no_personal_data(self, server: Server, get, post, inbox) -> None:
         email = f"private@{RUN}-{server.port}.example.org"
