@@ -12,6 +12,7 @@ from app.database.engine import load_driver
 from app.database.revisions import read_revisions
 from app.database.schema import unready
 from app.database.target import Target
+from app.middleware.leaving import REASON, is_leaving
 from app.middleware.metrics import RequestMetrics
 from app.middleware.stack import wrap
 from app.routes import ROUTES
@@ -77,5 +78,7 @@ def with_error_pages(framework: str, wsgi: WSGIApplication, site: WSGIApplicatio
 
 def reasons_unready(registry: svcs.Registry) -> list[str]:
     """Return why this process can't serve."""
+    if is_leaving():
+        return [REASON]
     with svcs.Container(registry) as components:
         return unready(components.get(Engine), read_revisions())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import DEADLINE, PASSWORD, ROOT, RUN, Ask, Empty, Server, send
+from .conftest import DEADLINE, PASSWORD, ROOT, RUN, Answer, Ask, Empty, Server, send
 
 
 def test_the_version_is_that_of_the_release(get, environ: dict[str, str]) -> None:
@@ -130,6 +130,26 @@ def test_readiness_follows_the_schema(environ: dict[str, str], empty: Empty, tmp
         empty.write("UPDATE alembic_version SET version_num = '9999'")
         assert server.ask("GET", "/readyz").status == 200
         assert server.ask("HEAD", "/readyz").body == b""
+    finally:
+        assert server.stop() == 0
+
+
+def test_who_is_leaving_is_not_ready(environ: dict[str, str], tmp_path: Path) -> None:
+    """A load balancer's kept connection hears of it while a request in flight is still answered."""
+    server = Server(environ, tmp_path / "log", "--preload", "--worker-class", "gthread", "--threads", "4")
+    body = b'{"query": "Lisbon"}'
+    head = f"POST /api/v1/geocode HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
+    try:
+        server.wait()
+        with contextlib.closing(server.connect()) as kept, socket.create_connection(("127.0.0.1", server.port)) as held:
+            held.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body[:5])
+            eventually(lambda: b"http_requests_in_flight 2" in send(kept, "GET", "/metrics").body)
+            server.process.terminate()
+            seen: list[Answer] = []
+            eventually(lambda: seen.append(send(kept, "GET", "/readyz")) or seen[-1].status == 503)
+            assert "leaving" in seen[-1].json["reasons"][0]
+            held.sendall(body[5:])
+            assert held.recv(15).startswith(b"HTTP/1.1 200")
     finally:
         assert server.stop() == 0
 
