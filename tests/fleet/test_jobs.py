@@ -74,6 +74,24 @@ def test_a_job_that_a_web_host_asks_for_is_done_by_the_worker(site: Servers) -> 
     assert not [place for place in listening(site["worker1"]) if ":8000" in place]
 
 
+def psql(site: Servers, sql: str) -> str:
+    """Ask the database as its own superuser."""
+    return site["db1"].run(["runuser", "-u", "postgres", "--", "psql", "-qtA", "-c", sql, NAME]).stdout.strip()
+
+
+def test_the_database_is_backed_up_and_brought_back_on_its_own_server(site: Servers) -> None:
+    """Nothing that states keep is another afterwards, and nobody but root reads a backup."""
+    rows = psql(site, "SELECT count(*) FROM place_names")
+    assert "restored to see" in site.fab("backup:fleet").out
+    modes = site["db1"].run(f"stat --format '%a %U' /var/backups/{NAME} /var/backups/{NAME}/*").stdout.split("\n")
+    assert modes[:3] == ["700 root", "600 root", "600 root"]
+    psql(site, "DELETE FROM place_names")
+    site.fab("restore:fleet", "--backup", "latest", "--yes")
+    assert psql(site, "SELECT count(*) FROM place_names") == rows
+    eventually(lambda: "all in service" in site.fab("status:fleet").out, PATIENCE)
+    assert site.highstate("--limit", "db1")["db1"]["changed"] == []
+
+
 def test_a_worker_is_deployed_to_without_losing_what_it_does(site: Servers) -> None:
     """New variables: the new worker takes the next job, and nothing of the old one is left."""
     version = releases.base().version

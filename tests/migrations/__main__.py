@@ -78,7 +78,12 @@ def proven(tree: Tree, new: Tree, databases: Databases) -> list[str]:
         return say(f"{databases.kind}: no migration runs beside {tree.name}", [], started)
     title = f"{databases.kind}: the suite of {tree.name} after {', '.join(steps)}"
     with previous.prepared(tree, databases) as rows:
-        return say(title, previous.check(tree, new, databases, rows), started)
+        problems = say(title, previous.check(tree, new, databases, rows), started)
+        if problems:
+            return problems
+        started = time.monotonic()
+        back = previous.and_back(tree, new, databases, rows)
+        return say(f"{databases.kind}: the same when they are undone", back, started)
 
 
 def main() -> int:

@@ -50,7 +50,9 @@ def coming(previous: Sequence[Revision], new: Sequence[Revision]) -> list[str]:
 
 
 @contextmanager
-def prepared(previous: Tree, databases: Databases, seeded: Urls | None = None) -> Iterator[Urls]:
+def prepared(
+    previous: Tree, databases: Databases, seeded: Urls | None = None, tests: Sequence[str] = ()
+) -> Iterator[Urls]:
     """Give a database of the previous release, with rows in it. Raises Failed if its suite fails on its own schema.
 
     ``seeded`` has the places that it loads already, so they need not be loaded again.
@@ -60,7 +62,7 @@ def prepared(previous: Tree, databases: Databases, seeded: Urls | None = None) -
     with databases.copy(seeded) if seeded else databases.empty() as urls:
         previous.app(urls.owner, "db", "upgrade")
         previous.app(urls.app, "db", "seed")
-        outcome = ask(previous, urls)
+        outcome = ask(previous, urls, tests)
         if outcome.tests:
             raise Failed(f"{previous.name}: its suite fails on its own schema, so it can show nothing: {outcome}")
         yield urls
@@ -82,6 +84,23 @@ def check(previous: Tree, new: Tree, databases: Databases, rows: Urls, tests: Se
     except Failed as error:
         return [f"{databases.kind}: {', '.join(steps)} on the rows of {previous.name}: {error}"]
     return [f"{databases.kind}: migration {steps[-1]} breaks {previous.name}: {outcome}"]
+
+
+def and_back(previous: Tree, new: Tree, databases: Databases, rows: Urls, tests: Sequence[str] = ()) -> list[str]:
+    """Answer what the previous release lacks when its schema was migrated, and that undone again."""
+    steps, head = coming(previous.revisions(), new.revisions()), previous.revisions()[-1].revision
+    if not steps:
+        return []
+    title = f"{databases.kind}: {', '.join(steps)} and back"
+    try:
+        with databases.copy(rows) as urls:
+            new.app(urls.owner, "db", "upgrade", steps[-1])
+            new.app(urls.owner, "db", "downgrade", head)
+            previous.script("compare.py", urls.owner)
+            outcome = ask(previous, urls, tests)
+    except Failed as error:
+        return [f"{title}: {error}"]
+    return [f"{title}: {outcome}"] if outcome.tests else []
 
 
 def after(previous: Tree, new: Tree, databases: Databases, rows: Urls, step: str, tests: Sequence[str] = ()) -> Outcome:

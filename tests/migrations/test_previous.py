@@ -56,13 +56,13 @@ def databases(postgres: Cluster) -> Postgresql:
 @pytest.fixture(scope="module")
 def rows(old: Tree, databases: Postgresql) -> Iterator[Urls]:
     """A database of the old release, with what its own suite has left there."""
-    with previous.prepared(old, databases, databases.urls("full")) as urls:
+    with previous.prepared(old, databases, databases.urls("full"), ASKED) as urls:
         yield urls
 
 
 def test_what_is_safe_is_not_refused(old: Tree, databases: Postgresql, rows: Urls, tmp_path: Path) -> None:
     """All at once: one that broke something would be named."""
-    assert previous.check(old, tree(tmp_path, list(SAFE.items())), databases, rows) == []
+    assert previous.check(old, tree(tmp_path, list(SAFE.items())), databases, rows, ASKED) == []
 
 
 # One that fails, one that is refused, one that does not come to its end. Each is a suite: the others take a minute.
@@ -80,6 +80,13 @@ def test_what_breaks_is_found(name: str, old: Tree, databases: Postgresql, rows:
     else:
         assert "breaks v1.0.0: tests/contract/" in problem
         assert re.search(r"failing request: (GET|POST) /api/v1/\S+ (500 \(\w+\.\S+: .+\)|409)", problem)
+
+
+def test_what_is_not_undone_is_found(old: Tree, databases: Postgresql, rows: Urls, tmp_path: Path) -> None:
+    """The corpus undoes nothing."""
+    (problem,) = previous.and_back(old, tree(tmp_path, [*SAFE.items()][:1]), databases, rows)
+    assert f"{number()} and back: " in problem
+    assert "nickname" in problem
 
 
 def test_of_several_the_one_that_breaks_is_named(old: Tree, databases: Postgresql, rows: Urls, tmp_path: Path) -> None:
