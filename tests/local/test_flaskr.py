@@ -6,7 +6,6 @@ from a configuration file there, and its only command for the database begins by
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -20,7 +19,7 @@ from deploy.agent import once
 from deploy.agent.layout import Layout
 from tests.deploy.agent import kit
 from tests.local.adopting import Adopted, empty
-from tests.support import rpms, sdists
+from tests.support import sdists
 from tests.support.browser import Browser
 from tests.support.repository import ROOT
 
@@ -76,20 +75,6 @@ def test_it_serves_from_nothing_and_is_used_through_the_balancer(flaskr: Adopted
     visitor.post("/auth/login", username="ada", password="secret")
     assert "Log Out" in visitor.post("/create", title="Hello", body="from the balancer")
     assert all("from the balancer" in visitor.get("/") for _ in range(4)), "each server shows it"
-
-
-def test_its_rpm_has_the_very_files_of_its_release(flaskr: Adopted) -> None:
-    rpms.need_tools()
-    made = json.loads(flaskr.make("rpm").out)
-    package = flaskr.path / made["packages"][0]["path"]
-    listed = subprocess.run(["rpm", "-qpl", package], capture_output=True, text=True, check=True).stdout.splitlines()
-    place = f"/opt/flaskr/releases/{made['version']}"
-    release = (flaskr.directory / "web1/current/release").resolve()
-    files = {
-        f"{place}/{path.relative_to(release)}" for path in release.rglob("*") if path.is_symlink() or path.is_file()
-    }
-    assert f"{place}/var/flaskr-instance" in files
-    assert files <= set(listed)
 
 
 def test_its_secret_is_its_own_and_in_no_artifact(flaskr: Adopted) -> None:

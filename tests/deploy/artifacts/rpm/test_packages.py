@@ -29,6 +29,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     rpms.need_tools()
     sample = samples.make(tmp_path_factory.mktemp("shop"))
     sample.edit("pyproject.toml", 'dynamic = ["version"]', 'description = "Sells 100% of it"\ndynamic = ["version"]')
+    kept = 'links = { "var/shop-instance" = "instance" }\n'
+    sample.edit("pyproject.toml", 'lock = "locks/shop.txt"\n', f'lock = "locks/shop.txt"\n{kept}')
     sample.write("shop/odd [1] 100% {a} ü.txt", "names that mean something to rpm\n")
     sample.commit()
     sample.git("tag", f"v{VERSION}")
@@ -100,6 +102,7 @@ def test_a_release_is_its_tree_and_nothing_else(release: Path, out: Path) -> Non
         own = "120777" if "link" in entry else "100555" if int(entry["mode"], 8) & 0o100 else "100444"
         modes[f"{base}/{entry['path']}"] = own
     folders = {str(folder) for path in modes for folder in PurePosixPath(path).parents if folder.is_relative_to(base)}
+    assert modes[f"{base}/var/shop-instance"] == "120777", "a link into the state, as the contract says"
     listed = query(release, "--qf", "[%{FILEMODES:octal} %{FILENAMES}\\n]")
     assert listed == [f"{mode} {path}" for path, mode in sorted({**modes, **dict.fromkeys(folders, "40755")}.items())]
     owners = query(release, "--qf", "[%{FILEUSERNAME}:%{FILEGROUPNAME} %{FILEMTIMES}\\n]")
