@@ -2,6 +2,7 @@ import re
 
 import pytest
 import svcs
+from sqlalchemy import Engine, event
 from werkzeug.test import Client
 
 from app.application import Application
@@ -117,3 +118,23 @@ def test_somebody_elses_lists_are_not_there(inside: Browser, trip: str, eve: Bro
         assert eve.submit(address, sent, on="/lists").status == 404, address
     assert "Trip" not in eve.get("/lists").text
     assert inside.get(trip).status == 200
+
+
+def test_a_long_list_takes_no_more_statements_than_a_short_one(
+    inside: Browser, trip: str, ada: User, registry: svcs.Registry
+) -> None:
+    counted: list[str] = []
+    with svcs.Container(registry) as components:
+        event.listen(components.get(Engine), "before_cursor_execute", lambda *given: counted.append(given[2]))
+        saved, number = components.get(SavedPlaces), int(trip.rpartition("/")[2])
+        saved.save_known(ada.id, number, 4)
+        inside.get(trip)  # the towns of maps are read once a process
+        counted.clear()
+        inside.get(trip)
+        short = len(counted)
+        for _ in range(20):
+            saved.save_known(ada.id, number, 4)
+    counted.clear()
+    page = inside.get(trip)
+    assert page.html.count('<circle class="pin"') == 21
+    assert len(counted) == short <= 6, counted
