@@ -149,6 +149,8 @@ def unanswered(folder: Path) -> tuple[str, ...]:
     reason = ""
     for log in sorted(folder.rglob("gunicorn.log")):
         for text in log.read_text(encoding="utf-8").splitlines():
+            if not text.startswith("{"):  # what the interpreter says when it can't even begin
+                continue
             line = json.loads(text)
             if line.get("exception"):
                 raised = re.findall(
