@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import app
@@ -23,6 +24,10 @@ from tests.support.postgres import OWNER, Cluster
 # Where the shell forbids Python to keep bytecode, each program that a test starts would compile its libraries anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# How long an example takes says more about the neighbours than about the code: speed is measured in bench/.
+hypothesis.settings.register_profile("slipway", deadline=None)
+hypothesis.settings.load_profile("slipway")
 
 DATA = [f"geolocation/{name}.py" for name in ("dataset", "models", "quarters", "seeding", "tables", "utils")]
 """What the rows of the kept databases depend on."""
