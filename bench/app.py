@@ -21,10 +21,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+sys.path[0] = str(ROOT)  # not this folder: its packaging.py would be taken for the library
 
-import inside  # noqa: E402  (this script runs from anywhere)
-from asking import Measured, Server, get, post, serving  # noqa: E402
+from bench import inside  # noqa: E402  (this script runs from anywhere)
+from bench.asking import Measured, Server, get, post, serving  # noqa: E402
 
 EMAIL, PASSWORD = "bench@example.org", "correct horse battery staple"
 LISBON = "/api/v1/places/2267057"
@@ -37,7 +37,7 @@ REQUESTS = {
 }
 BARE = {"hello": get("/hello")}
 GOALS = {"/livez": 0.9, "one place by id": 0.5}
-STARTS = {"gazetteer": "import app.wsgi", "bare Flask": "import hello", "Python": "pass"}
+STARTS = {"gazetteer": "import app.wsgi", "bare Flask": "import bench.hello", "Python": "pass"}
 
 
 def main() -> int:
@@ -67,6 +67,7 @@ def prepare(folder: Path) -> dict[str, str]:
         "SECRET_KEY": secrets.token_urlsafe(48),
         "DATABASE_URL": f"sqlite:///{folder}/gazetteer.sqlite3",
         "LOG_FORMAT": "json",
+        "LOGIN_RATE_LIMIT": "off",
     }
     command([sys.executable, "-m", "app", "db", "upgrade"], environ)
     command([sys.executable, "-m", "app", "db", "seed"], environ)
@@ -83,7 +84,7 @@ def command(words: list[str], environ: Mapping[str, str], stdin: str = "") -> No
 
 def print_starts(environ: Mapping[str, str], rounds: int) -> None:
     """Print the processor time that a process needs until it could answer."""
-    wanted = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/bench", **environ}
+    wanted = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ}
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds + 1):
         for name, code in STARTS.items():
@@ -102,8 +103,8 @@ Found = dict[str, dict[str, list[Measured]]]
 def ask_all(folder: Path, environ: dict[str, str], rounds: int, count: int) -> tuple[Found, list[tuple[float, float]]]:
     """Ask every server for everything, in each round; return what was measured, and the memory of our workers."""
     apps = {
-        "bare Flask": ("hello:flask_app", {}, BARE),
-        "bare Falcon": ("hello:falcon_app", {}, BARE),
+        "bare Flask": ("bench.hello:flask_app", {}, BARE),
+        "bare Falcon": ("bench.hello:falcon_app", {}, BARE),
         "gazetteer on Flask": ("app.wsgi:application", {**environ, "APP_FRAMEWORK": "flask"}, REQUESTS),
         "gazetteer on Falcon": ("app.wsgi:application", {**environ, "APP_FRAMEWORK": "falcon"}, REQUESTS),
     }

@@ -138,7 +138,7 @@ def serving(app: str, environ: Mapping[str, str], log: Path) -> Iterator[Server]
         process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", *bind, *options, app],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/bench", **environ},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ},
             stdout=output,
             stderr=subprocess.STDOUT,
             pass_fds=[listener.fileno()],

@@ -35,6 +35,11 @@ class Session:
         """The connection, for what ``execute`` can't do; taken from the pool if there is none yet. It may write."""
         return self._open(writing=True)
 
+    @property
+    def reader(self) -> Connection:
+        """The connection, for reading what ``execute`` can't; on SQLite nobody waits for it."""
+        return self._open(writing=False)
+
     def _open(self, *, writing: bool) -> Connection:
         if self.opened is None:
             self.opened = self.engine.connect()

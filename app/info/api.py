@@ -52,7 +52,7 @@ def show_version(call: Call[NoInput]) -> VersionOutput:
         commit=commit_of(version),
         generation=settings.release_generation or None,
         environment=settings.environment,
-        schema_revision=current_revision(call.get(Session).connection),
+        schema_revision=current_revision(call.get(Session).reader),
     )
 
 

@@ -10,6 +10,7 @@ import flask
 import jinja2
 import svcs
 import svcs.flask
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
 from werkzeug.routing import IntegerConverter, Map
 
@@ -38,6 +39,15 @@ class IdConverter(IntegerConverter):
 
     def __init__(self, url_map: Map) -> None:
         super().__init__(url_map, min=1, max=2**31 - 1)
+
+
+class Visits(SecureCookieSessionInterface):
+    """Flask's session, for pages only: the API takes no cookie, so none is read or checked for it."""
+
+    def open_session(self, app: flask.Flask, request: flask.Request) -> SecureCookieSession | None:
+        if request.path.startswith("/api/"):
+            return self.make_null_session(app)
+        return super().open_session(app, request)
 
 
 def add_pages(app: flask.Flask, registry: svcs.Registry, blueprints: Sequence[flask.Blueprint]) -> None:
@@ -70,6 +80,7 @@ def add_pages(app: flask.Flask, registry: svcs.Registry, blueprints: Sequence[fl
 def configure(app: flask.Flask, settings: Settings) -> None:
     """Tell Flask and Flask-WTF what they need to know."""
     app.secret_key = settings.secret_key.get_secret_value()
+    app.session_interface = Visits()
     app.config.update(
         SESSION_COOKIE_NAME="__Host-visit" if settings.secure_cookies else "visit",
         SESSION_COOKIE_SECURE=settings.secure_cookies,

@@ -71,6 +71,7 @@ def test_a_reader_keeps_nobody_from_writing(engine: Engine) -> None:
         session.execute(PORTUGAL)
         session.commit()
         assert len(session.execute(select(countries)).all()) == 1
+        assert session.reader.exec_driver_sql("SELECT count(*) FROM countries").scalar() == 1
         other.execute(insert(countries).values(code="ES", name="Spain"))
         other.commit()
 

@@ -3,12 +3,13 @@ import re
 import flask
 import pytest
 import svcs
+from flask.sessions import NullSession
 from werkzeug.test import Client
 
 from app.adapters.flask import mount
 from app.application import Application
 from app.pages.errors import ErrorPages
-from app.pages.site import add_pages
+from app.pages.site import Visits, add_pages
 from app.pages.visitors import permission_of
 from app.settings import Settings
 from app.web.routes import Permission
@@ -131,3 +132,12 @@ def test_the_api_is_left_as_it_is(client: Client, settings: Settings) -> None:
 def test_a_page_is_counted_by_its_route(browser: Browser, client: Client) -> None:
     browser.get("/places/99")
     assert 'route="/places/{place_id}",status="404"' in client.get("/metrics").text
+
+
+@pytest.mark.parametrize(("path", "kept"), [("/api/v1/places", False), ("/places", True)])
+def test_the_api_has_no_visit_to_read(path: str, kept: bool) -> None:
+    app = flask.Flask("visits")
+    app.secret_key = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
+    app.session_interface = Visits()
+    with app.test_request_context(path):
+        assert isinstance(flask.session, NullSession) is not kept
