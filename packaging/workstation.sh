@@ -147,7 +147,8 @@ install_venv() {
 
 # `fab` of this repository begins sessions while it loads Fabric; uv has put Fabric's own into its place.
 install_fab() {
-    sed "s|@PYTHON@|$PWD/.venv/bin/python|" packaging/fab >.venv/fab.new
+    here=$(cd .venv && pwd -P) # another checkout may share this one
+    sed "s|@PYTHON@|$here/bin/python|" packaging/fab >.venv/fab.new
     if cmp -s .venv/fab.new .venv/bin/fab; then rm .venv/fab.new; return 0; fi
     chmod 755 .venv/fab.new && mv .venv/fab.new .venv/bin/fab
 }

@@ -75,23 +75,13 @@ def activate(
 
     Raises: NotServing died, not-ready, timeout, after which all is as before; AgentError for what is wrong beforehand.
     """
-    if WEB in processes and listen is None:
-        raise BadRequest("bad-argument", "activate: listen is missing, expected where web is one of the processes")
-    generation = generations.load(layout, number)
-    wanted = releases.require_complete(layout, generation.version, generation.digest)
+    generation, wanted = _wanted(layout, number, listen, processes)
     supervisor, keys = supervisor_of(layout), [key_of(process, number) for process in processes]
     previous = generations.current(layout)
-    if number != previous:  # what served already comes back after a reboot, whoever's key was taken off the list since
-        releases.require_signed(layout, wanted)
     held, remembered = supervisor.listening(), generations.processes(layout, number)
-    seconds = {"start": 0.0, "ready": 0.0, "stop": 0.0}
-    clock = time.monotonic()
-
+    seconds, clock = {"start": 0.0, "ready": 0.0, "stop": 0.0}, time.monotonic()
     with supervisor.shared_socket(listen) if listen is not None else contextlib.nullcontext() as shared:
-        before = {process.key: process for process in supervisor.running()}
-        trials = {key for key in before if key.startswith("trial-")}
-        supervisor.stop(sorted(trials.union(_left(layout, number))), say, timeout=TRIAL_GRACE)
-        start = _Start(supervisor, generation, wanted, before, say)
+        start = _Start(supervisor, generation, wanted, _without_trials(layout, supervisor, number, say), say)
         try:
             for process in processes:
                 start.begin(process, shared, listen)
@@ -106,23 +96,46 @@ def activate(
                 supervisor.release_socket()
             raise
 
-        generations.mark(layout, number, "activated", again=previous != number)
-        _inherit(layout, wanted, number, previous)
-        generations.set_processes(layout, number, processes)
-        generations.set_current(layout, number)
+        _make_current(layout, wanted, number, processes, previous)
         # Looked up again: what starts the current generation at boot may have been at it meanwhile.
         others = [process.key for process in supervisor.running() if process.key not in keys]
         if others:
             say(f"generation {number} is ready; {', '.join(others)} may finish")
-            if linger:
-                _see_off(layout, supervisor, others)
-            else:
-                supervisor.stop(others, say)
+            _see_off(layout, supervisor, others) if linger else supervisor.stop(others, say)
         supervisor.keep(shared, listen)
     seconds["stop"], clock = _lap(clock)
     leaving = sorted({number_of(key) for key in others} - {number}) if linger else []
     changed = bool(start.started or others or previous != number or held != listen or remembered != list(processes))
     return {"generation": number, "changed": changed, "previous": previous, "seconds": seconds, "leaving": leaving}
+
+
+def _wanted(layout: Layout, number: int, listen: str | None, processes: Sequence[str]) -> tuple[Generation, Manifest]:
+    """Give a generation that can be started, and the manifest of its release."""
+    if WEB in processes and listen is None:
+        raise BadRequest("bad-argument", "activate: listen is missing, expected where web is one of the processes")
+    generation = generations.load(layout, number)
+    wanted = releases.require_complete(layout, generation.version, generation.digest)
+    # What served already comes back after a reboot, whoever's key was taken off the list since.
+    if number != generations.current(layout):
+        releases.require_signed(layout, wanted)
+    return generation, wanted
+
+
+def _without_trials(layout: Layout, supervisor: Supervisor, number: int, say: Say) -> dict[str, Running]:
+    """See the end of trials, of this generation's as well; give what else runs."""
+    running = {process.key: process for process in supervisor.running()}
+    trials = {key for key in running if key.startswith("trial-")}
+    supervisor.stop(sorted(trials.union(_left(layout, number))), say, timeout=TRIAL_GRACE)
+    return {key: process for key, process in running.items() if key not in trials}
+
+
+def _make_current(
+    layout: Layout, wanted: Manifest, number: int, processes: Sequence[str], previous: int | None
+) -> None:
+    generations.mark(layout, number, "activated", again=previous != number)
+    _inherit(layout, wanted, number, previous)
+    generations.set_processes(layout, number, processes)
+    generations.set_current(layout, number)
 
 
 def _see_off(layout: Layout, supervisor: Supervisor, keys: Sequence[str]) -> None:

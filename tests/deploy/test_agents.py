@@ -119,6 +119,7 @@ def test_the_own_error_of_a_call_comes_before_one_that_was_posted(agent: Agent) 
 
 # Where a program may take as long as it likes: it runs here, beside the person who started it, or is asked to follow.
 ENDLESS = {
+    "deploy/adopt/lock.py",  # uv, which has time-outs of its own
     "deploy/demo.py",  # `make` and `fab` of the demo
     "deploy/tasks/run.py",  # a command of the application, a person's own prompt
     "deploy/tasks/logs.py",  # --follow

@@ -41,6 +41,7 @@ CHANGES = {
         ('Column("family_name", String(100))', 'Column("family_name", String(100), nullable=False)'),
     ],
     REPOSITORY: [
+        ("    (users.c.given_name.is_(None), users.c.name),\n", ""),
         ('return {"name": name, "given_name": given', 'return {"given_name": given'),
         (
             "row.name if row.given_name is None else joined_name(row.given_name, row.family_name)",
