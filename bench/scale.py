@@ -240,6 +240,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="deploys of nothing, and of a new version, for each")
     parser.add_argument("--delay", type=float, default=0.0, help="round-trip time of the links, in milliseconds")
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds: expected at least 1: a new version comes after the first")
     counts = [int(word) for word in options.hosts.split(",")]
     rows: dict[tuple[int, str], list[Spent]] = {}
     with (
