@@ -116,6 +116,15 @@ def build_registry(settings: Settings) -> svcs.Registry:
     return registry
 
 
+def of_session(kind: Callable[[Session], ComponentT]) -> Callable[[svcs.Container], ComponentT]:
+    """Return a factory of what needs the request's session and nothing else: repositories do."""
+
+    def make(components: svcs.Container) -> ComponentT:
+        return kind(components.get(Session))
+
+    return make
+
+
 def release_info(settings: Settings) -> dict[str, str]:
     """Return what metrics say of what runs."""
     version = settings.release_version or installed_version()
@@ -134,9 +143,6 @@ def register_delivery(registry: svcs.Registry, settings: Settings) -> None:
             broker_url(settings), key_prefix=f"{NAME}:limits", socket_timeout=1, socket_connect_timeout=1
         )
 
-    def answer_repository(components: svcs.Container) -> AnswerRepository:
-        return SqlAnswerRepository(components.get(Session))
-
     def answers(components: svcs.Container) -> Answers:
         return Answers(*components.get(AnswerRepository, Transaction, Clock))
 
@@ -146,7 +152,7 @@ def register_delivery(registry: svcs.Registry, settings: Settings) -> None:
     rates = {"api": Rate.parse(settings.api_rate_limit), "login": Rate.parse(settings.login_rate_limit)}
     registry.register_value(RateLimits, RateLimits(rates, storage))
     registry.register_value(Cursors, Cursors(settings))
-    registry.register_factory(AnswerRepository, answer_repository)
+    registry.register_factory(AnswerRepository, of_session(SqlAnswerRepository))
     registry.register_factory(Answers, answers)
     registry.register_factory(KeptAnswers, kept_answers)
 
@@ -171,14 +177,8 @@ def register_jobs(registry: svcs.Registry, settings: Settings, metrics: RequestM
 def register_geolocation(registry: svcs.Registry, settings: Settings) -> None:
     """Register what finds places."""
 
-    def repository(components: svcs.Container) -> PlaceRepository:
-        return SqlPlaceRepository(components.get(Session))
-
     def places(components: svcs.Container) -> Places:
         return Places(components.get(PlaceRepository))
-
-    def answers(components: svcs.Container) -> GeocoderAnswers:
-        return SqlGeocoderAnswers(components.get(Session))
 
     def own(components: svcs.Container) -> Geocoder:
         return PlaceGeocoder(components.get(PlaceRepository))
@@ -189,9 +189,9 @@ def register_geolocation(registry: svcs.Registry, settings: Settings) -> None:
 
     known = Lazy(landmarks, lambda made: None)
     registry.register_factory(Landmarks, known, on_registry_close=known.close)
-    registry.register_factory(PlaceRepository, repository)
+    registry.register_factory(PlaceRepository, of_session(SqlPlaceRepository))
     registry.register_factory(Places, places)
-    registry.register_factory(GeocoderAnswers, answers)
+    registry.register_factory(GeocoderAnswers, of_session(SqlGeocoderAnswers))
     if settings.geocoder == "nominatim":
         register_nominatim(registry, settings)
     else:
@@ -222,12 +222,6 @@ def register_saved_places(registry: svcs.Registry, settings: Settings) -> None:
     """Register what keeps users' lists of places."""
     patience = timedelta(seconds=settings.job_seconds + 30)  # no job lasts as long
 
-    def repository(components: svcs.Container) -> SavedPlaceRepository:
-        return SqlSavedPlaceRepository(components.get(Session))
-
-    def import_repository(components: svcs.Container) -> ImportRepository:
-        return SqlImportRepository(components.get(Session))
-
     def saved_places(components: svcs.Container) -> SavedPlaces:
         return SavedPlaces(*components.get(SavedPlaceRepository, Places, Transaction, Clock))
 
@@ -242,8 +236,8 @@ def register_saved_places(registry: svcs.Registry, settings: Settings) -> None:
             patience=patience,
         )
 
-    registry.register_factory(SavedPlaceRepository, repository)
-    registry.register_factory(ImportRepository, import_repository)
+    registry.register_factory(SavedPlaceRepository, of_session(SqlSavedPlaceRepository))
+    registry.register_factory(ImportRepository, of_session(SqlImportRepository))
     registry.register_factory(SavedPlaces, saved_places)
     registry.register_factory(Imports, imports)
 
@@ -262,9 +256,6 @@ def session_as_transaction(components: svcs.Container) -> Transaction:
 def register_users(registry: svcs.Registry) -> None:
     """Register what knows users."""
 
-    def user_repository(components: svcs.Container) -> UserRepository:
-        return SqlUserRepository(components.get(Session))
-
     def users(components: svcs.Container) -> Users:
         return Users(*components.get(UserRepository, Transaction, PasswordHasher, Clock))
 
@@ -275,7 +266,7 @@ def register_users(registry: svcs.Registry) -> None:
         return KeptAccess(*components.get(SessionRepository, TokenRepository, LetterRepository))
 
     registry.register_value(PasswordHasher, Argon2Hasher())
-    registry.register_factory(UserRepository, user_repository)
+    registry.register_factory(UserRepository, of_session(SqlUserRepository))
     registry.register_factory(Access, access)
     registry.register_factory(Users, users)
     registry.register_factory(UserAdmin, user_admin)
@@ -283,9 +274,6 @@ def register_users(registry: svcs.Registry) -> None:
 
 def register_credentials(registry: svcs.Registry) -> None:
     """Register what knows who somebody is."""
-
-    def failure_repository(components: svcs.Container) -> FailureRepository:
-        return SqlFailureRepository(components.get(Session))
 
     def credentials(components: svcs.Container) -> Credentials:
         return Credentials(
@@ -298,22 +286,13 @@ def register_credentials(registry: svcs.Registry) -> None:
             settings=components.get(Settings),
         )
 
-    def factor_repository(components: svcs.Container) -> SecondFactorRepository:
-        return SqlSecondFactorRepository(components.get(Session))
-
-    registry.register_factory(SecondFactorRepository, factor_repository)
-    registry.register_factory(FailureRepository, failure_repository)
+    registry.register_factory(SecondFactorRepository, of_session(SqlSecondFactorRepository))
+    registry.register_factory(FailureRepository, of_session(SqlFailureRepository))
     registry.register_factory(Credentials, credentials)
 
 
 def register_sign_in(registry: svcs.Registry) -> None:
     """Register what recognises somebody at each request: by API token or by session."""
-
-    def token_repository(components: svcs.Container) -> TokenRepository:
-        return SqlTokenRepository(components.get(Session))
-
-    def session_repository(components: svcs.Container) -> SessionRepository:
-        return SqlSessionRepository(components.get(Session))
 
     def tokens(components: svcs.Container) -> Tokens:
         return Tokens(
@@ -341,8 +320,8 @@ def register_sign_in(registry: svcs.Registry) -> None:
     def visitors(components: svcs.Container) -> Visitors:
         return components.get(Sessions)
 
-    registry.register_factory(TokenRepository, token_repository)
-    registry.register_factory(SessionRepository, session_repository)
+    registry.register_factory(TokenRepository, of_session(SqlTokenRepository))
+    registry.register_factory(SessionRepository, of_session(SqlSessionRepository))
     registry.register_factory(Tokens, tokens)
     registry.register_factory(Sessions, sessions)
     registry.register_factory(Authenticator, authenticator)
@@ -354,9 +333,6 @@ def register_accounts(registry: svcs.Registry, settings: Settings) -> None:
 
     def mailer(components: svcs.Container) -> Mailer:
         return mailer_for(settings, components.get(Clock))
-
-    def letter_repository(components: svcs.Container) -> LetterRepository:
-        return SqlLetterRepository(components.get(Session))
 
     def letters(components: svcs.Container) -> Letters:
         return Letters(
@@ -381,7 +357,7 @@ def register_accounts(registry: svcs.Registry, settings: Settings) -> None:
         )
 
     registry.register_factory(Mailer, mailer)
-    registry.register_factory(LetterRepository, letter_repository)
+    registry.register_factory(LetterRepository, of_session(SqlLetterRepository))
     registry.register_factory(Letters, letters)
 
     def second_factors(components: svcs.Container) -> SecondFactors:

@@ -32,7 +32,7 @@ sys.path[0] = str(ROOT)  # not this folder: packaging.py there would be taken fo
 
 from bench import ground as grounds  # noqa: E402  (this script runs from anywhere)
 from bench.ground import Edition, Ground  # noqa: E402
-from bench.rivals import Rival, Spent, install, rivals  # noqa: E402
+from bench.rivals import NAMES, Rival, Spent, install, rivals  # noqa: E402
 from deploy.fleet import machines  # noqa: E402
 from deploy.prober import Prober  # noqa: E402
 
@@ -66,17 +66,16 @@ def main() -> int:
     parser.add_argument("--only", default="", help="names of contenders, separated by semicolons")
     parser.add_argument("--no-warm-up", action="store_true", help="leave the round under traffic out")
     options = parser.parse_args()
+    wanted = [name.strip() for name in options.only.split(";") if name.strip()]
+    if unknown := sorted(set(wanted) - set(NAMES)):
+        parser.error(f"--only: there is no {', '.join(unknown)}; expected some of: {'; '.join(NAMES)}")
     versions = install()
     with (
         tempfile.TemporaryDirectory(prefix="slb-", dir="/tmp") as scratch,  # short: sockets lie in it
         machines.fleet(print, packages=grounds.PACKAGES) as fleet,
     ):
         ground = Ground(fleet, Path(scratch))
-        chosen = {
-            name: rival
-            for name, rival in rivals(ground).items()
-            if name in (options.only.split(";") if options.only else (name,))
-        }
+        chosen = {name: rival for name, rival in rivals(ground).items() if not wanted or name in wanted}
         lost = {} if options.no_warm_up else {name: warm_up(ground, rival) for name, rival in chosen.items()}
         found: Found = {}
         loads = []

@@ -26,6 +26,15 @@ OPTIONS = (
     "ControlPersist=60",
 )
 PATIENCE = 300.0  # seconds a run may take
+WAYS = [(form, lean) for form in ("wheel", "tree") for lean in (False, True)]
+
+
+def named(peer: str, form: str, lean: bool) -> str:
+    """Name a contender by how it does the job."""
+    return f"{peer}, {form}, lean" if lean else f"{peer}, {form}"
+
+
+NAMES = ["floor", "slipway", *(named(peer, *way) for way in WAYS for peer in ("ansible", "pyinfra"))]
 
 
 @dataclass(frozen=True)
@@ -94,9 +103,8 @@ def rivals(ground: Ground) -> dict[str, Rival]:
     sockets = ground.scratch / "s"
     sockets.mkdir(mode=0o700, exist_ok=True)
     made = [_floor(ground, sockets), _slipway(ground, sockets)]
-    for form in ("wheel", "tree"):
-        for lean in (False, True):
-            made += [_ansible(ground, sockets, form, lean=lean), _pyinfra(ground, form, lean=lean)]
+    for form, lean in WAYS:
+        made += [_ansible(ground, sockets, form, lean=lean), _pyinfra(ground, form, lean=lean)]
     return {rival.name: rival for rival in made}
 
 
@@ -146,7 +154,7 @@ def _ansible(ground: Ground, sockets: Path, form: str, *, lean: bool) -> Rival:
             JOB / "ansible" / ("lean.yml" if lean else "rolling.yml"),
         ]  # fmt: skip
 
-    return Rival(_name("ansible", form, lean), words, ground.scratch, variables)
+    return Rival(named("ansible", form, lean), words, ground.scratch, variables)
 
 
 def _pyinfra(ground: Ground, form: str, *, lean: bool) -> Rival:
@@ -164,11 +172,7 @@ def _pyinfra(ground: Ground, form: str, *, lean: bool) -> Rival:
         how = [JOB / "pyinfra/lean.py"] if lean else ["--serial", JOB / "pyinfra/rolling.py"]
         return [PEERS / "bin/pyinfra", "-y", *given, *how[:-1], JOB / "pyinfra/inventory.py", how[-1]]
 
-    return Rival(_name("pyinfra", form, lean), words, ground.scratch, {"BENCH_INVENTORY": str(inventory)})
-
-
-def _name(peer: str, form: str, lean: bool) -> str:
-    return f"{peer}, {form}, lean" if lean else f"{peer}, {form}"
+    return Rival(named("pyinfra", form, lean), words, ground.scratch, {"BENCH_INVENTORY": str(inventory)})
 
 
 def _given(ground: Ground, edition: Edition, form: str) -> dict[str, str]:

@@ -102,9 +102,6 @@ class Hosts:
         """
         for agent in list(agents.values())[:PARALLEL] if self.environment.remote else ():
             agent.open()
-        if self.environment.remote and not self.line:
-            commands = [self.command(host) for host in (*self.balancers, *self.environment.app)][:PARALLEL]
-            head_start.remember(self.environment.name, ROOT, commands)
 
     def each(self, function: Callable[[str, Agent], T], agents: Mapping[str, Agent] | None = None) -> dict[str, T]:
         """Call a function for every web host, or for other `agents`, side by side.
@@ -251,6 +248,9 @@ def status_of(name: str, agent: Agent) -> dict[str, Any]:
 def connect(environment: Environment, name: str) -> Iterator[Hosts]:
     """Open the hosts of an environment, and close them in the end; `name` is the application's."""
     hosts = Hosts(environment, name)
+    if environment.remote and not hosts.line:
+        commands = [hosts.command(host) for host in (*hosts.balancers, *environment.app)][:PARALLEL]
+        head_start.remember(environment.name, ROOT, commands)
     try:
         yield hosts
     finally:

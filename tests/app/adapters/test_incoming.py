@@ -1,9 +1,18 @@
 import io
+import json
 
 import pytest
+from werkzeug.test import Client
 
 from app.adapters.incoming import read_body, read_query, read_request
 from app.web.problems import BadRequest
+from tests.app.adapters.conftest import MOUNTS, Mounted
+
+
+@pytest.fixture(params=MOUNTS)
+def client(request: pytest.FixtureRequest, mounted: Mounted) -> Client:
+    """Ask every adapter the same."""
+    return mounted(request.param)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +49,36 @@ def test_as_much_is_read_as_was_announced(length: str, body: bytes) -> None:
 def test_half_a_body_is_refused() -> None:
     with pytest.raises(BadRequest, match="ended before"):
         read_body({"CONTENT_LENGTH": "4", "wsgi.input": io.BytesIO(b"abc")})
+
+
+def test_paths_queries_and_bodies_arrive_as_they_are(client: Client) -> None:
+    assert client.get("/say/h%C3%A9?extra=%2B").json == {"said": "hé+"}
+    assert client.post("/say/a", json={"extra": "b"}).json == {"said": "ab"}
+
+
+def test_repeated_parameters_are_not_silently_dropped(client: Client) -> None:
+    assert client.get("/say/a?extra=1&extra=2").status_code == 422
+
+
+def test_head_is_get_without_body(client: Client) -> None:
+    head = client.head("/say/a")
+    assert (head.status_code, head.data) == (200, b"")
+    assert head.headers["Content-Length"] == str(len(client.get("/say/a").data))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/none", 404), ("GET", "/say/a/", 404), ("PUT", "/say/a", 405)]
+)
+def test_what_routing_refuses_is_a_problem(client: Client, method: str, path: str, status: int) -> None:
+    response = client.open(path, method=method)
+    assert response.mimetype == "application/problem+json"
+    assert json.loads(response.data)["status"] == response.status_code == status
+
+
+def test_allow_is_sorted_and_complete(client: Client) -> None:
+    assert client.delete("/say/a").headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+
+
+def test_bugs_go_through_to_the_middleware(client: Client) -> None:
+    with pytest.raises(RuntimeError, match="bug"):
+        client.get("/fail")
