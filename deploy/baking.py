@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from deploy.agents import Agent
 from deploy.bake import Counters, Seen, Verdict, judge, settled, since, together, usual
 from deploy.hosts import Hosts
 from deploy.plan import Step
@@ -28,6 +29,7 @@ class Watch:
         self.hosts, self.seconds, self.limits = hosts, settings.seconds, settings.limits()
         self._about = list(dict.fromkeys(name for step in bakes for name in (*step.hosts, *step.against)))
         self._new: list[str] = []
+        self._ready: dict[str, dict[str, Alive]] = {}  # what ran before its first user came
         self._before: Seen | None = None
         self._began = hosts.balancer.counters() if self._about else []
 
@@ -39,6 +41,14 @@ class Watch:
             times = together(usual(one.get(name, Counters())) for one in now for name in self._about)
             self._before = replace(before, milliseconds=times.milliseconds, slack=times.slack, timed=times.timed)
 
+    def ready(self, host: str) -> None:
+        """Remember what runs on a new server before its first user comes: its workers may die of that very request.
+
+        Raises: AgentGone when it can't be asked.
+        """
+        if host in self._about:
+            self._ready[host] = alive(_look(self.hosts.agents[host]))
+
     def bake(self, step: Step, stopped: Callable[[], bool]) -> Verdict:
         """Compare all servers that have changed by now with those that have not, until the window is over.
 
@@ -48,7 +58,7 @@ class Watch:
         """
         self._new += [name for name in step.hosts if name not in self._new]
         new, old = self._new, step.against
-        processes, stuck = Processes(self.hosts, new, old), Stuck()
+        processes, stuck = Processes(self.hosts, new, old, self._ready), Stuck()
         first, begun = self.hosts.balancer.counters(), time.monotonic()
         half, looked = first, begun
         while True:
@@ -67,6 +77,9 @@ class Watch:
             )
             elapsed = 1.0 if over else min(0.99, passed / self.seconds)
             verdict = judge(old_seen, new_seen, self.limits, elapsed, self._before)
+            if verdict.worse and not over:  # a last look, so that it says all that is wrong
+                processes.look(everybody=True)
+                verdict = judge(processes.of(old_seen), processes.of(new_seen), self.limits, elapsed, self._before)
             if over or verdict.worse or stopped():
                 return verdict
             time.sleep(max(0.0, min(POLL, self.seconds - passed)))
@@ -122,11 +135,13 @@ class Stuck:
 
 
 class Processes:
-    """The processes of some hosts, and how often one was started anew since the first look."""
+    """The processes of some hosts, and how often one was started anew since the first look, or since `known`."""
 
-    def __init__(self, hosts: Hosts, new: Sequence[str], old: Sequence[str]) -> None:
+    def __init__(
+        self, hosts: Hosts, new: Sequence[str], old: Sequence[str], known: Mapping[str, dict[str, Alive]]
+    ) -> None:
         self._hosts, self._new, self._old = hosts, new, old
-        self._known: dict[str, dict[str, Alive]] = {}
+        self._known = {name: known[name] for name in new if name in known}
         self._restarts: dict[str, int] = {}
         self.look(everybody=True)
 
@@ -136,7 +151,7 @@ class Processes:
         Raises: AgentGone when a new server does not answer.
         """
         asked = {name: self._hosts.agents[name] for name in (*self._new, *(self._old if everybody else ()))}
-        found, errors = self._hosts.attempt(lambda _, agent: agent.call("status", releases=False), asked)
+        found, errors = self._hosts.attempt(lambda _, agent: _look(agent), asked)
         if failed := {name: error for name, error in errors.items() if name in self._new}:
             raise self._hosts.together(failed)
         for name, status in found.items():
@@ -159,13 +174,18 @@ class Alive:
     restarts: int = 0  # how often its supervisor started it anew
 
 
+def _look(agent: Agent) -> dict[str, Any]:
+    return agent.call("status", releases=False)
+
+
 def alive(status: Mapping[str, Any]) -> dict[str, Alive]:
-    """Read what lives out of an agent's `status` answer."""
+    """Read what lives of the current generation out of an agent's `status` answer: others may leave at any time."""
     return {
         f"{p.get('process', '')} {p['generation']}": Alive(
             p["pid"], frozenset(p.get("children", ())), p.get("restarts", 0)
         )
         for p in status["processes"]
+        if p["generation"] == status["current"]
     }
 
 

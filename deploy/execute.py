@@ -254,6 +254,7 @@ class Executor:
             if found is None:
                 check = balancer.server(step.host).check
                 raise SlipwayError(f"{step.host}: the load balancer's check of {ready} says {check}, not 200")
+            self.watch.ready(step.host)
         return f"check says {found.check}"
 
     def _restore(self, step: Step) -> str:

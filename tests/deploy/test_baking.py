@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from deploy.bake import Counters, Seen
-from deploy.baking import Alive, Stuck, alive, started_anew
+from deploy.baking import Alive, Processes, Stuck, alive, started_anew
 
 RUNS = Alive(100, frozenset({101, 102}))
 ITSELF = {"web 2": RUNS}
@@ -32,7 +35,41 @@ def test_what_lives_is_what_the_agent_says() -> None:
         {"generation": 2, "process": "web", "pid": 100, "children": [101, 102], "restarts": 0},
         {"generation": 2, "process": "mailer", "pid": 300, "restarts": 4},
     ]
-    assert alive({"processes": said}) == {"web 2": RUNS, "mailer 2": Alive(300, restarts=4)}
+    leaving = {"generation": 1, "process": "mailer", "pid": 200, "restarts": 0}
+    assert alive({"processes": [*said, leaving], "current": 2}) == {"web 2": RUNS, "mailer 2": Alive(300, restarts=4)}
+
+
+class OneAnswer:
+    """Stands for a host's agent: says what runs there."""
+
+    def __init__(self, *children: int) -> None:
+        self.children = children
+
+    def call(self, verb: str, **_: object) -> dict[str, object]:
+        assert verb == "status"
+        web = {"generation": 2, "process": "web", "pid": 100, "children": self.children}
+        return {"current": 2, "processes": [web]}
+
+
+class TwoHosts:
+    """Stands for the hosts of an environment, all of which answer."""
+
+    def __init__(self) -> None:
+        self.agents = {"web1": OneAnswer(101, 102), "web2": OneAnswer(201)}
+
+    def attempt(self, ask: Callable[[str, Any], Any], agents: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {name: ask(name, agent) for name, agent in agents.items()}, {}
+
+
+@pytest.mark.parametrize(("before", "restarts"), [(frozenset({101, 102}), 0), (frozenset({98, 99}), 2)])
+def test_a_worker_that_died_before_the_first_look_counts_if_it_was_known(before: frozenset[int], restarts: int) -> None:
+    """It dies of the first request, and the window begins after that."""
+    known = {"web1": {"web 2": Alive(100, before)}}
+    found = Processes(TwoHosts(), ["web1"], ["web2"], known)  # type: ignore[arg-type]
+    assert {name: seen.restarts for name, seen in found.of({"web1": Seen(), "web2": Seen()}).items()} == {
+        "web1": restarts,
+        "web2": 0,
+    }
 
 
 def test_requests_that_wait_count_with_the_time_they_have_waited() -> None:
