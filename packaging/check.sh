@@ -7,6 +7,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
+failed=.pytest_cache/v/cache/lastfailed
+MOST_ALONE=4
 unset PYTHONDONTWRITEBYTECODE # or every worker, and every program that a test starts, compiles its libraries anew
 
 lint() {
@@ -19,8 +21,23 @@ lint() {
 }
 
 tests() {
+    rm -f "$failed"
     # More workers than processors: whole rollouts spend half their time waiting for a drain, a boot, a dying process.
-    exec $bin/pytest -n "${WORKERS:-$(($(nproc) * 3 / 2))}" --dist loadfile --no-loadscope-reorder "$@"
+    $bin/pytest -n "${WORKERS:-$(($(nproc) * 3 / 2))}" --dist loadfile --no-loadscope-reorder \
+        --durations=12 --durations-min=10 "$@" && return
+    code=$?
+    [ $code -eq 1 ] || exit $code
+    alone "$@"
+}
+
+# A test of real processes that found no processor for seconds says nothing of the code: it is asked once more, with
+# nothing beside it, and named. More than a few are no accident. See docs/decisions/0042-asked-once-more-alone.md.
+alone() {
+    count=$($bin/python -c 'import json, sys; print(len({name.split("::")[0] for name in json.load(open(sys.argv[1]))}))' "$failed")
+    [ "$count" -le "$MOST_ALONE" ] || exit 1
+    echo "check: tests of $count files failed beside others; once more, alone" >&2
+    $bin/pytest -n 0 --last-failed --last-failed-no-failures=none "$@" || exit 1
+    echo "check: passed alone, and failed beside others: mend what they wait for (FAILED and ERROR above)" >&2
 }
 
 # Each row of the table of faults names the test that causes it. What takes long is in tests/faults, which also prints
