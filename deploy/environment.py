@@ -1,4 +1,4 @@
-"""Environment files: `deploy/environments/<name>.toml`, checked in full, each mistake with its line."""
+"""Environment files: `deploy/environments/<name>.toml`, checked in full, each mistake with its place."""
 
 from __future__ import annotations
 

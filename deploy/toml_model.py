@@ -1,4 +1,4 @@
-"""Read part of a TOML document into a model, and say every mistake at once, each with its line."""
+"""Read part of a TOML document into a model, and say every mistake at once, each with its place."""
 
 import difflib
 import json
@@ -42,7 +42,7 @@ class Mistakes(ValueError):
 
 
 def read(model: type[Model], document: Document, *path: str) -> tuple[Model | None, list[str]]:
-    """Answer the model of the table at `path`, or None and every mistake as `file:line: key: expected ..., got ...`."""
+    """Answer the model of the table at `path`, or None and each mistake: `file:line:column: key: expected ..., got ...`."""
     table = document.get(*path)
     if not isinstance(table, dict):
         name = ".".join(path)
@@ -85,7 +85,7 @@ def _each(detail: ErrorDetails, table: Mapping[str, Any]) -> Iterator[ErrorDetai
 
 
 def _in_order(details: list[ErrorDetails], document: Document, path: tuple[str, ...]) -> list[ErrorDetails]:
-    return sorted(details, key=lambda detail: document.line(*path, *detail["loc"]))
+    return sorted(details, key=lambda detail: document.place(*path, *detail["loc"]))
 
 
 def _problem(model: type[BaseModel], document: Document, path: tuple[str, ...], detail: ErrorDetails) -> str:

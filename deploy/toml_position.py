@@ -1,4 +1,4 @@
-"""TOML files whose values know their line, so that a mistake can be reported where it was made."""
+"""TOML files whose values know their place, so that a mistake can be reported where it was made."""
 
 import re
 import tomllib
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import SlipwayError
-from deploy.toml_scan import KeyPath, scan
+from deploy.toml_scan import KeyPath, Place, scan
 
 # What tomllib says, and what a person needs to hear. The first match wins.
 _EXPECTED = (
@@ -34,23 +34,24 @@ class TomlError(SlipwayError):
 
 @dataclass(frozen=True)
 class Document:
-    """A TOML file: its data, and the line of each key."""
+    """A TOML file: its data, and line and column of each key."""
 
     path: Path
     text: str
     data: dict[str, Any]
-    lines: dict[KeyPath, int]
+    places: dict[KeyPath, Place]
 
-    def line(self, *path: str | int) -> int:
-        """Answer the line of a key path; of its nearest enclosing table for a key that isn't there."""
+    def place(self, *path: str | int) -> Place:
+        """Answer line and column of a key path; of its nearest enclosing table for a key that isn't there."""
         for end in range(len(path), 0, -1):
-            if (line := self.lines.get(path[:end])) is not None:
-                return line
-        return 1
+            if (place := self.places.get(path[:end])) is not None:
+                return place
+        return 1, 1
 
     def where(self, *path: str | int) -> str:
-        """Answer `file:line` of a key path."""
-        return f"{self.path}:{self.line(*path)}"
+        """Answer `file:line:column` of a key path."""
+        line, column = self.place(*path)
+        return f"{self.path}:{line}:{column}"
 
     def get(self, *path: str | int) -> Any:
         """Answer the value at a key path, or None."""
@@ -72,8 +73,9 @@ def load(path: Path, shown_as: Path | None = None) -> Document:
         raise TomlError(f"{shown}: expected a file, but there is none") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
+        column = error.start - error.object.rfind(b"\n", 0, error.start)
         raise TomlError(
-            f"{shown}:{line}: expected UTF-8 text, got the byte 0x{error.object[error.start]:02x}"
+            f"{shown}:{line}:{column}: expected UTF-8 text, got the byte 0x{error.object[error.start]:02x}"
         ) from None
     except OSError as error:
         raise TomlError(f"{shown}: cannot be read: {error.strerror}") from None
@@ -90,7 +92,7 @@ def loads(text: str, path: Path) -> Document:
 
 
 def _explain(message: str, text: str, path: Path) -> str:
-    """Turn tomllib's complaint into `file:line: what was expected, what came`."""
+    """Turn tomllib's complaint into `file:line:column: what was expected, what came`."""
     position = _POSITION.search(message)
     reason = message[: position.start()] if position else message
     at_end = position is None or position["line"] is None
@@ -100,7 +102,9 @@ def _explain(message: str, text: str, path: Path) -> str:
     row = rows[number - 1] if number <= len(rows) else ""
     if not at_end and column == 0 and not row.strip() and number > 1 and "character" in reason:
         number, row = number - 1, rows[number - 2]  # tomllib points behind the newline
+        column = len(row)
     expected = next((said for start, said in _EXPECTED if reason.startswith(start)), reason)
     twice = reason.startswith("Cannot")
-    got = "the end of the file" if at_end and not twice else repr(row[0 if twice else column :].strip() or row.strip())
-    return f"{path}:{number}: {expected}; got {got}"
+    came = row[0 if twice else column :].strip() or row.strip()
+    got = "the end of the file" if at_end and not twice else repr(came)
+    return f"{path}:{number}:{1 if twice else len(row) + 1 if at_end else column + 1}: {expected}; got {got}"

@@ -1,8 +1,9 @@
-"""Find the line of every key in a TOML text that tomllib has accepted."""
+"""Find the place of every key in a TOML text that tomllib has accepted."""
 
 import re
 
 KeyPath = tuple[str | int, ...]
+Place = tuple[int, int]  # line and column, both from 1
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
@@ -18,23 +19,23 @@ _SCALAR = re.compile(r"[^,\]}#\n]+")
 _UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})")
 
 
-def scan(text: str) -> dict[KeyPath, int]:
-    """Answer the line of every table, key and list element; the text has to be valid TOML."""
+def scan(text: str) -> dict[KeyPath, Place]:
+    """Answer the place of every table, key and list element; the text has to be valid TOML."""
     return _Scanner(text).document()
 
 
 class _Scanner:
-    """A position in the text, and the lines found so far."""
+    """A position in the text, and the places found so far."""
 
     def __init__(self, text: str) -> None:
         self.text = text.replace("\r\n", "\n")
         self.at = 0
-        self.lines: dict[KeyPath, int] = {}
+        self.places: dict[KeyPath, Place] = {}
         self.array_length: dict[KeyPath, int] = {}  # of [[tables]] seen so far
         self.line = 1
         self.counted = 0  # the offset up to which newlines have been counted into `line`
 
-    def document(self) -> dict[KeyPath, int]:
+    def document(self) -> dict[KeyPath, Place]:
         """Read statement after statement."""
         table: KeyPath = ()
         while self._skip(_BLANK) and self.at < len(self.text):
@@ -42,16 +43,16 @@ class _Scanner:
                 table = self._header()
             else:
                 self._pair(table)
-        return self.lines
+        return self.places
 
     def _header(self) -> KeyPath:
-        line = self._line()
         is_array = self.text.startswith("[[", self.at)
+        place = self._place()
         self.at += 2 if is_array else 1
         path = self._resolve(self._key(), is_array)
         self._skip(_SPACE)
         self.at += 2 if is_array else 1
-        self._found(path, line)
+        self._found(path, place)
         return path
 
     def _resolve(self, key: list[str], is_array: bool) -> KeyPath:
@@ -66,9 +67,9 @@ class _Scanner:
         return path
 
     def _pair(self, table: KeyPath) -> None:
-        line = self._line()
+        place = self._place()
         path = (*table, *self._key())
-        self._found(path, line)
+        self._found(path, place)
         self._skip(_SPACE)
         self.at += 1  # the '='
         self._skip(_SPACE)
@@ -92,7 +93,7 @@ class _Scanner:
             elif end == "}":
                 self._pair(path)
             else:
-                self._found((*path, index), self._line())
+                self._found((*path, index), self._place())
                 self._value((*path, index))
                 index += 1
         self.at += 1
@@ -107,15 +108,15 @@ class _Scanner:
                 return parts
             self.at += 1
 
-    def _found(self, path: KeyPath, line: int) -> None:
+    def _found(self, path: KeyPath, place: Place) -> None:
         for end in range(1, len(path) + 1):  # [a.b] also is the first sight of a
-            self.lines.setdefault(path[:end], line)
+            self.places.setdefault(path[:end], place)
 
-    def _line(self) -> int:
-        """Answer the line of the current position."""
+    def _place(self) -> Place:
+        """Answer line and column of the current position."""
         self.line += self.text.count("\n", self.counted, self.at)
         self.counted = self.at
-        return self.line
+        return self.line, self.at - self.text.rfind("\n", 0, self.at)
 
     def _skip(self, pattern: re.Pattern[str]) -> bool:
         self._take(pattern)

@@ -88,18 +88,18 @@ path = "b"
 method = "post"
 """
     assert [problem.split(": ", 2)[:2] for problem in mistakes(text)] == [
-        ["pyproject.toml:2", "project.name"],
-        ["pyproject.toml:5", "project.dependencies[1]"],
-        ["pyproject.toml:7", "project.scriptz"],
-        ["pyproject.toml:9", "tool.slipway.app"],
-        ["pyproject.toml:10", "tool.slipway.python"],
-        ["pyproject.toml:11", "tool.slipway.lock"],
-        ["pyproject.toml:14", "tool.slipway.server.wokers"],
-        ["pyproject.toml:15", "tool.slipway.server.timeout"],
-        ["pyproject.toml:16", "tool.slipway.server.threads"],
-        ["pyproject.toml:19", "tool.slipway.commands.check"],
-        ["pyproject.toml:24", "tool.slipway.probe[1].path"],
-        ["pyproject.toml:25", "tool.slipway.probe[1].method"],
+        ["pyproject.toml:2:1", "project.name"],
+        ["pyproject.toml:5:5", "project.dependencies[1]"],
+        ["pyproject.toml:7:1", "project.scriptz"],
+        ["pyproject.toml:9:1", "tool.slipway.app"],
+        ["pyproject.toml:10:1", "tool.slipway.python"],
+        ["pyproject.toml:11:1", "tool.slipway.lock"],
+        ["pyproject.toml:14:1", "tool.slipway.server.wokers"],
+        ["pyproject.toml:15:1", "tool.slipway.server.timeout"],
+        ["pyproject.toml:16:1", "tool.slipway.server.threads"],
+        ["pyproject.toml:19:1", "tool.slipway.commands.check"],
+        ["pyproject.toml:24:1", "tool.slipway.probe[1].path"],
+        ["pyproject.toml:25:1", "tool.slipway.probe[1].method"],
     ]
 
 
@@ -137,8 +137,8 @@ def test_a_mistake_says_what_was_expected(old: str, new: str, message: str) -> N
 
 def test_missing_tables_are_named() -> None:
     assert mistakes("[build-system]\n") == (
-        "pyproject.toml:1: expected a table [project], there is none",
-        "pyproject.toml:1: expected a table [tool.slipway], there is none",
+        "pyproject.toml:1:1: expected a table [project], there is none",
+        "pyproject.toml:1:1: expected a table [tool.slipway], there is none",
     )
 
 
@@ -147,14 +147,14 @@ def test_the_report_names_the_first_place_to_mend() -> None:
         contract.parse(SMALL.replace("3.11", "3"))
     assert str(error.value) == "pyproject.toml has 1 mistake"
     assert error.value.exit_code == Exit.USAGE
-    assert error.value.report().splitlines()[-1] == "  -> mend pyproject.toml:6, then run the same command again"
+    assert error.value.report().splitlines()[-1] == "  -> mend pyproject.toml:6:1, then run the same command again"
 
 
 def test_what_is_not_there_or_no_toml_is_reported(tmp_path: Path) -> None:
     with pytest.raises(TomlError, match=r"pyproject\.toml: expected a file, but there is none"):
         contract.read(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[project\n")
-    with pytest.raises(TomlError, match=r"pyproject\.toml:1: expected '\]'"):
+    with pytest.raises(TomlError, match=r"pyproject\.toml:1:9: expected '\]'"):
         contract.read(tmp_path)
 
 
@@ -192,16 +192,16 @@ def test_a_file_with_nothing_but_source_points_to_a_contract(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('layuot = "tree"', "slipway.toml:5: layuot: unknown key; did you mean 'layout'?"),
-        ('layout = "zip"', "slipway.toml:5: layout: expected 'wheel' or 'tree', got \"zip\""),
-        ('links = { "/var" = "x" }', "slipway.toml:5: links./var.[key]: expected a path inside the repository"),
-        ('links = { "var/x" = "../x" }', "slipway.toml:5: links.var/x: expected a path inside the state directory"),
-        ('secrets = ["secret-key"]', "slipway.toml:5: secrets[0]: expected the name of a secret: capital letters"),
-        ('env = { "A-B" = "x" }', "slipway.toml:5: env.A-B.[key]: expected the name of an environment variable"),
-        ('requirements = ["a b"]', "slipway.toml:5: requirements[0]: expected a requirement"),
-        ('smoke = [{ path = "/", status = 99 }]', "slipway.toml:5: smoke[0].status: expected"),
-        ('version = "one"', 'slipway.toml:5: version: expected a version, as in "1.4.0"'),
-        ('server.class = "eventlet"', "slipway.toml:5: server.class: expected 'gthread' or 'sync'"),
+        ('layuot = "tree"', "slipway.toml:5:1: layuot: unknown key; did you mean 'layout'?"),
+        ('layout = "zip"', "slipway.toml:5:1: layout: expected 'wheel' or 'tree', got \"zip\""),
+        ('links = { "/var" = "x" }', "slipway.toml:5:11: links./var.[key]: expected a path inside the repository"),
+        ('links = { "var/x" = "../x" }', "slipway.toml:5:11: links.var/x: expected a path inside the state directory"),
+        ('secrets = ["secret-key"]', "slipway.toml:5:12: secrets[0]: expected the name of a secret: capital letters"),
+        ('env = { "A-B" = "x" }', "slipway.toml:5:9: env.A-B.[key]: expected the name of an environment variable"),
+        ('requirements = ["a b"]', "slipway.toml:5:17: requirements[0]: expected a requirement"),
+        ('smoke = [{ path = "/", status = 99 }]', "slipway.toml:5:24: smoke[0].status: expected"),
+        ('version = "one"', 'slipway.toml:5:1: version: expected a version, as in "1.4.0"'),
+        ('server.class = "eventlet"', "slipway.toml:5:1: server.class: expected 'gthread' or 'sync'"),
     ],
 )
 def test_a_mistake_in_it_is_named_with_its_place(line: str, message: str) -> None:

@@ -150,7 +150,7 @@ def test_what_does_not_fit_the_number_of_hosts_is_told_where_it_stands(tmp_path:
         written(tmp_path, text, "sample")
     lines = text.splitlines()
     where = {
-        key: f"deploy/environments/sample.toml:{next(n for n, line in enumerate(lines, 1) if line.startswith(key))}"
+        key: f"deploy/environments/sample.toml:{next(n for n, line in enumerate(lines, 1) if line.startswith(key))}:1"
         for key in ("pause", "canary", "floor", "max_unavailable")
     }
     (problem,) = caught.value.problems

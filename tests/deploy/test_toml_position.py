@@ -1,4 +1,4 @@
-"""Every key, table and list element knows its line; what isn't TOML is explained at its line."""
+"""Every key, table and list element knows its place; what isn't TOML is explained where it begins."""
 
 import tomllib
 from pathlib import Path
@@ -47,32 +47,32 @@ n = 2
 
 
 @pytest.mark.parametrize(
-    ("path", "line"),
+    ("path", "line", "column"),
     [
-        (("title",), 2),
-        (("quoted key",), 3),
-        (("owner",), 5),
-        (("owner", "name"), 6),
-        (("owner", "name", "first"), 6),
-        (("owner", "bio"), 7),
-        (("owner", "path"), 11),
-        (("owner", "list"), 12),
-        (("owner", "list", 0), 13),
-        (("owner", "list", 2, "x"), 15),
-        (("owner", "list", 2, "y", 1), 16),
-        (("probe", 0), 19),
-        (("probe", 1, "path"), 23),
-        (("probe", 1, "more", "deep", "in", "side"), 25),
-        (("probe", 1, "step", 1, "n"), 29),
-        (("probe", 1, "missing"), 22),
-        (("owner", "missing", "deeper"), 5),
-        (("nothing",), 1),
+        (("title",), 2, 1),
+        (("quoted key",), 3, 1),
+        (("owner",), 5, 1),
+        (("owner", "name"), 6, 1),
+        (("owner", "name", "first"), 6, 1),
+        (("owner", "bio"), 7, 1),
+        (("owner", "path"), 11, 1),
+        (("owner", "list"), 12, 1),
+        (("owner", "list", 0), 13, 3),
+        (("owner", "list", 2, "x"), 15, 5),
+        (("owner", "list", 2, "y", 1), 16, 6),
+        (("probe", 0), 19, 1),
+        (("probe", 1, "path"), 23, 1),
+        (("probe", 1, "more", "deep", "in", "side"), 25, 17),
+        (("probe", 1, "step", 1, "n"), 29, 1),
+        (("probe", 1, "missing"), 22, 1),
+        (("owner", "missing", "deeper"), 5, 1),
+        (("nothing",), 1, 1),
     ],
 )
-def test_knows_lines(path: tuple[str | int, ...], line: int) -> None:
+def test_knows_places(path: tuple[str | int, ...], line: int, column: int) -> None:
     document = loads(TEXT, FILE)
-    assert document.line(*path) == line
-    assert document.where(*path) == f"f.toml:{line}"
+    assert document.place(*path) == (line, column)
+    assert document.where(*path) == f"f.toml:{line}:{column}"
 
 
 def paths(value: Any, start: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -84,7 +84,7 @@ def paths(value: Any, start: tuple[str | int, ...] = ()) -> list[tuple[str | int
 @pytest.mark.parametrize("text", [TEXT, TEXT.replace("\n", "\r\n"), (ROOT / "pyproject.toml").read_text()])
 def test_finds_everything_that_tomllib_finds(text: str) -> None:
     document = loads(text, FILE)
-    assert set(paths(tomllib.loads(text))) == set(document.lines)
+    assert set(paths(tomllib.loads(text))) == set(document.places)
 
 
 @given(
@@ -95,28 +95,28 @@ def test_finds_everything_that_tomllib_finds(text: str) -> None:
 def test_finds_any_quoted_key(data: dict[str, int]) -> None:
     data = {key.replace("\x7f", "?"): value for key, value in data.items()}
     text = "".join(f'"{key}" = {value}\n' for key, value in data.items())
-    assert list(loads(text, FILE).lines.items()) == [((key,), line) for line, key in enumerate(data, start=1)]
+    assert list(loads(text, FILE).places.items()) == [((key,), (line, 1)) for line, key in enumerate(data, start=1)]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a = ", "f.toml:1: expected a value"),
+        ("a = ", "f.toml:1:5: expected a value"),
         (
             "\na = hello",
-            'f.toml:2: expected a value: "text" in quotes, a number',
+            'f.toml:2:5: expected a value: "text" in quotes, a number',
         ),
-        ("a = [1,\n", "f.toml:1: expected a value"),
-        ("a = [1\nb = 2", "f.toml:2: expected ']' to close the list; got 'b = 2'"),
-        ("[x\n", "f.toml:1: expected ']' to close the name of the [table]; got '[x'"),
-        ("a = 1\na = 2", "f.toml:2: expected each key once, but this one is there already; got 'a = 2'"),
-        ('a = "x\nb = 1', "f.toml:1: expected a closing quote before the end of the line; got 'a = \"x'"),
-        ("a b = 1", "f.toml:1: expected '=' after the key; got 'b = 1'"),
-        ("[t]\n[t]", "f.toml:2: expected each [table] once, but this one is there already; got '[t]'"),
-        ('a = "x" y', "f.toml:1: expected the end of the line (is a text without its quotes?); got 'y'"),
-        ("= 3", "f.toml:1: expected a [table] or a key = value; got '= 3'"),
-        ('a = "\\q"', "f.toml:1: expected \\\\ for a backslash"),
-        ("\n\na = {b = 1", "f.toml:3: expected '}' to close the table, on the same line; got the end of the file"),
+        ("a = [1,\n", "f.toml:1:8: expected a value"),
+        ("a = [1\nb = 2", "f.toml:2:1: expected ']' to close the list; got 'b = 2'"),
+        ("[x\n", "f.toml:1:3: expected ']' to close the name of the [table]; got '[x'"),
+        ("a = 1\na = 2", "f.toml:2:1: expected each key once, but this one is there already; got 'a = 2'"),
+        ('a = "x\nb = 1', "f.toml:1:7: expected a closing quote before the end of the line; got 'a = \"x'"),
+        ("a b = 1", "f.toml:1:3: expected '=' after the key; got 'b = 1'"),
+        ("[t]\n[t]", "f.toml:2:1: expected each [table] once, but this one is there already; got '[t]'"),
+        ('a = "x" y', "f.toml:1:9: expected the end of the line (is a text without its quotes?); got 'y'"),
+        ("= 3", "f.toml:1:1: expected a [table] or a key = value; got '= 3'"),
+        ('a = "\\q"', "f.toml:1:8: expected \\\\ for a backslash"),
+        ("\n\na = {b = 1", "f.toml:3:11: expected '}' to close the table, on the same line; got the end of the file"),
         ("", None),
     ],
 )
@@ -135,7 +135,7 @@ def test_explains_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(TomlError, match="cannot be read: Is a directory"):
         load(tmp_path)
     (tmp_path / "latin.toml").write_bytes(b"a = 1\nb = '\xe9'\n")
-    with pytest.raises(TomlError, match=r"latin\.toml:2: expected UTF-8 text, got the byte 0xe9"):
+    with pytest.raises(TomlError, match=r"latin\.toml:2:6: expected UTF-8 text, got the byte 0xe9"):
         load(tmp_path / "latin.toml")
 
 

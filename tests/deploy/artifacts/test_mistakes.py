@@ -94,13 +94,13 @@ CASES: dict[str, tuple[Callable[[Desk], object], tuple[Callable[[list[str]], int
     "a lock without a dependency": (
         lambda d: d.sample.edit("pyproject.toml", '["pebble>=1"]', '[\n    "pebble>=1",\n    "chisel",\n]'),
         RELEASE,
-        "pyproject.toml:10: 'chisel': locks/shop.txt has no chisel",
+        "pyproject.toml:10:5: 'chisel': locks/shop.txt has no chisel",
         "make lock",
     ),
     "a lock with another version": (
         lambda d: d.sample.edit("pyproject.toml", "pebble>=1", "pebble>=2"),
         RELEASE,
-        "pyproject.toml:8: 'pebble>=2': locks/shop.txt has pebble 1.2",
+        "pyproject.toml:8:17: 'pebble>=2': locks/shop.txt has pebble 1.2",
         "make lock",
     ),
     "a lock that is none": (

@@ -225,8 +225,8 @@ def test_a_lock_older_than_pyproject_is_refused(sample: Sample, cache: Cache, tm
         build_release(sample.root, None, tmp_path / "dist", cache)
     assert error.value.hint == "make lock"
     assert error.value.problems == (
-        "pyproject.toml:8: 'pebble>=2': locks/shop.txt has pebble 1.2",
-        "pyproject.toml:8: 'gravel': locks/shop.txt has no gravel",
+        "pyproject.toml:8:17: 'pebble>=2': locks/shop.txt has pebble 1.2",
+        "pyproject.toml:8:30: 'gravel': locks/shop.txt has no gravel",
     )
 
 
