@@ -42,7 +42,7 @@ class Mistakes(ValueError):
 
 
 def read(model: type[Model], document: Document, *path: str) -> tuple[Model | None, list[str]]:
-    """Answer the model of the table at `path`, or None and each mistake: `file:line:column: key: expected ..., got ...`."""
+    """Answer the model of the table at `path`, or None and each mistake: `file:line:column: key: expected ..., got`."""
     table = document.get(*path)
     if not isinstance(table, dict):
         name = ".".join(path)
