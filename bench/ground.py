@@ -222,6 +222,7 @@ def balancer_config(
         state=state,
         errors=errors,
         maintenance=SWITCH if errors else "",
+        slots=contract.server.slots,
         max_request=60,
         user=user,
         certificate="",

@@ -42,6 +42,11 @@ class Server(TomlModel):
     worker_class: Literal["gthread", "sync"] = Field(default="gthread", alias="class")
     preload: bool = True
 
+    @property
+    def slots(self) -> int:
+        """How many requests one host answers at a time; what comes on top waits."""
+        return self.workers * (self.threads if self.worker_class == "gthread" else 1)
+
     def numbers(self) -> dict[str, int]:
         """Answer what gunicorn counts: processes, threads and seconds."""
         return {name: value for name, value in self.model_dump().items() if type(value) is int}

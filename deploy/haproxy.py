@@ -55,6 +55,7 @@ def render(environment: Environment, contract: Contract) -> str:
             state="run/server-state",
             errors=PAGES,
             maintenance=SWITCH,
+            slots=contract.server.slots,
             max_request=environment.file.balancer.max_request,
             **ONLY_ON_SERVERS,
         )

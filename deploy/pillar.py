@@ -155,6 +155,7 @@ class _Maker:
             "tls": None if entry.tls == "off" else {"certificate": self._secret(CERTIFICATE)},
             "servers": [{"name": name, "address": host.listen} for name, host in environment.web.items()],
             "health": health.model_dump(exclude_none=True, exclude={"deadline"}),
+            "slots": self.sources.contract.server.slots,
             "max_request": entry.max_request,
             "stats": {"listen": STATS_LISTEN, "user": "stats", "password": self._secret(STATS)},
         }

@@ -78,12 +78,14 @@ HAProxy sends requests to the web hosts:
           "listen": haproxy.listen,
           "servers": haproxy.servers,
           "health": haproxy.health,
+          "slots": haproxy.slots,
           "max_request": haproxy.max_request,
           "tls": tls is mapping,
         } | json(sort_keys=True) | sha256 | truncate(16, True, "") }}
         listen: {{ haproxy.listen | json }}
         servers: {{ haproxy.servers | json }}
         health: {{ haproxy.health | json }}
+        slots: {{ haproxy.slots }}
         max_request: {{ haproxy.max_request }}
         sockets: /run/haproxy
         state: /var/lib/haproxy/server-state

@@ -81,6 +81,7 @@ def test_a_load_balancer_knows_its_servers_and_its_certificate(environment: Envi
         "tls": {"certificate": "value of TLS_CERTIFICATE"},
         "servers": [{"name": "web1", "address": "10.0.0.21:8000"}, {"name": "web2", "address": "10.0.0.22:9000"}],
         "health": {"live": "/livez", "ready": "/readyz", "host": "localhost"},
+        "slots": 16,
         "max_request": 60,
         "stats": {"listen": "127.0.0.1:8404", "user": "stats", "password": "value of STATS_PASSWORD"},
     }

@@ -230,6 +230,7 @@ def test_haproxy_of_compose_keeps_the_rules_of_the_fleet() -> None:
         health=CONTRACT.health.model_dump(),
         sockets="/run",
         user="",
+        slots=CONTRACT.server.slots,
         max_request=CONTRACT.server.timeout,
     )
     lines = [line for line in rendered.splitlines() if line.strip() and not line.strip().startswith("#")]
