@@ -5,7 +5,7 @@ knows nothing of Slipway or anywhere else, which names the app's folder as `sour
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deploy import toml_model
 from deploy.contract_model import (
@@ -24,6 +24,9 @@ from deploy.contract_model import (
 from deploy.errors import SlipwayError
 from deploy.toml_model import TomlModel
 from deploy.toml_position import Document, load, loads
+
+if TYPE_CHECKING:
+    from deploy.environment_model import BalancerEntry
 
 __all__ = ["FILE", "OWN_FILE", "Contract", "ContractError", "Health", "Process", "Server", "Slipway", "SlipwayFile"]
 
@@ -112,6 +115,11 @@ class Contract(TomlModel):
             **self.slipway.for_manifest(),
         }
 
+    def max_request(self, said: "BalancerEntry") -> int:
+        """Answer how many seconds a request may take: the environment's own word has precedence."""
+        ours = self.slipway.proxy.timeout
+        return said.max_request if ours is None or "max_request" in said.model_fields_set else ours
+
     def _commands(self) -> dict[str, list[str]]:
         """Answer the commands; an app that migrates by itself does so when it is loaded: alone, before it serves."""
         found = {name: list(value) for name, value in self.commands.defined().items()}
@@ -163,6 +171,8 @@ def _of_own_file(document: Document) -> Contract:
     if said is None:
         raise _mistaken(document, problems)
     project = Project(name=said.name, description=said.description, urls={"Homepage": said.url} if said.url else {})
+    if said.proxy.scheme is None:  # it knows of no load balancer, and would send users of HTTPS to http://
+        said = said.model_copy(update={"proxy": said.proxy.model_copy(update={"scheme": True})})
     return Contract(project=project, slipway=said, adoption=said)
 
 

@@ -11,6 +11,7 @@ from deploy.contract_types import (
     Glibc,
     Method,
     Name,
+    Network,
     ObjectName,
     PythonMinor,
     RelativePath,
@@ -22,6 +23,7 @@ from deploy.contract_types import (
     StatePath,
     Status,
     Text,
+    UrlFolder,
     UrlPath,
     VariableName,
     VersionText,
@@ -119,6 +121,15 @@ class Smoke(TomlModel):
     text: Text | None = None
 
 
+class Proxy(TomlModel):
+    """What the application may know by the load balancer, and what that may do for it."""
+
+    scheme: bool | None = None
+    trusted: tuple[Network, ...] = ()
+    buffer: bool = False
+    timeout: Seconds | None = None
+
+
 class Slipway(TomlModel):
     """`[tool.slipway]` as it is written."""
 
@@ -144,6 +155,9 @@ class Slipway(TomlModel):
     state_dirs: tuple[StatePath, ...] = ()
     links: dict[RelativePath, StatePath] = Field(default={})
     scale: Literal["many", "one"] = "many"
+    sticky: Literal["no", "cookie", "source"] = "no"
+    static: dict[UrlFolder, Seconds] = Field(default={})
+    proxy: Proxy = Proxy()
     self_migrating: bool = False
     rollback: Literal["code", "needs-db-restore"] = "code"
 
@@ -160,6 +174,18 @@ class Slipway(TomlModel):
             "rollback": self.rollback if self.rollback != "code" else None,
             "worker_class": self.server.worker_class if self.server.worker_class != "gthread" else None,
             "no_preload": not self.server.preload,
+            "proxy_scheme": self.proxy.scheme,
+        }
+        return {name: value for name, value in found.items() if value}
+
+
+    def traffic(self) -> dict[str, Any]:
+        """Answer what the load balancer needs to know of it; what is not said is left out."""
+        found: dict[str, Any] = {
+            "sticky": self.sticky if self.sticky != "no" else None,
+            "static": dict(self.static),
+            "trusted": list(self.proxy.trusted),
+            "buffer": self.proxy.buffer,
         }
         return {name: value for name, value in found.items() if value}
 

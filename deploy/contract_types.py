@@ -1,5 +1,6 @@
 """The values that a contract may have, each checked where it is read."""
 
+import ipaddress
 import re
 from pathlib import PurePosixPath
 from typing import Annotated
@@ -15,6 +16,8 @@ _OBJECT = re.compile(rf"{_DOTTED}:{_DOTTED}")
 _SERVED = re.compile(rf"{_DOTTED}:{_DOTTED}(\([^()\n]*\))?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"[A-Z][A-Z0-9_]*")
+# They stand in HAProxy's configuration, where blanks, quotes, # and \ mean something.
+_FOLDER = re.compile(r"/([A-Za-z0-9._~-]+/)+")
 _REQUIREMENTS_FILE = re.compile(r".*(/|\.(txt|in|toml|cfg|py))|.*/.*")
 
 
@@ -61,6 +64,19 @@ def _url_path(value: str) -> str:
     if not value.startswith("/"):
         raise ValueError("expected a path that starts with /")
     return value
+
+
+def _url_folder(value: str) -> str:
+    if not _FOLDER.fullmatch(value) or ".." in value:
+        raise ValueError('expected the path of a folder, as in "/static/"')
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError('expected an address or a network, as in "10.0.0.0/8"') from None
 
 
 def _requirement(value: str) -> str:
@@ -132,4 +148,6 @@ Served = Annotated[str, AfterValidator(_served)]
 ObjectName = Annotated[str, AfterValidator(_object)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]
+UrlFolder = Annotated[str, AfterValidator(_url_folder)]
+Network = Annotated[str, AfterValidator(_network)]
 Arguments = Annotated[tuple[Text, ...], Field(min_length=1)]

@@ -56,7 +56,8 @@ def render(environment: Environment, contract: Contract) -> str:
             errors=PAGES,
             maintenance=SWITCH,
             slots=contract.server.slots,
-            max_request=environment.file.balancer.max_request,
+            max_request=contract.max_request(environment.file.balancer),
+            traffic=contract.slipway.traffic(),
             **ONLY_ON_SERVERS,
         )
 

@@ -148,15 +148,16 @@ class _Maker:
         }
 
     def _haproxy(self) -> dict[str, Any]:
-        environment, health = self.sources.environment, self.sources.contract.health
+        environment, contract = self.sources.environment, self.sources.contract
         entry = environment.file.balancer
         return {
             "listen": entry.listen,
             "tls": None if entry.tls == "off" else {"certificate": self._secret(CERTIFICATE)},
             "servers": [{"name": name, "address": host.listen} for name, host in environment.web.items()],
-            "health": health.model_dump(exclude_none=True, exclude={"deadline"}),
-            "slots": self.sources.contract.server.slots,
-            "max_request": entry.max_request,
+            "health": contract.health.model_dump(exclude_none=True, exclude={"deadline"}),
+            "slots": contract.server.slots,
+            "max_request": contract.max_request(entry),
+            "traffic": contract.slipway.traffic(),
             "stats": {"listen": STATS_LISTEN, "user": "stats", "password": self._secret(STATS)},
         }
 

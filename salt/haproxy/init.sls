@@ -80,6 +80,7 @@ HAProxy sends requests to the web hosts:
           "health": haproxy.health,
           "slots": haproxy.slots,
           "max_request": haproxy.max_request,
+          "traffic": haproxy.get("traffic", {}),
           "tls": tls is mapping,
         } | json(sort_keys=True) | sha256 | truncate(16, True, "") }}
         listen: {{ haproxy.listen | json }}
@@ -87,6 +88,7 @@ HAProxy sends requests to the web hosts:
         health: {{ haproxy.health | json }}
         slots: {{ haproxy.slots }}
         max_request: {{ haproxy.max_request }}
+        traffic: {{ haproxy.get("traffic", {}) | json }}
         sockets: /run/haproxy
         state: /var/lib/haproxy/server-state
         user: haproxy

@@ -177,7 +177,7 @@ def test_an_app_that_knows_nothing_of_slipway_has_a_file_beside_it(tmp_path: Pat
     assert (read.app, read.lock, read.project.dependencies) == ("shop:create_app()", "slipway.lock", ())
     assert read.adoption is not None
     assert (read.adoption.source, read.adoption.layout) == ("../shop", "wheel")
-    assert set(read.for_manifest()) == {"app", "server", "health", "commands", "processes"}
+    assert set(read.for_manifest()) == {"app", "server", "health", "commands", "processes", "proxy_scheme"}
 
 
 def test_a_file_with_nothing_but_source_points_to_a_contract(tmp_path: Path) -> None:

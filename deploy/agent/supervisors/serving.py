@@ -51,6 +51,8 @@ def gunicorn(wanted: Manifest, python: str, name: str, *, workers: int | None = 
     argv += ["--workers", str(workers or server["workers"]), "--threads", str(threads)]
     argv += ["--timeout", str(server["timeout"]), "--graceful-timeout", str(server["graceful_timeout"])]
     argv += ["--keep-alive", str(server["keepalive"])]
+    if wanted.contract.get("proxy_scheme"):  # only load balancers get to its port, and they say what the client used
+        argv += ["--forwarded-allow-ips", "*"]
     if os.access("/dev/shm", os.W_OK):  # noqa: S108 - a heartbeat file on a slow disk gets healthy workers killed
         argv += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108
     major = str(wanted.raw.get("distributions", {}).get("gunicorn", "0")).split(".")[0]

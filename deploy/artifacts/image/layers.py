@@ -109,6 +109,7 @@ def gunicorn(manifest: Mapping[str, Any]) -> tuple[str, ...]:
         *("--timeout", str(server["timeout"]), "--graceful-timeout", str(server["graceful_timeout"])),
         # Memory, always writable in a container: the root file system is not.
         *("--keep-alive", str(server["keepalive"]), "--worker-tmp-dir", "/dev/shm"),  # noqa: S108
+        *(["--forwarded-allow-ips", "*"] if contract.get("proxy_scheme") else []),
         *(["--no-control-socket"] if major.isdigit() and int(major) >= 25 else []),
         manifest["contract"]["app"],
     )
