@@ -178,7 +178,6 @@ class Slipway(TomlModel):
         }
         return {name: value for name, value in found.items() if value}
 
-
     def traffic(self) -> dict[str, Any]:
         """Answer what the load balancer needs to know of it; what is not said is left out."""
         found: dict[str, Any] = {
