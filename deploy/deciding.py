@@ -64,7 +64,7 @@ def decide(hosts: Hosts, release: ReleaseTree) -> Rollout:
     Raises: PreflightFailed with every problem found.
     """
     manifest = release.manifest.data
-    observed, policy = look(hosts), policy_of(hosts.environment)
+    observed, policy = look(hosts, release.version), policy_of(hosts.environment)
     wanted = vars_.wanted(hosts.environment)
     supply = Supply(hosts.environment, release)
     observed = hosts.measure(observed, supply)
@@ -108,12 +108,12 @@ def decide_ahead(hosts: Hosts, release: ReleaseTree) -> Rollout | None:
     return None
 
 
-def look(hosts: Hosts) -> list[Host]:
-    """Look at every host.
+def look(hosts: Hosts, version: str = "") -> list[Host]:
+    """Look at every host, as `Hosts.observe` does.
 
     Raises: PreflightFailed naming each that can't be looked at, unless hosts may be spared: the plan sees to those.
     """
-    observed = hosts.observe()
+    observed = hosts.observe(version)
     if hosts.environment.spare:
         return observed
     refuse(hosts.environment, [h.problem for h in observed if h.problem], Exit.FAILED_UNCHANGED)

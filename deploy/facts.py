@@ -11,7 +11,10 @@ WEB = "web"  # what serves requests, and the role of hosts that do; other proces
 
 @dataclass(frozen=True)
 class Release:
-    """A release on a host. `complete` is the agent's cheap look; only `fab verify` reads every byte."""
+    """A release on a host. `complete` is the agent's cheap look; only `fab verify` reads every byte.
+
+    One that was not looked at counts as not complete: to stage it again costs a look, and nothing is sent.
+    """
 
     version: str
     digest: str
@@ -219,7 +222,7 @@ def host_from_status(
             Release(
                 r["version"],
                 r["digest"],
-                r["complete"],
+                r["complete"] is True,
                 tuple(r.get("migrations", ())),
                 frozenset(r.get("contracts", ())),
                 form=r.get("form", "tree"),

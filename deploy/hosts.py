@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deploy import haproxy, head_start, ssh, ssh_failures
-from deploy.agents import Agent, AgentGone
+from deploy.agents import Agent, AgentError, AgentGone
 from deploy.balancer import SWITCH, Balancer, BalancerError, Send, agent_sender
 from deploy.environment import ROOT, Environment
 from deploy.errors import SlipwayError
@@ -146,21 +146,22 @@ class Hosts:
             problems=tuple(problems),
         )
 
-    def observe(self) -> list[Host]:
+    def observe(self, version: str = "") -> list[Host]:
         """Look at every host and at the load balancer; in the order of the environment file.
 
-        A host that can't be looked at is there with its `problem`.
+        A host that can't be looked at is there with its `problem`. With a `version` the files of that release and of
+        the current one are looked at, not those of all that are kept for a rollback.
 
         Raises: NotBootstrapped; BalancerError with what to type when the load balancer is not there.
         """
         self.require_bootstrap()
-        observed, problem = self.look()
+        observed, problem = self.look(version)
         if problem:
             problem.problems = (*problem.problems, *(host.problem for host in observed if host.problem))
             raise problem
         return observed
 
-    def look(self) -> tuple[list[Host], SlipwayError | None]:
+    def look(self, version: str = "") -> tuple[list[Host], SlipwayError | None]:
         """Look at every host, and say what is wrong with the load balancer, if it can't be looked at.
 
         Raises: NotBootstrapped when there is no agent on any web host.
@@ -168,7 +169,7 @@ class Hosts:
         self.begin(self.balancers)
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(self._servers)
-            statuses, errors = self.attempt(status_of, self.there)
+            statuses, errors = self.attempt(partial(status_of, version=version), self.there)
         errors |= {host: error for host, error in self.away.items() if host in self.agents}
         if not statuses and all(getattr(error, "code", "") == ssh_failures.NO_AGENT for error in errors.values()):
             raise self._not_set_up(list(errors))
@@ -236,10 +237,15 @@ def _line(environment: Environment, name: str) -> Line:
     return Line(master, environment.name, ssh.command(environment, master, words, admin=True), explain)
 
 
-def status_of(name: str, agent: Agent) -> dict[str, Any]:
+def status_of(name: str, agent: Agent, version: str = "") -> dict[str, Any]:
     """Ask for the facts, and how far the host's clock is from ours: 0 when the answer was made meanwhile."""
     asked = time.time()
-    status = agent.call("status", releases=True)
+    try:
+        status = agent.call("status", releases=True, **({"look": [version]} if version else {}))
+    except AgentError as error:
+        if error.code != "bad-argument" or not version:
+            raise
+        status = agent.call("status", releases=True)  # it is older than this program, and preflight will say so
     there, answered = float(status["host"]["time"]), time.time()
     return {**status, "skew": there - answered if there > answered else min(0.0, there - asked)}
 

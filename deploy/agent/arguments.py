@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.agent.errors import BadRequest
 from deploy.agent.manifest import SHA256_PATTERN, VERSION_PATTERN
@@ -13,8 +12,7 @@ REQUIRED: Any = object()
 LEVELS = ("debug", "info", "warning", "error", "critical")  # Python's, least first (logging, "Logging Levels")
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A type of argument: what is expected, in words, and whether a value is that."""
 
     expected: str
@@ -25,8 +23,7 @@ class Kind:
         return Kind(f"{self.expected}, or null", lambda value: value is None or self.fits(value))
 
 
-@dataclass(frozen=True)
-class Argument:
+class Argument(NamedTuple):
     """One argument of a verb."""
 
     name: str
@@ -59,6 +56,7 @@ TIME = Kind("seconds since the epoch", lambda value: type(value) in (int, float)
 VERSION = Kind("a version", lambda value: isinstance(value, str) and bool(VERSION_PATTERN.match(value)))
 SHA256 = Kind("64 hex digits", lambda value: isinstance(value, str) and bool(SHA256_PATTERN.match(value)))
 HASHES = Kind("a list of sha256 in hex", lambda value: isinstance(value, list) and all(map(SHA256.fits, value)))
+VERSIONS = Kind("a list of versions", lambda value: isinstance(value, list) and all(map(VERSION.fits, value)))
 WORDS = Kind("a list of strings, not empty", lambda value: _strings(value) and bool(value))
 PROCESSES = Kind(
     'a list of "web" and names of processes',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 
 from deploy.agent.docker import Engine
 from deploy.agent.generations import PATH
@@ -19,4 +19,8 @@ def missing() -> dict[str, list[str]]:
 
 
 def _absent(*programs: str) -> list[str]:
-    return [program for program in programs if not shutil.which(program, path=PATH)]
+    return [program for program in programs if not any(map(_runs, (f"{place}/{program}" for place in PATH.split(":"))))]
+
+
+def _runs(path: str) -> bool:
+    return os.access(path, os.X_OK) and not os.path.isdir(path)

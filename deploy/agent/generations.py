@@ -11,9 +11,8 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.agent import files, releases
 from deploy.agent.errors import AgentError, BadRequest
@@ -25,8 +24,7 @@ OURS = ("HOME", "RELEASE_GENERATION", "RELEASE_VERSION")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True)
-class Generation:
+class Generation(NamedTuple):
     """What `meta.json` says of a generation, and the marks beside it."""
 
     number: int

@@ -6,9 +6,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.agent.errors import NotServing
 
@@ -20,8 +19,7 @@ PAGE = 1 << 18  # bytes of a page that a text is looked for in
 UNIX_PATH_MAX = 107  # bytes; sockaddr_un of Linux
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a health check came to: a status, or why there is none."""
 
     status: int | None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.agent import files
 from deploy.agent.errors import AgentError, BadRequest
@@ -16,8 +15,7 @@ from deploy.agent.supervisors import proc
 OWNER = ("who", "host", "pid", "boot", "start", "rollout")  # or "why" it is locked, without a process
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(NamedTuple):
     """Who holds it, until when, and the number that only grows. No owner: free."""
 
     owner: Mapping[str, Any] | None
@@ -26,7 +24,7 @@ class Lease:
 
     def to_json(self) -> dict[str, Any]:
         """Give the lease as the protocol has it."""
-        return asdict(self)
+        return self._asdict()
 
 
 FREE = Lease(None, 0, 0.0)

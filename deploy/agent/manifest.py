@@ -6,8 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.agent.errors import AgentError
 
@@ -22,8 +21,7 @@ SHA256_PATTERN = re.compile(r"[0-9a-f]{64}\Z")
 MAX_PROBLEMS = 20
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """A regular file of a release."""
 
     sha256: str
@@ -31,16 +29,15 @@ class File:
     executable: bool
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(NamedTuple):
     """A release's contents and contract; `digest` is the sha256 of the bytes it was read from."""
 
     version: str
     digest: str
     raw: Mapping[str, Any]
     text: bytes
-    files: Mapping[str, File] = field(repr=False)
-    links: Mapping[str, str] = field(repr=False)
+    files: Mapping[str, File]
+    links: Mapping[str, str]
 
     @property
     def contract(self) -> Mapping[str, Any]:
@@ -59,9 +56,14 @@ def read(data: bytes) -> Manifest:
         raw = json.loads(data)
         files = {f["path"]: File(f["sha256"], f["size"], MODES[f["mode"]]) for f in raw["files"] if "link" not in f}
         links = {f["path"]: f["link"] for f in raw["files"] if "link" in f}
-        return Manifest(raw["version"], hashlib.sha256(data).hexdigest(), raw, data, files, links)
+        return Manifest(raw["version"], digest_of(data), raw, data, files, links)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AgentError("bad-manifest", f"{NAME} can't be read: {type(error).__name__}: {error}") from None
+
+
+def digest_of(data: bytes) -> str:
+    """Give what identifies a manifest, and with it a release."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def parse(data: bytes) -> Manifest:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from deploy.agent import files
 from deploy.agent.layout import Layout
@@ -17,8 +17,7 @@ from deploy.agent.layout import Layout
 FILE, SECRETS = "overlay.json", "secrets"
 
 
-@dataclass(frozen=True)
-class Overlay:
+class Overlay(NamedTuple):
     """What replaces variables of a generation."""
 
     variables: Mapping[str, str]

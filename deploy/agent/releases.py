@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.agent import files, host, manifest, signature, store
 from deploy.agent.errors import AgentError, Incomplete
@@ -115,13 +114,12 @@ def require_complete(layout: Layout, version: str, digest: str) -> Manifest:
     return found
 
 
-@dataclass
-class Plan:
+class Plan(NamedTuple):
     """What an existing release needs to be right."""
 
-    put: list[str] = field(default_factory=list)
-    link: list[str] = field(default_factory=list)
-    remove: list[str] = field(default_factory=list)
+    put: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
 
 
 def plan_repair(wanted: Manifest, found: Mapping[str, object], right: Mapping[str, object]) -> Plan:
@@ -130,9 +128,9 @@ def plan_repair(wanted: Manifest, found: Mapping[str, object], right: Mapping[st
     `found` and `right` map paths to a comparable fact: the inode of an untouched file, the target of a link.
     """
     return Plan(
-        put=[path for path in wanted.files if found.get(path) != right[path]],
-        link=[path for path in wanted.links if found.get(path) != right[path]],
-        remove=sorted(path for path in found if path not in right and path not in OWN),
+        put=tuple(path for path in wanted.files if found.get(path) != right[path]),
+        link=tuple(path for path in wanted.links if found.get(path) != right[path]),
+        remove=tuple(sorted(path for path in found if path not in right and path not in OWN)),
     )
 
 
@@ -242,15 +240,15 @@ def _repair(layout: Layout, wanted: Manifest, path: Path) -> int:
         status = store.find(str(layout.store), file.sha256, file.executable, file.size)
         right[name] = status.st_ino if status else _untouched(entries.get(name), file)
     plan = plan_repair(wanted, found, right)
-    plan.put += [name for name in wanted.files if right[name] is None and name not in plan.put]
+    put = [*plan.put, *(name for name in wanted.files if right[name] is None and name not in plan.put)]
     same_text = manifest.NAME in entries and (path / manifest.NAME).read_bytes() == wanted.text
-    if same_text and not (plan.put or plan.link or plan.remove):
+    if same_text and not (put or plan.link or plan.remove):
         return 0
     _require(layout, wanted)
     for name in plan.remove:
         os.unlink(f"{root}/{name}")
-    store.provide(layout, [wanted.files[name] for name in plan.put])
-    for name in plan.put:
+    store.provide(layout, [wanted.files[name] for name in put])
+    for name in put:
         aside = files.scratch(layout.tmp, "link")
         os.link(_stored(layout, wanted.files[name]), aside)
         _replace(aside, f"{root}/{name}")
@@ -262,7 +260,7 @@ def _repair(layout: Layout, wanted: Manifest, path: Path) -> int:
         files.remove(path / manifest.SIGNATURE)  # it was of another manifest
         files.atomic_write(path / manifest.NAME, wanted.text, tmp=layout.tmp, mode=0o444)
     files.sync_filesystem(layout.base)
-    return len(plan.put) + len(plan.link) + len(plan.remove) + (not same_text)
+    return len(put) + len(plan.link) + len(plan.remove) + (not same_text)
 
 
 def _fact(entry: os.DirEntry[str]) -> object:

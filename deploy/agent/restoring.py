@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from deploy.agent import files, holds, lease, ledger
 from deploy.agent.balancer import save, send
@@ -29,8 +30,7 @@ MAINT, DRAIN = 0x01 | 0x02 | 0x04 | 0x20, 0x08 | 0x10  # bits of srv_admin_state
 RUNNING = "2"  # srv_op_state
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """A server as HAProxy sees it."""
 
     ready: bool

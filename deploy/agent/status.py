@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from deploy.agent import BUILD, VERSION, forms, generations, host, lease, releases, signature
@@ -11,8 +12,11 @@ from deploy.agent.manifest import Manifest
 from deploy.agent.supervisors import supervisor_of
 
 
-def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
-    """Observe; nothing is locked or changed."""
+def status(layout: Layout, with_releases: bool, looked_at: Collection[str] | None = None) -> dict[str, Any]:
+    """Observe; nothing is locked or changed.
+
+    The files of `looked_at` releases are looked at, by default of all; of the current one in any case.
+    """
     known = generations.load_all(layout)
     manifests: dict[str, Manifest | None] = {}
 
@@ -29,11 +33,17 @@ def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
     current = generations.current(layout)
     runs = supervisor.facts(lambda key: manifest_of(by_number[key]) if key in by_number else None)
     running = manifest_of(by_number[str(current)]) if str(current) in by_number else None
+
+    def release(version: str) -> dict[str, Any]:
+        wanted = manifest_of(version)
+        look = looked_at is None or version in looked_at or wanted is running
+        return _release(layout, version, wanted, look=look)
+
     return {
         "agent": f"{VERSION}+{BUILD}",
         "name": layout.name or (running.raw.get("name") if running else None),
         "host": host.facts(layout),
-        "releases": [_release(layout, v, manifest_of(v)) for v in releases.versions(layout)] if with_releases else [],
+        "releases": [*map(release, releases.versions(layout))] if with_releases else [],
         "generations": [generation.facts() for generation in known],
         "unreadable": generations.unreadable(layout),
         "current": current,
@@ -47,18 +57,18 @@ def status(layout: Layout, with_releases: bool) -> dict[str, Any]:
     }
 
 
-def _release(layout: Layout, version: str, wanted: Manifest | None) -> dict[str, Any]:
+def _release(layout: Layout, version: str, wanted: Manifest | None, *, look: bool) -> dict[str, Any]:
     if wanted is None:
         unreadable: dict[str, Any] = {"digest": "", "commit": None, "complete": False, "problems": 1}
         nothing: dict[str, Any] = {"signature": None, "migrations": [], "contracts": []}
         return {"version": version, "form": _form(layout, version), **unreadable, **nothing}
-    problems = len(releases.look(layout, wanted))
+    problems = len(releases.look(layout, wanted)) if look else None
     return {
         "version": version,
         "form": _form(layout, version),
         "digest": wanted.digest,
         "commit": wanted.raw.get("commit"),
-        "complete": problems == 0,
+        "complete": None if problems is None else problems == 0,
         "problems": problems,
         "signature": signature.digest(signature.read(layout, version)),
         "migrations": [migration.get("revision") for migration in wanted.raw.get("migrations", [])],

@@ -6,8 +6,7 @@ The parts behind a verb are imported when it is called: a `status` must not pay 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.agent import arguments as a
 from deploy.agent.arguments import Argument
@@ -17,8 +16,7 @@ from deploy.agent.layout import Layout
 Result = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Agent:
+class Agent(NamedTuple):
     """What a verb works with: where things lie, and who asks."""
 
     layout: Layout
@@ -37,8 +35,7 @@ class Agent:
         return self.channel.hung_up()
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(NamedTuple):
     """A verb: what it does, what it takes, whether it changes the server (then it takes the lock)."""
 
     name: str
@@ -50,10 +47,10 @@ class Verb:
     bare: bool = False  # needs no directories for releases: this host may serve none
 
 
-def _status(agent: Agent, releases: bool) -> Result:
+def _status(agent: Agent, releases: bool, look: list[str] | None) -> Result:
     from deploy.agent.status import status
 
-    return status(agent.layout, releases)
+    return status(agent.layout, releases, look)
 
 
 def _missing(agent: Agent, hashes: list[str]) -> Result:
@@ -276,7 +273,10 @@ COMMON = (
 VERBS = {
     verb.name: verb
     for verb in (
-        Verb("status", "the facts about this server", _status, (Argument("releases", a.FLAG, True),)),
+        Verb(
+            "status", "the facts about this server", _status,
+            (Argument("releases", a.FLAG, True), Argument("look", a.VERSIONS.or_null(), None)),
+        ),
         Verb("missing", "which contents must be sent", _missing, (Argument("hashes", a.HASHES),)),
         Verb(
             "receive", "take contents from a tar stream behind the request", _receive,

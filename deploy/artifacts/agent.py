@@ -24,7 +24,8 @@ from deploy.artifacts.cache import Cache
 
 logger = logging.getLogger(__name__)
 
-SHEBANG = b"#!/usr/bin/env python3\n"
+# Isolated, and without `site`: what runs is the agent and the standard library, and it begins sooner.
+SHEBANG = b"#!/usr/bin/env -S python3 -IS\n"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 SOURCE = Path(__file__).resolve().parents[1] / "agent"
 INIT = "deploy/agent/__init__.py"

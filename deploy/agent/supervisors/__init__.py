@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol
 
 if TYPE_CHECKING:
+    import socket
+
     from deploy.agent.generations import Generation
     from deploy.agent.health import Answer
     from deploy.agent.layout import Layout
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 WEB = "web"  # the process that serves requests
 PROCESSES = ("worker",)  # those that the contract may have beside it
-Shared = Optional[socket.socket]  # the listening socket, where the agent has it in hand; systemd keeps its own
+Shared = Optional["socket.socket"]  # the listening socket, where the agent has it in hand; systemd keeps its own
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(NamedTuple):
     """Living processes of one key: a generation's number, or that behind what they are, as in worker-<number>."""
 
     key: str
@@ -54,8 +53,7 @@ def number_of(key: str) -> int:
     return int(key.rpartition("-")[2])
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A program to run with the environment of a generation, and what to do when it ended or was given up."""
 
     argv: Sequence[str]

@@ -6,9 +6,8 @@ import hashlib
 import os
 import pwd
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.agent import files, generations, overlay, releases
 from deploy.agent.docker import VARIABLE, Engine
@@ -23,8 +22,7 @@ PROGRAM, DOOR, MASTER, HOME = "inside.py", "door", "pid", "home"
 NAMED, OVERLAY = "SLIPWAY_CONTAINER", "SLIPWAY_OVERLAY"  # variables for `releasectl exec N run`: see `of_command`
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A container, and what it is to be."""
 
     name: str

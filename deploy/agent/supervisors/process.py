@@ -7,7 +7,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +145,7 @@ class ProcessSupervisor:
     def _described(self, key: str, alive: spawn.Alive) -> Running:
         said_ready = self._layout.run_file(key, "ready").exists()
         found = Running(key, alive.pid, alive.since, alive.listen)
-        return found if found.process in (WEB, "trial") else replace(found, said_ready=said_ready)
+        return found if found.process in (WEB, "trial") else found._replace(said_ready=said_ready)
 
     def is_running(self, key: str) -> bool:
         """Tell whether processes of a key live."""

@@ -14,9 +14,8 @@ import resource
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
@@ -24,8 +23,7 @@ from deploy.agent.layout import Layout
 FIRST = 3  # the first inherited descriptor, as LISTEN_FDS has it (sd_listen_fds(3))
 
 
-@dataclass(frozen=True)
-class Alive:
+class Alive(NamedTuple):
     """What a living process wrote of itself."""
 
     pid: int

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from deploy.agent.errors import AgentError
 from deploy.agent.generations import PATH
@@ -18,8 +18,7 @@ PROPERTIES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """What systemd says of a unit."""
 
     properties: Mapping[str, str]

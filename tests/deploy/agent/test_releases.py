@@ -167,11 +167,11 @@ def test_a_release_for_another_platform_is_refused_first(layout: Layout) -> None
 
 PLANS = {
     "nothing to do": ({"a": 1, "l": "x"}, {"a": 1, "l": "x"}, Plan()),
-    "all absent": ({}, {"a": 1, "l": "x"}, Plan(put=["a"], link=["l"])),
-    "wrong inode": ({"a": 2, "l": "x"}, {"a": 1, "l": "x"}, Plan(put=["a"])),
-    "touched": ({"a": None, "l": "x"}, {"a": 1, "l": "x"}, Plan(put=["a"])),
-    "wrong link": ({"a": 1, "l": "y"}, {"a": 1, "l": "x"}, Plan(link=["l"])),
-    "extra": ({"a": 1, "l": "x", "z": 3}, {"a": 1, "l": "x"}, Plan(remove=["z"])),
+    "all absent": ({}, {"a": 1, "l": "x"}, Plan(put=("a",), link=("l",))),
+    "wrong inode": ({"a": 2, "l": "x"}, {"a": 1, "l": "x"}, Plan(put=("a",))),
+    "touched": ({"a": None, "l": "x"}, {"a": 1, "l": "x"}, Plan(put=("a",))),
+    "wrong link": ({"a": 1, "l": "y"}, {"a": 1, "l": "x"}, Plan(link=("l",))),
+    "extra": ({"a": 1, "l": "x", "z": 3}, {"a": 1, "l": "x"}, Plan(remove=("z",))),
     "the manifest is none": ({"a": 1, "l": "x", "manifest.json": 9}, {"a": 1, "l": "x"}, Plan()),
 }
 

@@ -20,7 +20,7 @@ def unpacked(data: bytes) -> dict[str, tarfile.TarInfo]:
 
 def test_states_come_with_what_is_made_from_the_contract() -> None:
     states = parcel.states(minimal())
-    assert states["artifacts/releasectl"].startswith(b"#!/usr/bin/env python3")
+    assert states["artifacts/releasectl"].startswith(b"#!/usr/bin/env -S python3 -IS")
     files = json.loads(states["artifacts/files.json"])
     assert "/usr/lib/systemd/system/sample.socket" in files
     assert "haproxy/files/haproxy.cfg.jinja" in states
