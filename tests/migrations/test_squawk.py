@@ -28,7 +28,8 @@ def test_squawk_knows_each_rule_and_so_do_we() -> None:
 
 
 def found(tmp_path: Path, body: str, kind: str = "expand", reviewed: dict[str, str] | None = None) -> list[str]:
-    return squawk.check(tree(tmp_path / "case", [("case", body)], [kind], reviewed))
+    made = tree(tmp_path / "case", [("case", body)], [kind], reviewed)
+    return squawk.check(made, since=made.revisions()[-2].revision)  # those before it are the checkout's
 
 
 @pytest.mark.parametrize(
