@@ -3,7 +3,7 @@
 import json
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deploy.contract_types import (
     Arguments,
@@ -13,6 +13,7 @@ from deploy.contract_types import (
     Name,
     Network,
     ObjectName,
+    PackageName,
     PythonMinor,
     RelativePath,
     Requirements,
@@ -69,6 +70,7 @@ class Commands(TomlModel):
 
     check: Arguments | None = None
     migrate: Arguments | None = None
+    migrate_check: Arguments | None = None
     init: Arguments | None = None
     seed: Arguments | None = None
     shell: Arguments | None = None
@@ -121,6 +123,22 @@ class Smoke(TomlModel):
     text: Text | None = None
 
 
+class SystemPackages(TomlModel):
+    """Packages of the operating system, as each family of Linux names them; one list is for both."""
+
+    debian: tuple[PackageName, ...] = ()
+    redhat: tuple[PackageName, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_both(cls, value: Any) -> Any:
+        both = {"debian": value, "redhat": value} if isinstance(value, list) else value
+        if not isinstance(both, dict):
+            return both
+        # No longer JSON, where a list may become a tuple: strict from here on.
+        return {name: tuple(of) if isinstance(of, list) else of for name, of in both.items()}
+
+
 class Proxy(TomlModel):
     """What the application may know by the load balancer, and what that may do for it."""
 
@@ -137,6 +155,7 @@ class Slipway(TomlModel):
     python: PythonMinor
     glibc: Glibc | None = None
     lock: RelativePath
+    system_packages: SystemPackages = SystemPackages()
     sources: tuple[RelativePath, ...] = ()
     extras: tuple[Text, ...] = ()
     exclude: tuple[RelativePath, ...] = ()
@@ -164,6 +183,7 @@ class Slipway(TomlModel):
     def for_manifest(self) -> dict[str, Any]:
         """Answer what servers need to know of it beside what every app has; what is not said is left out."""
         found: dict[str, Any] = {
+            "system_packages": {name: list(of) for name, of in self.system_packages if of},
             "smoke": [each.model_dump() for each in self.smoke],
             "secrets_in_environment": self.secrets_in_environment,
             "config_files": {path: secret_of_file(path) for path in self.config_files},

@@ -18,6 +18,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"[A-Z][A-Z0-9_]*")
 # They stand in HAProxy's configuration, where blanks, quotes, # and \ mean something.
 _FOLDER = re.compile(r"/([A-Za-z0-9._~-]+/)+")
+# As Debian and rpm name packages.
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]+")
 _REQUIREMENTS_FILE = re.compile(r".*(/|\.(txt|in|toml|cfg|py))|.*/.*")
 
 
@@ -77,6 +79,12 @@ def _network(value: str) -> str:
         return str(ipaddress.ip_network(value))
     except ValueError:
         raise ValueError('expected an address or a network, as in "10.0.0.0/8"') from None
+
+
+def _package(value: str) -> str:
+    if not _PACKAGE.fullmatch(value):
+        raise ValueError('expected the name of a package, as in "libpq5"')
+    return value
 
 
 def _requirement(value: str) -> str:
@@ -149,5 +157,6 @@ ObjectName = Annotated[str, AfterValidator(_object)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]
 UrlFolder = Annotated[str, AfterValidator(_url_folder)]
+PackageName = Annotated[str, AfterValidator(_package)]
 Network = Annotated[str, AfterValidator(_network)]
 Arguments = Annotated[tuple[Text, ...], Field(min_length=1)]

@@ -138,6 +138,7 @@ class _Maker:
         plain, _ = variables.fill_in(environment, environment.file.variables)
         return {
             "python": contract.python,
+            "packages": contract.slipway.for_manifest().get("system_packages", {}),
             "artifact": environment.file.artifact,
             "listen": environment.hosts[self.host].listen,
             "variables": plain,

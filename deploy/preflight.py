@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deploy.agent import packages
 from deploy.environment import Environment
 from deploy.environment_model import PROCESS_ROLES
 from deploy.errors import SlipwayError
@@ -90,6 +91,13 @@ def release_problems(environment: Environment, manifest: Mapping[str, Any]) -> l
         problems.append(
             f'{", ".join(web)}: the contract says scale = "one" (its data are files of one server), and these are '
             f"{len(web)} -> leave one of them in {environment.path}, or give the application a database"
+        )
+    # Servers are asked by their agents, before anything of a release gets there; `local` is this very computer.
+    wanted = manifest["contract"].get("system_packages", {})
+    if not environment.remote and (missing := packages.lacking(wanted)):
+        problems.append(
+            f"this computer: not installed: {', '.join(missing)} (system_packages of the contract) "
+            f"-> as root: {packages.install(missing)}"
         )
     for role in PROCESS_ROLES:
         hosts = ", ".join(environment.having(role))

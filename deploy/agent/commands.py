@@ -182,6 +182,10 @@ def migrate(
     argv = [word.replace(REVISION, revision or "head") for word in argv]
     recorder = Recorder(asker)
     began = time.monotonic()
+    check = _check_of(wanted, command, to)
+    if check and _of_generation(layout, generation, check, timeout, recorder, replaced) == 0:
+        generations.mark_migrated(layout, number, revision)
+        return {"output": "not run: migrate_check finds the schema as it should be", "seconds": 0.0}
     try:
         code = _of_generation(layout, generation, argv, timeout, recorder, replaced)
     except AgentError as error:
@@ -195,9 +199,24 @@ def migrate(
         )  # fmt: skip
     if command == "init":
         once.note(layout, once.DONE)
+    if check and (code := _of_generation(layout, generation, check, timeout, recorder, replaced)):
+        raise AgentError(
+            "command-failed", f"after migrate of release {generation.version}, its migrate_check is not content",
+            expected="exit status 0", got=f"exit status {code}", detail=recorder.text or "it said nothing",
+            returncode=code, hint="its last lines say why",
+        )  # fmt: skip
     if command == "migrate":
         generations.mark_migrated(layout, number, revision)
     return {"output": recorder.text, "seconds": round(time.monotonic() - began, 3)}
+
+
+def _check_of(wanted: Manifest, command: str, to: str | None) -> Sequence[str] | None:
+    """Give the command that says whether the schema is the release's; none when migrations are to stop before that."""
+    known = wanted.raw.get("migrations", [])
+    if command != "migrate" or (to is not None and known and to != known[-1].get("revision")):
+        return None
+    check: Sequence[str] | None = wanted.contract.get("commands", {}).get("migrate_check")
+    return check
 
 
 def _revision(wanted: Manifest, argv: Sequence[str], to: str | None) -> str:

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+from deploy.agent import packages
 from deploy.agent.errors import AgentError
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
@@ -54,7 +55,9 @@ def facts(layout: Layout) -> dict[str, Any]:
 def check(manifest: Manifest, *, python: bool = True) -> None:
     """Refuse a release that was built for another kind of machine, or, with `python`, for a Python that is not here.
 
-    Raises: AgentError wrong-platform, no-python, wrong-python.
+    With `python`, the packages of the system that it needs have to be here, too; an image brings them.
+
+    Raises: AgentError wrong-platform, no-python, wrong-python, no-package.
     """
     wanted = manifest.raw
     if wanted["platform"] != platform():
@@ -64,6 +67,11 @@ def check(manifest: Manifest, *, python: bool = True) -> None:
         )  # fmt: skip
     if python:
         _check_python(manifest)
+        if missing := packages.lacking(wanted["contract"].get("system_packages", {})):
+            raise AgentError(
+                "no-package", f"release {manifest.version} needs packages that are not on this host",
+                expected=", ".join(missing), got="not installed", hint=f"fab highstate, or: {packages.install(missing)}",
+            )  # fmt: skip
 
 
 def _check_python(manifest: Manifest) -> None:

@@ -6,6 +6,7 @@
 {%- endfor %}
 {%- if "app" in site %}
   {%- do packages.append(os.python.package.format(version=site.app.python)) %}
+  {%- do packages.extend(site.app.get("packages", {}).get(grains["os_family"] | lower, [])) %}
 {%- endif %}
 {%- if "app" in site and (features.docker or site.app.artifact != "image") %}
   {%- do packages.extend(os.forms[site.app.artifact]) %}

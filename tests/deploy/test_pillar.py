@@ -60,6 +60,7 @@ def test_a_web_host_gets_the_application_and_nothing_else(environment: Environme
     assert made["agent"] == {"user": "deploy", "keys": ["ssh-ed25519 AAAA operator"], "port": 22}
     assert made["app"] == {
         "python": "3.11",
+        "packages": {},
         "artifact": "tree",
         "listen": "10.0.0.22:9000",
         "variables": {"DATABASE_URL": "postgresql+psycopg://sample@10.0.0.31/sample", "PLACE": "prod"},

@@ -121,6 +121,18 @@ def test_changes_that_nobody_committed_stay_out_where_the_environment_says_so(
     assert all("release 1.0 has changes that nobody committed" in problem for problem in problems)
 
 
+def test_what_the_release_needs_of_this_computer_is_asked_before_anything_is_touched(tmp_path: Path) -> None:
+    packages = {name: ["no-such-package"] for name in ("debian", "redhat")}
+    manifest = {"version": "1.0", "dirty": False, "contract": {"system_packages": packages}}
+    local = 'transport = "local"\ndirectory = "var/x"\n[balancer]\nlisten = "127.0.0.1:1"\n'
+    local += '[hosts.web1]\nroles = ["web"]\nlisten = "127.0.0.1:2"\n'
+    (problem,) = release_problems(written(tmp_path, local), manifest)
+    assert problem.startswith(
+        "this computer: not installed: no-such-package (system_packages of the contract) -> as root"
+    )
+    assert release_problems(written(tmp_path, local), {**manifest, "contract": {}}) == []
+
+
 def test_hosts_for_workers_need_a_release_with_one(tmp_path: Path) -> None:
     manifest = {"version": "1.0", "dirty": False, "contract": {}}
     (problem,) = release_problems(written(tmp_path), manifest)

@@ -24,7 +24,8 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def pillars(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Give the pillar of each host of an environment with every role and feature."""
     environment = written(tmp_path_factory.mktemp("environment"), SERVERS + JOBS + ALL_FEATURES)
-    return salt.pillars(environment, minimal(WORKER))
+    needs = 'system_packages = { debian = ["libmagic1"], redhat = ["file-libs"] }\n'
+    return salt.pillars(environment, minimal(needs + WORKER))
 
 
 @pytest.fixture(scope="session")

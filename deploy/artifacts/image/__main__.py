@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _image(options: argparse.Namespace) -> dict[str, Any]:
     contract = read_contract(options.source, options.ref)
     release = build_release(options.source, options.ref, options.out)
-    with base_of(options.base, contract.python, caches.of_user(), anew=options.new_base) as base:
+    more = contract.slipway.system_packages.debian
+    with base_of(options.base, contract.python, caches.of_user(), more, anew=options.new_base) as base:
         made = build_image(options.source, options.ref, options.out, base, contract, release)
         tried = _tried(made, contract, base) if made.built else None
     return _fact(made, tried)

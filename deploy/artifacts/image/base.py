@@ -54,16 +54,16 @@ class Base:
     history: tuple[dict[str, Any], ...] = ()
 
 
-def packages(python: str) -> tuple[str, ...]:
-    """List what the base has besides Debian's essential packages.
+def packages(python: str, more: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """List what the base has besides Debian's essential packages; `more` is what the contract names.
 
     Media types and usr-is-merged, because what else could fill their place in the dependencies brings all of Perl:
     the base then has 206 MB instead of 99.
     """
-    return (f"python{python}", "media-types", "usr-is-merged")
+    return tuple(dict.fromkeys((f"python{python}", "media-types", "usr-is-merged", *sorted(more))))
 
 
-def made(python: str, cache: Cache, *, anew: bool = False) -> Base:
+def made(python: str, cache: Cache, more: tuple[str, ...] = (), *, anew: bool = False) -> Base:
     """Answer the base made of Debian's packages: from the cache, or made now."""
     suite = _SUITES.get(python)
     if suite is None:
@@ -71,24 +71,24 @@ def made(python: str, cache: Cache, *, anew: bool = False) -> Base:
             f"no Debian release has Python {python}: expected one of {', '.join(_SUITES)}",
             hint=f"make image BASE=IMAGE, with any image that has /usr/bin/python{python}",
         )
-    made_of = key(suite, *packages(python), *_command(suite, python, Path("rootfs.tar")))
+    made_of = key(suite, *packages(python, more), *_command(suite, python, Path("rootfs.tar"), more))
     if anew:
         cache.drop(_KIND, made_of)
     if (entry := cache.entry(_KIND, made_of)) is None:
         with cache.adding(_KIND, made_of) as folder:
-            _make(suite, python, folder / "rootfs.tar")
+            _make(suite, python, folder / "rootfs.tar", more)
             (folder / "sha256").write_text(digest(folder / "rootfs.tar"))
         entry = cache.root / _KIND / made_of
     sha256 = (entry / "sha256").read_text()
-    history = ({"created": _TIME, "created_by": f"mmdebstrap {suite}: essential, {', '.join(packages(python))}"},)
+    history = ({"created": _TIME, "created_by": f"mmdebstrap {suite}: essential, {', '.join(packages(python, more))}"},)
     layer = Layer(entry / "rootfs.tar", sha256)
     return Base(f"debian-{suite}-python{python}", f"sha256:{sha256}", (layer,), {}, history)
 
 
-def _command(suite: str, python: str, target: Path) -> list[str]:
+def _command(suite: str, python: str, target: Path, more: tuple[str, ...] = ()) -> list[str]:
     return [
         *("mmdebstrap", "--quiet", "--variant=essential", "--format=tar"),
-        f"--include={','.join(packages(python))}",
+        f"--include={','.join(packages(python, more))}",
         f"--hook-dir={_HOOKS}",
         *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _UNREAD),
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
@@ -97,7 +97,7 @@ def _command(suite: str, python: str, target: Path) -> list[str]:
     ]
 
 
-def _make(suite: str, python: str, target: Path) -> None:
+def _make(suite: str, python: str, target: Path, more: tuple[str, ...]) -> None:
     program = shutil.which("mmdebstrap")
     if program is None:
         raise BaseError(
@@ -105,7 +105,7 @@ def _make(suite: str, python: str, target: Path) -> None:
             hint="apt-get install mmdebstrap; or make image BASE=IMAGE",
         )
     environ = {**os.environ, "SOURCE_DATE_EPOCH": str(MTIME), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-    command = [*_command(suite, python, target), *_sources(suite)]
+    command = [*_command(suite, python, target, more), *_sources(suite)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         said = tuple(line for line in done.stderr.splitlines() if line.startswith(("E:", "W:")))

@@ -104,10 +104,12 @@ def read_contract(source: Path, ref: str | None) -> Contract:
 
 
 @contextlib.contextmanager
-def base_of(reference: str | None, python: str, cache: Cache, *, anew: bool = False) -> Iterator[Base]:
+def base_of(
+    reference: str | None, python: str, cache: Cache, more: tuple[str, ...] = (), *, anew: bool = False
+) -> Iterator[Base]:
     """Give the image that BASE names, or the base made of Debian's packages."""
     if not reference:
-        yield bases.made(python, cache, anew=anew)
+        yield bases.made(python, cache, more, anew=anew)
         return
     with engine.running() as client, bases.of_engine(client, reference) as base:
         yield base

@@ -166,6 +166,7 @@ def _words(contract: Contract, tree: ReleaseTree, mark: str) -> dict[str, Any]:
         "packager": _packager(contract.project.authors),
         "python": contract.python,
         "interpreter": contract.interpreter,
+        "packages": list(contract.slipway.system_packages.redhat),
         "payload": PAYLOAD,
     }
     escaped = {name: value.replace("%", "%%") if isinstance(value, str) else value for name, value in words.items()}

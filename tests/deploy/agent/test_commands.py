@@ -139,6 +139,32 @@ def test_a_migration_that_fails(agent: Caller, argv: list[str] | None, code: str
     assert agent("status")["generations"][0]["migrated"] is False
 
 
+CHECKS = {
+    "is content before": (True, "not run: migrate_check"),
+    "is content after": (True, "migrated"),
+    "is not content": (False, "not content"),
+}
+
+
+@pytest.mark.parametrize(("good", "said"), CHECKS.values(), ids=CHECKS)
+def test_migrate_is_checked_by_the_application(agent: Caller, good: bool, said: str) -> None:
+    """It does not run where nothing is to do, and a command that did nothing is no success."""
+    done = agent.root.parent / "schema"
+    look = ["-c", f"import os, sys; sys.exit(not os.path.exists({str(done)!r}))"]
+    write = ["-c", f"print('migrated'); {f'open({str(done)!r}, chr(119))' if good else 'pass'}"]
+    if said.startswith("not run"):
+        done.touch()
+    contract = {**CONTRACT, "commands": {"migrate": write, "migrate_check": look}}
+    agent.prepare(1, Release("1.0", small().files, {"contract": contract}))
+    if good:
+        assert said in agent("migrate", generation=1)["output"]
+    else:
+        with pytest.raises(AgentFailure, match="command-failed") as caught:
+            agent("migrate", generation=1)
+        assert said in json.dumps(caught.value.error)
+    assert agent("status")["generations"][0]["migrated"] is good
+
+
 def test_logs(ready: Caller) -> None:
     """The last lines, of what is current unless a generation is named."""
     with pytest.raises(AgentFailure, match="no-log"):

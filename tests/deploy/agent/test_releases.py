@@ -15,7 +15,7 @@ from deploy.agent.errors import AgentError, Incomplete
 from deploy.agent.layout import Layout
 from deploy.agent.receive import Payload, receive
 from deploy.agent.releases import Plan, plan_repair
-from tests.deploy.agent.kit import INTERPRETER, Release, manifest_of, small, tar, text_of
+from tests.deploy.agent.kit import CONTRACT, INTERPRETER, Release, manifest_of, small, tar, text_of
 
 SMALL = small()
 
@@ -163,6 +163,17 @@ def test_a_release_for_another_platform_is_refused_first(layout: Layout) -> None
         releases.assemble(layout, text_of(manifest_of({}, platform="plan9-mips")).encode(), {})
     assert caught.value.code == "wrong-platform"
     assert list(layout.releases.iterdir()) == []
+
+
+def test_a_release_that_needs_packages_of_the_system_is_refused_where_they_are_not(layout: Layout) -> None:
+    """Each that is missing is named, and how it gets there; those that are there are no matter."""
+    wanted = {"debian": ["coreutils", "no-such-package"], "redhat": ["no-such-package"]}
+    text = text_of(manifest_of({}, contract={**CONTRACT, "system_packages": wanted}))
+    with pytest.raises(AgentError) as caught:
+        releases.assemble(layout, text.encode(), {})
+    assert (caught.value.code, caught.value.fields["expected"]) == ("no-package", "no-such-package")
+    assert "install no-such-package" in caught.value.fields["hint"]
+    releases.admit(layout, text.encode(), {}, None, python=False)  # an image brings its own
 
 
 PLANS = {

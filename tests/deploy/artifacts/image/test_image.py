@@ -180,6 +180,12 @@ def test_an_image_that_does_not_start_is_not_left_behind(
     assert not copy.path.exists()
 
 
+def test_the_base_has_what_the_contract_names_of_the_system() -> None:
+    assert bases.packages("3.11", ("libpq5", "libmagic1")) == (*bases.packages("3.11"), "libmagic1", "libpq5")
+    command = bases._command("bookworm", "3.11", Path("rootfs.tar"), ("libmagic1",))
+    assert next(word for word in command if word.startswith("--include=")).endswith(",libmagic1")
+
+
 def test_a_python_that_debian_does_not_have_is_said_with_the_way_out(cache: Cache) -> None:
     with pytest.raises(BaseError, match=r"no Debian release has Python 3\.12") as caught:
         bases.made("3.12", cache)

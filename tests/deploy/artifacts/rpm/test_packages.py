@@ -29,7 +29,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     rpms.need_tools()
     sample = samples.make(tmp_path_factory.mktemp("shop"))
     sample.edit("pyproject.toml", 'dynamic = ["version"]', 'description = "Sells 100% of it"\ndynamic = ["version"]')
-    kept = 'links = { "var/shop-instance" = "instance" }\n'
+    kept = 'links = { "var/shop-instance" = "instance" }\nsystem_packages.redhat = ["file"]\n'
     sample.edit("pyproject.toml", 'lock = "locks/shop.txt"\n', f'lock = "locks/shop.txt"\n{kept}')
     sample.write("shop/odd [1] 100% {a} ü.txt", "names that mean something to rpm\n")
     sample.commit()
@@ -84,7 +84,7 @@ def test_a_release_provides_itself_and_requires_its_platform(release: Path) -> N
         f"{NAME}-release-{VERSION} = 1.4.0~rc1-1",
         f"{NAME}-release-{VERSION}(x86-64) = 1.4.0~rc1-1",
     ]
-    assert query(release, "--requires") == ["/usr/bin/python3.11", "python(abi) = 3.11"]
+    assert query(release, "--requires") == ["/usr/bin/python3.11", "file", "python(abi) = 3.11"]
     assert query(release, "--recommends") == [f"{NAME}-host"]
 
 
