@@ -70,7 +70,8 @@ def check(manifest: Manifest, *, python: bool = True) -> None:
         if missing := packages.lacking(wanted["contract"].get("system_packages", {})):
             raise AgentError(
                 "no-package", f"release {manifest.version} needs packages that are not on this host",
-                expected=", ".join(missing), got="not installed", hint=f"fab highstate, or: {packages.install(missing)}",
+                expected=", ".join(missing), got="not installed",
+                hint=f"fab highstate, or: {packages.install(missing)}",
             )  # fmt: skip
 
 
