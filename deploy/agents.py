@@ -152,10 +152,9 @@ class Agent:
     def _answer(self, verb: str, silence: float | None, on_event: Callable[[Event], None] | None) -> dict[str, Any]:
         while True:
             line = self._line(verb, silence)
-            try:
-                answer = json.loads(line)
-            except ValueError:
-                raise self._gone(verb, f"it said {line[:200]!r}, which is no JSON") from None
+            answer = _understood(line)
+            if answer is None:
+                raise self._gone(verb, f"it said {line[:200]!r}, which is no answer")
             if answer.get("id") not in (None, self._id):
                 self._note(answer)
                 continue
@@ -224,3 +223,17 @@ class Agent:
         sessions.end(process, kill=kill, cut=self._far and answered)
         if self._stderr:
             self._stderr.close()
+
+
+def _understood(line: bytes) -> dict[str, Any] | None:
+    """Read an event, a result or an error; None when it is neither."""
+    try:
+        answer = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(answer, dict) or not isinstance(answer.get("id"), (int, type(None))):
+        return None
+    if "event" in answer:
+        return answer
+    told = answer.get("result") if answer.get("ok") is True else answer.get("error") or {}
+    return answer if isinstance(told, dict) else None

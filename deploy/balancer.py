@@ -14,8 +14,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -143,6 +143,10 @@ class Balancer:
         return looked, _first(errors)
 
     def _servers(self, send: Send) -> dict[str, Server]:
+        with _understood():
+            return self._read(send)
+
+    def _read(self, send: Send) -> dict[str, Server]:
         stat, listed, held = send("show stat -1 4 -1", f"show servers state {self.backend}", "show holds")
         counters = {row["svname"]: row for row in _table(stat, "# ") if row["pxname"] == self.backend}
         states = _table(listed.split("\n", 1)[-1], "# ", delimiter=" ")
@@ -164,7 +168,8 @@ class Balancer:
 
     def counters(self) -> list[dict[str, Counters]]:
         """Tell what each load balancer has counted of each server."""
-        return [self._counters(send) for send in self._sends]
+        with _understood():
+            return [self._counters(send) for send in self._sends]
 
     def _counters(self, send: Send) -> dict[str, Counters]:
         (stat,) = send("show stat -1 4 -1")
@@ -269,7 +274,8 @@ class Balancer:
 
     def pid(self) -> int:
         """Tell HAProxy's process id."""
-        return int(self._info()["Pid"])
+        with _understood():
+            return int(self._info()["Pid"])
 
     def description(self) -> str:
         """Tell the description in the configuration that runs."""
@@ -320,6 +326,22 @@ def together(one: Server, other: Server) -> Server:
         address=one.address if one.address == other.address else f"{one.address}, {other.address}",
         hold=max(one.hold, other.hold, key=lambda hold: hold is not None and (hold.why == "fenced") + 1),
     )
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Turn an answer that can't be read into an error.
+
+    Raises: BalancerError.
+    """
+    try:
+        yield
+    except (LookupError, ValueError, TypeError, AttributeError, csv.Error, RecursionError) as error:
+        raise BalancerError(
+            f"load balancer: expected tables as HAProxy 2.6 writes them, got what can't be read "
+            f"({type(error).__name__}: {str(error)[:80]})",
+            hint="systemctl status haproxy, on that host",
+        ) from None
 
 
 def _table(text: str, header: str, delimiter: str = ",") -> list[dict[str, str]]:

@@ -27,12 +27,12 @@ _begun: list[tuple[list[str], Session]] = []
 def begin(words: Sequence[str], folder: str) -> None:
     """Begin the sessions that the task among the words on the command line will ask for, where it is known which."""
     task, _, environment = next((word.partition(",")[0] for word in words if ":" in word), "").partition(":")
-    if task in APART or HELP.intersection(words):
+    if task in APART or HELP.intersection(words) or "/" in environment:
         return
     commands = _read(environment, Path(folder))
     if not commands:
         return
-    with suppress(SlipwayError, OSError):  # whoever opens sessions later says what is wrong
+    with suppress(SlipwayError, OSError, ValueError):  # whoever opens sessions later says what is wrong
         ssh_sockets.directory()
         for command in commands:
             _begun.append((command, sessions.begin(command)))
@@ -76,11 +76,27 @@ def _record(environment: str, root: Path) -> Path:
 
 
 def _read(environment: str, root: Path) -> list[list[str]]:
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads(_record(environment, root).read_text(encoding="utf-8"))
-        if kept["rests on"] == _basis(environment, root):
-            return [[str(word) for word in command] for command in kept["commands"]]
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        kept = json.loads(_own_text(_record(environment, root)))
+        if kept["rests on"] == _basis(environment, root) and all(map(_is_command, kept["commands"])):
+            return [list(command) for command in kept["commands"]]
     return []
+
+
+def _own_text(path: Path) -> str:
+    """Read a file that only its owner, who is us, can have written: what it says is run.
+
+    Raises: OSError.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8") as file:
+        status = os.fstat(file.fileno())
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise PermissionError(f"{path} may have been written by others")
+        return file.read()
+
+
+def _is_command(command: object) -> bool:
+    return isinstance(command, list) and bool(command) and all(isinstance(w, str) and "\0" not in w for w in command)
 
 
 def _basis(environment: str, root: Path) -> list[str]:

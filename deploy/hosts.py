@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deploy import haproxy, head_start, ssh, ssh_failures
+from deploy import haproxy, head_start, ssh, ssh_failures, statuses
 from deploy.agents import Agent, AgentError, AgentGone
 from deploy.balancer import SWITCH, Balancer, BalancerError, Send, agent_sender
 from deploy.environment import ROOT, Environment
@@ -246,6 +246,7 @@ def status_of(name: str, agent: Agent, version: str = "") -> dict[str, Any]:
         if error.code != "bad-argument" or not version:
             raise
         status = agent.call("status", releases=True)  # it is older than this program, and preflight will say so
+    statuses.require(name, status)
     there, answered = float(status["host"]["time"]), time.time()
     return {**status, "skew": there - answered if there > answered else min(0.0, there - asked)}
 

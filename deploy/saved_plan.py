@@ -106,10 +106,13 @@ def read(path: Path) -> SavedPlan:
         if content["schema"] != SCHEMA:
             raise SavedPlanError(f"{path}: expected a plan of schema {SCHEMA}, got {content['schema']!r}")
         saved = SavedPlan(path, content["environment"], content["plan"], content["salt"], content["mark"])
-        _ = (saved.version, _lines(saved.plan), saved.plan["digest"], saved.plan["generation"], saved.mark.encode())
+        texts = (saved.environment, saved.salt, saved.mark, *saved.plan.get("limit", ()))
+        if not all(isinstance(text, str) and text.isascii() for text in texts):
+            raise ValueError("expected names and hex digits")
+        _ = (saved.version, _lines(saved.plan), saved.plan["digest"], saved.plan["generation"])
     except OSError as error:
         raise SavedPlanError(f"{path}: {error.strerror}", hint="fab plan:ENV --out FILE writes one") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise SavedPlanError(
             f"{path}: expected a plan as `fab plan:ENV --out FILE` writes it", hint="write it anew"
         ) from None

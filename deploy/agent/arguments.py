@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from deploy.agent.errors import BadRequest
-from deploy.agent.manifest import SHA256_PATTERN, VERSION_PATTERN
+from deploy.agent.manifest import HALF, SHA256_PATTERN, VERSION_PATTERN
 
 REQUIRED: Any = object()
+MOST = 2**53 - 1  # whole numbers up to here are the same in every JSON (RFC 8259, section 6)
+DEEPEST = 50  # objects and lists within each other: what is much deeper can't be written down again
 LEVELS = ("debug", "info", "warning", "error", "critical")  # Python's, least first (logging, "Logging Levels")
 
 
@@ -38,7 +41,7 @@ def one_of(*words: str) -> Kind:
 
 def integer(least: int = 0) -> Kind:
     """Allow whole numbers from `least` on."""
-    return Kind(f"a whole number from {least}", lambda value: type(value) is int and value >= least)
+    return Kind(f"a whole number from {least}", lambda value: type(value) is int and least <= value <= MOST)
 
 
 def _strings(value: Any) -> bool:
@@ -49,10 +52,10 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
 
 
-TEXT = Kind("a string", lambda value: isinstance(value, str))
+TEXT = Kind("a string without NUL", lambda value: isinstance(value, str) and "\0" not in value)
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 SECONDS = Kind("seconds, from 0 to 86400", lambda value: type(value) in (int, float) and 0 <= value <= 86400)
-TIME = Kind("seconds since the epoch", lambda value: type(value) in (int, float) and value >= 0)
+TIME = Kind("seconds since the epoch", lambda value: type(value) in (int, float) and 0 <= value <= 2**40)
 VERSION = Kind("a version", lambda value: isinstance(value, str) and bool(VERSION_PATTERN.match(value)))
 SHA256 = Kind("64 hex digits", lambda value: isinstance(value, str) and bool(SHA256_PATTERN.match(value)))
 HASHES = Kind("a list of sha256 in hex", lambda value: isinstance(value, list) and all(map(SHA256.fits, value)))
@@ -67,6 +70,26 @@ ANYTHING = Kind("an object", lambda value: isinstance(value, dict))
 ENTRIES = Kind(
     "a list of objects", lambda value: isinstance(value, list) and all(isinstance(item, dict) for item in value)
 )
+
+
+def unsound(request: Mapping[str, Any]) -> str:
+    """Say what is in a request that is JSON to Python and yet nothing to work with; empty when all is well."""
+    level: list[Any] = [request]
+    for _ in range(DEEPEST):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += [*value.keys(), *value.values()]
+            elif isinstance(value, list):
+                below += value
+            elif isinstance(value, str) and not value.isascii() and HALF.search(value):
+                return "has half a character (a lone surrogate)"
+            elif isinstance(value, float) and not math.isfinite(value):
+                return "has a number that is none"
+        if not below:
+            return ""
+        level = below
+    return f"has more than {DEEPEST} objects and lists within each other"
 
 
 def check(verb: str, arguments: Sequence[Argument], request: Mapping[str, Any]) -> dict[str, Any]:

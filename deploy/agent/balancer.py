@@ -9,6 +9,7 @@ import contextlib
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from deploy.agent.errors import AgentError, BadRequest
 from deploy.agent.layout import Layout
 
 PATIENCE = 5.0  # seconds for one answer
+LONGEST = 16 << 20  # bytes of one answer; a server's state is a line of 200
 ALLOWED = (
     "show info",
     "show stat [PROXY TYPE SERVER]",
@@ -33,6 +35,8 @@ _SHOW = r"show (?:info|holds|stat(?: -?\d{{1,9}} \d{{1,9}} -?\d{{1,9}})?|servers
 _SET = r"set server {name}/[\w.-]+ (?:state (?:ready|drain|maint)|addr [0-9A-Fa-f.:]{{2,45}} port \d{{1,5}})"
 _PROBE = r"probe {name}/([\w.-]+) (/[!-~]*) ([\w.:\[\]-]+)"  # answered here: HAProxy can't be told to check at once
 _SWITCH = r"-m str -f (\S+)"  # the list that, with `on` in it, closes the site (salt/haproxy/files/haproxy.cfg.jinja)
+_STATES = re.compile(r"1\n# be_id be_name ")  # how a server-state file begins (management guide, "show servers state")
+_ENTRY = re.compile(r"0x[0-9a-f]+ (\S+)")  # of a list, as "show acl" writes it
 _STATE_FILE = r"^\s*server-state-file\s+(\S+)"
 
 
@@ -88,10 +92,10 @@ def _probe(layout: Layout, server: str, path: str, host: str) -> str:
     found = next((state for state in states if state.get("srv_name") == server), None)
     if found is None:
         return f"there is no server {server}"
-    at = found["srv_addr"]
-    answer = health.ask_address(
-        f"[{at}]:{found['srv_port']}" if ":" in at else f"{at}:{found['srv_port']}", path, host, PATIENCE
-    )
+    at, port = found.get("srv_addr", ""), found.get("srv_port", "")
+    if not re.fullmatch(r"[0-9A-Fa-f.:]+ [0-9]{1,5}", f"{at} {port}"):
+        return f"HAProxy gives server {server} no address"
+    answer = health.ask_address(f"[{at}]:{port}" if ":" in at else f"{at}:{port}", path, host, PATIENCE)
     return str(answer.status or answer.text)
 
 
@@ -130,7 +134,7 @@ def send(path: Path, command: str) -> str:
             connection.settimeout(PATIENCE)
             health.reach(path, connection.connect)
             connection.sendall(command.encode("ascii") + b"\n")
-            return b"".join(iter(lambda: connection.recv(1 << 16), b"")).decode("utf-8", "replace")
+            return _all(connection).decode("utf-8", "replace")
     except OSError as error:
         raise AgentError(
             "no-balancer", f"HAProxy does not answer on {path}: {error.strerror or error}",
@@ -138,10 +142,25 @@ def send(path: Path, command: str) -> str:
         ) from None  # fmt: skip
 
 
+def _all(connection: socket.socket) -> bytes:
+    """Read to the end, with a deadline for the whole: whoever says a word now and then may not hold the lock for ever.
+
+    Raises: OSError.
+    """
+    end, found = time.monotonic() + PATIENCE, bytearray()
+    while len(found) < LONGEST:
+        connection.settimeout(max(0.001, end - time.monotonic()))
+        piece = connection.recv(1 << 16)
+        if not piece:
+            return bytes(found)
+        found += piece
+    raise OSError(f"more than {LONGEST} bytes of an answer")
+
+
 def save(layout: Layout) -> None:
     """Write the states of all servers, and whether the site is closed, where a reload and the next start look for them.
 
-    Raises: AgentError no-state-file.
+    Raises: AgentError no-state-file, no-balancer.
     """
     place, switch = _named(layout.balancer_config, _STATE_FILE), _named(layout.balancer_config, _SWITCH)
     if place is None:
@@ -150,9 +169,16 @@ def save(layout: Layout) -> None:
             f"{layout.balancer_config} names no server-state-file: a reload would forget who is drained",
             hint="highstate writes one that does",
         )  # fmt: skip
-    _write(layout.balancer_config.parent / place, send(layout.balancer, "show servers state"))
+    states = send(layout.balancer, "show servers state")
+    if not _STATES.match(states):
+        raise AgentError(
+            "no-balancer", "HAProxy does not say in which state its servers are", expected="# be_id be_name ...",
+            got=repr(states[:80]), hint="systemctl status haproxy",
+        )  # fmt: skip
+    _write(layout.balancer_config.parent / place, states)
     if switch:
-        entries = [line.split()[-1] for line in send(layout.balancer, f"show acl {switch}").splitlines() if line]
+        said = send(layout.balancer, f"show acl {switch}").splitlines()
+        entries = [found[1] for line in said if (found := _ENTRY.fullmatch(line))]
         _write(layout.balancer_config.parent / switch, "".join(f"{entry}\n" for entry in entries))
 
 

@@ -44,7 +44,8 @@ class Channel:
             ) from None
         if not isinstance(found, dict):
             raise BadRequest("bad-request", "the request is not an object", expected='{"id": 1, "verb": "status"}')
-        self._id = found.get("id")
+        number = found.get("id")
+        self._id = number if isinstance(number, (int, str)) else None
         return found
 
     def payload(self, length: int) -> Payload:

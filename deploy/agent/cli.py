@@ -220,6 +220,11 @@ def _dispatch(layout: Layout, channel: Channel, request: Mapping[str, Any]) -> d
     length = given.get("length")
     if request.get("verb") in PAYLOADS and type(length) is int and length >= 0:
         channel.payload(length)  # even a refused request has its payload behind it
+    problem = arguments.unsound(request)
+    if problem:
+        raise BadRequest(
+            "bad-request", f"the request {problem}", expected="JSON as it is written by the operator's side"
+        )
     name = request.get("verb")
     verb = VERBS.get(name) if isinstance(name, str) else None
     if verb is None:

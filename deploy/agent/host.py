@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from deploy.agent import packages
@@ -84,6 +86,13 @@ def _check_python(manifest: Manifest) -> None:
             expected=interpreter, got=", ".join(pythons().values()) or "no Python under /usr",
             hint=f"install python{python} (Debian: apt install python{python})",
         )  # fmt: skip
+    foreign = changeable(interpreter) if os.geteuid() == 0 else ""
+    if foreign:
+        raise AgentError(
+            "no-python", f"release {manifest.version} needs {interpreter}, and others than root can change {foreign}",
+            expected="a Python of the system's", got=", ".join(pythons().values()) or "no Python under /usr",
+            hint="set `python` in [tool.slipway] to what the servers have, and build the release again",
+        )  # fmt: skip
     version = interpreter_version(interpreter)
     if version != python:
         raise AgentError(
@@ -91,6 +100,21 @@ def _check_python(manifest: Manifest) -> None:
             expected=python, got=f"{interpreter} is Python {version}",
             hint="set `python` in [tool.slipway] to what the servers have, and build the release again",
         )  # fmt: skip
+
+
+def changeable(path: str) -> str:
+    """Name what others than root can change on the way to a program; empty when they can't.
+
+    Root must not run what whoever may call the agent has put somewhere: that would make him root.
+    """
+    place = os.path.realpath(path)
+    for each in (place, *(str(folder) for folder in Path(place).parents)):
+        status = os.stat(each)
+        shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        # In a folder such as /tmp everybody may add names, and yet change nobody else's.
+        if status.st_uid != 0 or (shared and not (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX)):
+            return each
+    return ""
 
 
 def interpreter_version(path: str) -> str:

@@ -18,7 +18,9 @@ MODES = {"0644": False, "0755": True}
 
 VERSION_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z")
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}\Z")
+HALF = re.compile("[\ud800-\udfff]")  # of a character: a lone surrogate
 MAX_PROBLEMS = 20
+MOST_SECONDS = 1e9  # and of workers, and of what else is counted
 
 
 class File(NamedTuple):
@@ -94,6 +96,7 @@ def _problems(raw: Any) -> list[str]:
     for key in ("python", "platform", "interpreter"):
         if not isinstance(raw.get(key), str):
             problems.append(f"{key} is missing")
+    problems += _head_problems(raw)
     problems += _contract_problems(raw.get("contract"))
     if not isinstance(raw.get("files"), list) or not raw["files"]:
         return [*problems, "files is missing or empty"]
@@ -103,16 +106,34 @@ def _problems(raw: Any) -> list[str]:
     return problems or _tree_problems(raw["files"])
 
 
+def _head_problems(raw: Mapping[str, Any]) -> list[str]:
+    """Look at what is no file, and yet read whenever somebody asks how this server is."""
+    problems = []
+    if not isinstance(raw.get("name", ""), str) or not re.match(r"[\w.-]*\Z", raw.get("name", ""), re.ASCII):
+        problems.append(f"name {str(raw.get('name'))[:60]!r} can't name a user")
+    if not isinstance(raw.get("commit"), (str, type(None))):
+        problems.append("commit must be text")
+    if not isinstance(raw.get("distributions", {}), dict):
+        problems.append("distributions must be versions by name")
+    migrations = raw.get("migrations", [])
+    if not isinstance(migrations, list) or not all(
+        isinstance(each, dict) and all(isinstance(each.get(key), str) for key in ("revision", "kind"))
+        for each in migrations
+    ):
+        problems.append("migrations must hold revisions, each with its kind")
+    return problems
+
+
 def _contract_problems(contract: Any) -> list[str]:
     if not isinstance(contract, dict):
         return ["contract is missing"]
     problems = []
-    if not isinstance(contract.get("app"), str) or contract["app"].startswith("-"):
+    if not _is_text(contract.get("app")) or contract["app"].startswith("-"):
         problems.append("contract.app is not module:callable")
     server = contract.get("server", {})
     health = contract.get("health", {})
     commands = contract.get("commands", {})
-    if not isinstance(server, dict) or any(type(v) not in (int, float) or v < 0 for v in server.values()):
+    if not isinstance(server, dict) or not all(map(_is_number, server.values())):
         problems.append("contract.server must hold numbers")
     if not isinstance(health, dict) or any(
         not isinstance(health.get(key, "/"), str) or not re.match(r"/[!-~]*\Z", health.get(key, "/"))
@@ -122,12 +143,17 @@ def _contract_problems(contract: Any) -> list[str]:
     elif not re.match(r"[!-~]+\Z", str(health.get("host", "localhost"))):
         problems.append("contract.health.host must be a host name")
     if not isinstance(commands, dict) or any(
-        not isinstance(argv, list) or not all(isinstance(word, str) for word in argv) for argv in commands.values()
+        not isinstance(argv, list) or not all(map(_is_text, argv)) for argv in commands.values()
     ):
         problems.append("contract.commands must hold lists of strings")
     problems += _process_problems(contract.get("processes", {}))
-    places = [*_values(contract.get("links", {})), *_keys(contract.get("config_files", {}))]
-    places += contract.get("state_dirs", [])
+    if not _are_pages(contract.get("smoke", [])):
+        problems.append("contract.smoke must hold paths, each with a status")
+    files, folders = contract.get("config_files", {}), contract.get("state_dirs", [])
+    if not isinstance(files, dict) or not all(map(_is_text, files.values())):
+        problems.append("contract.config_files must hold names of secrets")
+    places = [*_values(contract.get("links", {})), *_keys(files)]
+    places += folders if isinstance(folders, list) else [None]
     problems += [f"contract: {why}" for place in places if (why := path_problem(place))]
     return problems
 
@@ -150,8 +176,29 @@ def _is_process(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     command, seconds = value.get("command"), value.get("stop_seconds")
-    words = isinstance(command, list) and command and all(isinstance(word, str) for word in command)
-    return bool(words) and isinstance(seconds, (int, float)) and seconds >= 0
+    words = isinstance(command, list) and command and all(map(_is_text, command))
+    return bool(words) and _is_number(seconds)
+
+
+def _are_pages(pages: Any) -> bool:
+    return isinstance(pages, list) and all(
+        isinstance(page, dict)
+        and isinstance(page.get("path"), str)
+        and bool(re.match(r"/[!-~]*\Z", page["path"]))
+        and type(page.get("status")) is int
+        and isinstance(page.get("text"), (str, type(None)))
+        for page in pages
+    )
+
+
+def _is_text(value: Any) -> bool:
+    """Tell whether it can be a word on a command line."""
+    return isinstance(value, str) and "\0" not in value and not HALF.search(value)
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether it can be a number of seconds, or of workers."""
+    return type(value) in (int, float) and 0 <= value <= MOST_SECONDS
 
 
 def path_problem(path: Any) -> str | None:
@@ -210,7 +257,7 @@ def _entry_problems(entry: Any, interpreter: Any, links: Any) -> list[str]:
             if "sha256" in entry:
                 found.append(f"{path!r} is both file and link")
         else:
-            if entry.get("mode") not in MODES:
+            if not isinstance(entry.get("mode"), str) or entry["mode"] not in MODES:
                 found.append(f"{path!r} has mode {entry.get('mode')!r}, expected 0644 or 0755")
             if type(entry.get("size")) is not int or entry["size"] < 0:
                 found.append(f"{path!r} has size {entry.get('size')!r}")

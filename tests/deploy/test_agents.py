@@ -71,7 +71,7 @@ print('{"id": 1, "ok": true, "result": {"lines": 2}}', flush=True)
     ("script", "says"),
     [
         ("raise SystemExit('no such interpreter')", "no such interpreter"),
-        ("import sys; sys.stdin.readline(); print('Welcome to this server!')", "which is no JSON"),
+        ("import sys; sys.stdin.readline(); print('Welcome to this server!')", "which is no answer"),
         ("import sys; sys.stdin.readline()", "it ended"),
     ],
 )

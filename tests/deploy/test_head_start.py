@@ -122,6 +122,23 @@ def test_the_record_is_for_its_owner_only_and_written_when_it_changes(root: Path
     assert begun() == [CAT]
 
 
+def test_a_record_that_others_may_have_written_is_not_run(root: Path) -> None:
+    record = root / "var/head-start/staging.json"
+    record.chmod(0o666)
+    head_start.begin(["deploy:staging"], str(root))
+    assert begun() == []
+    record.chmod(0o600)
+    record.rename(root / "elsewhere.json")
+    record.symlink_to(root / "elsewhere.json")
+    head_start.begin(["deploy:staging"], str(root))
+    assert begun() == []
+
+
+def test_the_name_of_an_environment_leads_nowhere_else(root: Path) -> None:
+    head_start.begin(["deploy:../head-start/staging"], str(root))
+    assert begun() == []
+
+
 def test_it_loads_before_fabric_and_without_it() -> None:
     code = "import sys; import deploy.head_start; print(*sorted({n.partition('.')[0] for n in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

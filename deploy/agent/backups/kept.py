@@ -76,7 +76,8 @@ def every(layout: Layout) -> list[Backup]:
         names = [path.stem for path in layout.backups.iterdir() if path.suffix == ABOUT]
     except FileNotFoundError:
         return []
-    return [load(layout, name) for name in sorted(filter(IDENTIFIER.fullmatch, names), key=_age, reverse=True)]
+    found = [_read(layout, name) for name in sorted(filter(IDENTIFIER.fullmatch, names), key=_age, reverse=True)]
+    return [backup for backup in found if backup]
 
 
 def load(layout: Layout, identifier: str) -> Backup:
@@ -88,10 +89,20 @@ def load(layout: Layout, identifier: str) -> Backup:
         found = every(layout)
         if found:
             return found[0]
-    elif IDENTIFIER.fullmatch(identifier) and _about(layout, identifier).exists():
-        return Backup(**json.loads(_about(layout, identifier).read_text(encoding="utf-8")))
+    elif IDENTIFIER.fullmatch(identifier) and (one := _read(layout, identifier)):
+        return one
     known = ", ".join(backup.identifier for backup in every(layout)) or "none"
     raise AgentError("no-backup", f"there is no backup {identifier} here", expected=f"one of: {known}")
+
+
+def _read(layout: Layout, identifier: str) -> Backup | None:
+    """Understand what is known of a backup; what is damaged counts as if it had never been finished."""
+    try:
+        found = Backup(**json.loads(_about(layout, identifier).read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    tables = isinstance(found.rows, dict) and isinstance(found.about, dict)
+    return found if tables and found.identifier == identifier else None
 
 
 def whole(layout: Layout, backup: Backup) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.agent import files
-from deploy.agent.backups import kept
+from deploy.agent.backups import kept, own
 from deploy.agent.backups.engine import Engine, Say, require_same
 from deploy.agent.backups.kept import Backup
 from deploy.agent.errors import AgentError
@@ -19,14 +19,21 @@ SPARE = 1.2  # a copy is made of it, and what is written meanwhile needs room as
 
 
 def engine_of(layout: Layout, kind: str, database: str) -> Engine:
-    """Choose how a kind of database is backed up; `database` is its name, or its file."""
+    """Choose how a kind of database is backed up; `database` is its name, or its file.
+
+    Raises: AgentError not-ours, database-failed.
+    """
     if kind == "sqlite":
         from deploy.agent.backups.sqlite import Sqlite
 
+        own.require_file(layout, database)
         return Sqlite(database, kept.folder(layout))
     from deploy.agent.backups.postgresql import Postgresql
 
-    return Postgresql(database)
+    own.require_name(database)
+    engine = Postgresql(database)
+    own.require_owner(layout, database, engine.owner())
+    return engine
 
 
 def backup(layout: Layout, engine: Engine, keep: int, about: Mapping[str, Any], say: Say) -> dict[str, Any]:

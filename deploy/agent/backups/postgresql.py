@@ -102,6 +102,11 @@ class Postgresql:
                 self._run(words, stdout=file)
             return _rows(asked(COUNTS))
 
+    def owner(self) -> str:
+        """Name the role that owns it; empty when there is no such database."""
+        found = self._ask("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = :'live'", live=self.database)
+        return found[0][0] if found else ""
+
     def room(self) -> tuple[int, int]:
         """Say how many bytes it has, and how many are free where the server keeps its databases."""
         ((size, data),) = self._ask(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
+import socketserver
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -202,3 +204,52 @@ def test_no_haproxy_is_an_error_that_says_what_to_look_at(tmp_path: Path) -> Non
         call(Layout.under(tmp_path, "shop"), "balancer", commands=["show info"])
     assert caught.value.code == "no-balancer"
     assert os.fspath(tmp_path) in str(caught.value.error["message"])
+
+
+@contextlib.contextmanager
+def saying(layout: Layout, answer: bytes) -> Iterator[None]:
+    """Listen in the place of HAProxy, and say the same to everybody."""
+
+    class Says(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1000)
+            with contextlib.suppress(OSError):
+                self.request.sendall(answer)
+
+    layout.balancer.parent.mkdir(parents=True, exist_ok=True)
+    with socketserver.UnixStreamServer(str(layout.balancer), Says) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever, 0.02)
+        yield
+        server.shutdown()
+
+
+ODD = [
+    b"",
+    b"Permission denied\n",
+    b"1\n",
+    b"\xff\xfe",
+    b"1\n# be_id srv_name\n",
+    b"# srv_name\nweb1 extra\n",
+    b"\0" * 9,
+]
+
+
+@pytest.mark.parametrize("answer", ODD)
+def test_what_no_haproxy_would_say_is_neither_saved_nor_a_traceback(tmp_path: Path, answer: bytes) -> None:
+    layout = Layout.under(tmp_path, "shop")
+    with saying(layout, answer):
+        (tmp_path / "haproxy.cfg").write_text("global\n    server-state-file states\n")
+        (tmp_path / "states").write_text("1\n# as they were\n")
+        with pytest.raises(AgentFailure) as caught:
+            call(layout, "balancer", commands=["show info"], save=True)
+        assert caught.value.code == "no-balancer"
+        assert (tmp_path / "states").read_text() == "1\n# as they were\n"
+        said = call(layout, "balancer", commands=["probe shop/web1 / x"])["answers"][0]
+        assert said.startswith(("there is no server", "HAProxy gives server"))
+
+
+def test_an_answer_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.agent.balancer.LONGEST", 1 << 20)
+    layout = Layout.under(tmp_path, "shop")
+    with saying(layout, b"x" * (1 << 21)), pytest.raises(AgentFailure, match="more than 1048576 bytes"):
+        call(layout, "balancer", commands=["show info"])

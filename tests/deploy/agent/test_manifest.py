@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +60,7 @@ REFUSED = {
     "link through a link": ({"path": "a/x", "link": "b/../.."}, "not plain"),
     "empty link": ({"path": "a/x", "link": ""}, "no target"),
     "file and link": ({"path": "x", "link": "lib", **FILE}, "both"),
+    "mode is a list": ({"path": "x", **FILE, "mode": []}, "mode"),
     "no object": (["path"], "not an object"),
 }
 
@@ -86,6 +89,15 @@ def test_a_malicious_entry_is_refused(entry: Any, reason: str) -> None:
         ({"contract": {"app": "a:b", "commands": {"migrate": "rm -rf"}}}, "lists of strings"),
         ({"contract": {"app": "a:b", "processes": {"worker": {"command": "x", "stop_seconds": 1}}}}, "and seconds"),
         ({"contract": {"app": "a:b", "processes": {"worker": {"command": ["x"]}}}}, "commands and seconds"),
+        ({"contract": {"app": "a\0b"}}, "module:callable"),
+        ({"contract": {"app": "a:b", "server": {"timeout": float("inf")}}}, "numbers"),
+        ({"contract": {"app": "a:b", "state_dirs": 5}}, "not a string"),
+        ({"contract": {"app": "a:b", "config_files": {"a": 5}}}, "names of secrets"),
+        ({"contract": {"app": "a:b", "smoke": [{"path": "/"}]}}, "each with a status"),
+        ({"migrations": 5}, "migrations must hold"),
+        ({"migrations": [{"revision": None, "kind": "expand"}]}, "migrations must hold"),
+        ({"distributions": []}, "versions by name"),
+        ({"name": "../other"}, "can't name a user"),
         ({"files": []}, "empty"),
         ({"interpreter": None}, "interpreter is missing"),
         ({"interpreter": "/usr/bin/other"}, "bin/python"),
@@ -160,3 +172,22 @@ def test_a_release_for_another_machine_is_refused(changes: dict[str, Any], code:
 def test_the_version_of_an_interpreter_without_one_in_its_name() -> None:
     """It is asked when its name does not tell."""
     assert host.interpreter_version("/bin/sh") == "unknown"
+
+
+def test_root_runs_no_python_that_somebody_else_can_change(tmp_path: Path) -> None:
+    """Or whoever may call the agent could have it run anything, by a manifest that names it."""
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho 3.11\n")
+    program.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(program, 65534, 65534)
+        wanted = manifest_of({"lib/a.py": b"a"}, interpreter=str(program), python="3.11")
+        wanted["files"][0]["link"] = str(program)
+        with pytest.raises(AgentError, match="others than root can change") as caught:
+            host.check(parse(wanted))
+        assert caught.value.code == "no-python"
+        assert not (tmp_path / "ran").exists()
+    assert host.changeable(str(program)) == str(program)
+    (tmp_path / "python3.11").symlink_to(program)
+    assert host.changeable(str(tmp_path / "python3.11")) == str(program)
+    assert host.changeable("/usr/bin/env") == ""

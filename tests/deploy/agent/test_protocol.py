@@ -37,8 +37,8 @@ REQUESTS = {
     "wrong type": ('{"verb": "missing", "hashes": "all"}', "bad-argument"),
     "unknown argument": ('{"verb": "status", "relases": true}', "bad-argument"),
     "path for a version": ('{"verb": "verify", "version": "../../etc"}', "bad-argument"),
-    "infinite": ('{"verb": "trial", "generation": 1, "deadline": 1e999}', "bad-argument"),
-    "not a number": ('{"verb": "trial", "generation": 1, "deadline": NaN}', "bad-argument"),
+    "infinite": ('{"verb": "trial", "generation": 1, "deadline": 1e999}', "bad-request"),
+    "not a number": ('{"verb": "trial", "generation": 1, "deadline": NaN}', "bad-request"),
     "no generation": ('{"verb": "trial", "generation": 7}', "no-generation"),
     "negative payload": ('{"verb": "receive", "length": -1}', "bad-argument"),
 }
