@@ -15,27 +15,48 @@ _MAYBE = (type(None),)
 STATUS: Mapping[str, _Shape] = {
     "releases": [
         {
-            "version": _TEXT, "digest": _TEXT, "complete": _FLAG + _MAYBE, "migrations?": [_TEXT], "contracts?": [_TEXT],
-            "form?": _TEXT, "signature?": _TEXT + _MAYBE,
+            "version": _TEXT,
+            "digest": _TEXT,
+            "complete": _FLAG + _MAYBE,
+            "migrations?": [_TEXT],
+            "contracts?": [_TEXT],
+            "form?": _TEXT,
+            "signature?": _TEXT + _MAYBE,
         }
     ],
     "generations": [
         {
-            "number": _WHOLE, "version": _TEXT, "digest": _TEXT, "env_digest": _TEXT, "created": _NUMBER,
-            "activated": _NUMBER + _MAYBE, "migrated": _FLAG, "migrated_to?": _TEXT,
+            "number": _WHOLE,
+            "version": _TEXT,
+            "digest": _TEXT,
+            "env_digest": _TEXT,
+            "created": _NUMBER,
+            "activated": _NUMBER + _MAYBE,
+            "migrated": _FLAG,
+            "migrated_to?": _TEXT,
         }
     ],
     "processes": [
         {
-            "generation": _WHOLE, "pid": _WHOLE, "ready": _FLAG, "since?": _NUMBER + _MAYBE, "workers?": _WHOLE,
+            "generation": _WHOLE,
+            "pid": _WHOLE,
+            "ready": _FLAG,
+            "since?": _NUMBER + _MAYBE,
+            "workers?": _WHOLE,
             "process?": _TEXT,
         }
     ],
-    "current": _WHOLE + _MAYBE, "listening": _TEXT + _MAYBE,
+    "current": _WHOLE + _MAYBE,
+    "listening": _TEXT + _MAYBE,
     "host": {"platform": _TEXT, "pythons": {}, "disk_free": _NUMBER, "time": _NUMBER},
-    "unreadable?": [_WHOLE], "agent?": _TEXT, "lacking?": [_TEXT], "forms?": {}, "lease?": ({}, *_MAYBE),
-    "lease_number?": _WHOLE, "signers?": _TEXT + _MAYBE,
-}  # fmt: skip
+    "unreadable?": [_WHOLE],
+    "agent?": _TEXT,
+    "lacking?": [_TEXT],
+    "forms?": {},
+    "lease?": ({}, *_MAYBE),
+    "lease_number?": _WHOLE,
+    "signers?": _TEXT + _MAYBE,
+}
 
 
 def require(host: str, status: Any) -> dict[str, Any]:
