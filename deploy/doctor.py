@@ -26,17 +26,18 @@ class Finding:
     problems: tuple[str, ...] = ()
 
 
-def examine(environment: Environment, contract: Contract) -> list[Finding]:
-    """Look at everything that can be looked at, and touch nothing.
+def examine(environment: Environment, contract: Contract, only: Sequence[str] = ()) -> list[Finding]:
+    """Look at everything that can be looked at, or at `only` some hosts and what they share, and touch nothing.
 
     Raises: SlipwayError when the environment is not set up at all.
     """
     with connect(environment, contract.name) as hosts:
+        hosts.only(only)
         hosts.require_bootstrap()
         observed, problem = hosts.look()
         build = zipapp.identity()
         found = [_host(environment, contract, host, build, balanced=problem is None) for host in observed]
-        found += [_other(hosts, name, build) for name in hosts.balancers if name not in hosts.agents]
+        found += [_other(hosts, name, build) for name in hosts.balancers if name not in environment.app]
         found.append(_balancer(observed, problem))
         found += _unfinished(hosts, observed)
         found += [Finding("fenced", problems=(note,)) for note in fencing.notes(environment.name, observed)]

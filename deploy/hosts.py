@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -84,6 +84,11 @@ class Hosts:
         if self.environment.remote:
             return ssh.shell(self.environment, host, self.name)
         return [*self.command(host)[:-1], "shell"]
+
+    def only(self, names: Sequence[str]) -> None:
+        """Leave all hosts of the application out but these, if any is named."""
+        if names:
+            self.agents = {name: agent for name, agent in self.agents.items() if name in names}
 
     @property
     def there(self) -> dict[str, Agent]:

@@ -23,9 +23,7 @@ def begin(command: Sequence[str]) -> Session:
 
     Ctrl-C at the operator's terminal must not stop an agent in the middle of a switch: the session is one of its own.
     """
-    import tempfile
-
-    stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the session)
+    stderr = _nameless()
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -36,6 +34,15 @@ def begin(command: Sequence[str]) -> Session:
         env={**os.environ, "LC_ALL": "C.UTF-8"},
     )
     return Session(process, stderr)
+
+
+def _nameless() -> IO[bytes]:
+    """Open a file that has no name; where the system has one in memory, nothing needs to be loaded for it."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("stderr"), "w+b")
+    import tempfile
+
+    return tempfile.TemporaryFile()
 
 
 def end(process: subprocess.Popen[bytes], *, kill: bool = False, cut: bool = False) -> None:

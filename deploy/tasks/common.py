@@ -109,9 +109,7 @@ def say_json(data: Any) -> None:
 
 def only(hosts: Hosts, text: str) -> None:
     """Leave all hosts out but those that are named, if any is."""
-    names = hosts_named(hosts.environment, text)
-    if names:
-        hosts.agents = {name: agent for name, agent in hosts.agents.items() if name in names}
+    hosts.only(hosts_named(hosts.environment, text))
 
 
 def only_one(hosts: Hosts, text: str) -> None:

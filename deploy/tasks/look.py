@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 LINES = 20
+LIMIT_HELP = "only these hosts, as web2 or web2,web3"
 
 
-def history(c: Any, environment: str, lines: int = LINES, json: bool = False) -> None:
+def history(c: Any, environment: str, lines: int = LINES, limit: str = "", json: bool = False) -> None:
     """List what was done to ENV, newest first: who, what, when, how long, and how it ended."""
     import time
     from dataclasses import asdict
@@ -19,6 +20,7 @@ def history(c: Any, environment: str, lines: int = LINES, json: bool = False) ->
     settings, contract = common.open_environment(environment)
     lines = common.counted("--lines", lines) or LINES
     with connect(settings, contract.name) as hosts:
+        common.only(hosts, limit)
         hosts.require_bootstrap()
         found, errors = hosts.attempt(
             lambda name, agent: agent.call("ledger", tail=2 * lines + 2, kind="rollout")["entries"], hosts.agents
@@ -42,7 +44,7 @@ def history(c: Any, environment: str, lines: int = LINES, json: bool = False) ->
         common.say(text)
 
 
-def doctor(c: Any, environment: str, json: bool = False) -> None:
+def doctor(c: Any, environment: str, limit: str = "", json: bool = False) -> None:
     """Examine ENV as a rollout would, touch nothing, and say what to type for each finding."""
     from dataclasses import asdict
 
@@ -52,7 +54,7 @@ def doctor(c: Any, environment: str, json: bool = False) -> None:
     from deploy.wording import count
 
     settings, contract = common.open_environment(environment)
-    found = surgery.examine(settings, contract)
+    found = surgery.examine(settings, contract, common.hosts_named(settings, limit))
     problems = sum(len(finding.problems) for finding in found)
     if json:
         common.say_json({"environment": environment, "findings": [asdict(finding) for finding in found]})
@@ -63,9 +65,10 @@ def doctor(c: Any, environment: str, json: bool = False) -> None:
             for text in (finding.problems and [f"PROBLEM  {p}" for p in finding.problems]) or [finding.fine]
         ]
         common.say("\n".join(common.aligned(rows)))
-        common.say(f"{count(problems, 'problem')}" if problems else f"{environment} is ready for a rollout")
+        well = f"{limit or environment} is ready for a rollout"
+        common.say(f"{count(problems, 'problem')}" if problems else well)
     common.leave(Exit.FAILED_UNCHANGED if problems else Exit.OK)
 
 
-history.help = {"lines": "how many", "json": "machine-readable output"}  # type: ignore[attr-defined]
-doctor.help = {"json": "machine-readable output"}  # type: ignore[attr-defined]
+history.help = {"lines": "how many", "limit": LIMIT_HELP, "json": "machine-readable output"}  # type: ignore[attr-defined]
+doctor.help = {"limit": LIMIT_HELP, "json": "machine-readable output"}  # type: ignore[attr-defined]

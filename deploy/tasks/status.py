@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def status(c: Any, environment: str, json: bool = False) -> None:
+def status(c: Any, environment: str, limit: str = "", json: bool = False) -> None:
     """Show what ENV runs: each host's generation, version, health and place at the load balancer."""
     from dataclasses import asdict
 
@@ -17,6 +17,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
 
     settings, contract = common.open_environment(environment)
     with connect(settings, contract.name) as hosts:
+        common.only(hosts, limit)
         hosts.require_bootstrap()
         observed, error = hosts.look()  # without the load balancer the hosts are worth a look all the same
         lately = _lately(hosts)
@@ -68,7 +69,7 @@ def status(c: Any, environment: str, json: bool = False) -> None:
     if left:
         common.say(f"unfinished: {left} -> fab resume:{environment} goes on, fab abort:{environment} goes back")
     elif not problem:
-        common.say(_verdict(environment, settings.url, observed, differs, meant))
+        common.say(_verdict(environment, settings.url, observed, differs, meant, limit))
 
 
 def _wanted(settings: Any) -> str | None:
@@ -103,7 +104,7 @@ def _unfinished(hosts: Any, observed: list[Any], lately: list[Any]) -> str:
     return found.text if found and not resuming.is_done(found.past, observed) else ""
 
 
-def releases(c: Any, environment: str, json: bool = False) -> None:
+def releases(c: Any, environment: str, limit: str = "", json: bool = False) -> None:
     """List the generations that ENV has, newest first: what runs, and what can be gone back to."""
     from dataclasses import asdict
 
@@ -113,6 +114,7 @@ def releases(c: Any, environment: str, json: bool = False) -> None:
 
     settings, contract = common.open_environment(environment)
     with connect(settings, contract.name) as hosts:
+        common.only(hosts, limit)
         observed = hosts.observe()
     running, back = running_generation(observed), {g.number for g in rollback_candidates(observed)}
     every = {g.number: g for host in observed for g in host.generations}
@@ -153,7 +155,7 @@ def _health(host: Any) -> str:
     return f"{' and '.join(lacking)} not ready" if len(host.runs) > 1 else "not ready"
 
 
-def _verdict(environment: str, url: str, observed: list[Any], differs: list[str], meant: Any) -> str:
+def _verdict(environment: str, url: str, observed: list[Any], differs: list[str], meant: Any, limit: str) -> str:
     running = {h.current for h in observed}
     out = [h.name for h in observed if not h.on_duty]
     drained = [h.name for h in observed if h.serving and h.server and h.server.admin != "ready"]
@@ -166,8 +168,12 @@ def _verdict(environment: str, url: str, observed: list[Any], differs: list[str]
     if out or len(running) > 1:
         why = f"not in service: {', '.join(out)}" if out else "hosts run different generations"
         return f"{why} -> fab deploy:{environment} puts it right"
-    return f"all in service at {url}" + (f" -> fab deploy:{environment} mends the drift" if differs else "")
+    return f"{limit or 'all'} in service at {url}" + (
+        f" -> fab deploy:{environment} mends the drift" if differs else ""
+    )
 
 
-status.help = {"json": "machine-readable output"}  # type: ignore[attr-defined]
-releases.help = {"json": "machine-readable output"}  # type: ignore[attr-defined]
+LIMIT_HELP = "only these hosts, as web2 or web2,web3"
+
+status.help = {"limit": LIMIT_HELP, "json": "machine-readable output"}  # type: ignore[attr-defined]
+releases.help = {"limit": LIMIT_HELP, "json": "machine-readable output"}  # type: ignore[attr-defined]

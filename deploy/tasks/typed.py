@@ -11,6 +11,8 @@ from typing import Any
 
 from invoke.collection import Collection
 
+from deploy.command_line import running
+
 NAMING = ("--limit", "--host")  # options whose value, left out by mistake, would mean every host
 WIDTH = 12  # of the tasks' names in the list
 
@@ -152,20 +154,19 @@ def _unknown(word: str, known: Sequence[str]) -> str:
 
 def _replace_unparsed(words: Sequence[str], expanded: Sequence[str]) -> None:
     """Give Invoke other words than were typed: it has split off its own options already, and not read the tasks yet."""
-    from fabric.main import program
-
-    unparsed = list(program.core.unparsed)
+    core = running().core
+    unparsed = list(core.unparsed)
     if unparsed and list(words[-len(unparsed) :]) == unparsed:
         kept = len(words) - len(unparsed)
-        program.core.unparsed[:] = expanded[kept:]
+        core.unparsed[:] = expanded[kept:]
 
 
 def _refuse_wrong_options(namespace: Collection) -> None:
     """Read the tasks' options as Invoke will, which ends with 1, or in a traceback, where one is wrong."""
-    from fabric.main import program
     from invoke.exceptions import ParseError
     from invoke.parser import Parser
 
+    program = running()
     unparsed = list(program.core.unparsed)
     contexts = [context for context in namespace.to_contexts() if context.name in unparsed]
     try:

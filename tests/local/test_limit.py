@@ -96,3 +96,17 @@ def test_a_rollout_whose_end_alone_was_not_written_down_is_done(
     site.deploy(newer, expect=10)
     site.fab("resume:local")
     site.fab("resume:local", expect=10)
+
+
+def test_a_look_at_some_hosts_tells_of_no_other(site: Site, base: ReleaseTree) -> None:
+    site.ensure(base)
+    seen = site.fab("status:local", "--limit", "web2").out
+    assert "web2 in service at" in seen
+    assert "web1" not in seen
+    examined = json.loads(site.fab("doctor:local", "--limit", "web2", "--json").out)["findings"]
+    assert [f["subject"] for f in examined if f["subject"].startswith("web")] == ["web2"]
+    last = site.fab("releases:local", "--limit", "web2").out.splitlines()[-1]
+    assert last.endswith(" web2")
+    assert "web1 web2" not in last
+    assert json.loads(site.fab("history:local", "--limit", "web2", "--lines", "1", "--json").out)["rollouts"]
+    assert 'did you mean "web2"' in site.fab("status:local", "--limit", "web22", expect=2).err.replace("'", '"')
