@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
+from deploy.wording import human
+
+MUCH = 64 * 10**6  # bytes that a worker may have in any case
 CHANCE = 2  # requests, or connections, that may go wrong by chance
 SAMPLES = 512  # requests that HAProxy's average of response times is about (TIME_STATS_SAMPLES)
 
@@ -19,11 +22,12 @@ class Limits:
     """How much worse than the old servers the new ones may be; shares are of requests, from 0 to 1."""
 
     requests: int = 20  # fewer make no verdict
-    errors: float = 0.01
+    errors: float = 0.005
     slower: float = 2.0  # times the old servers' mean response time
     slack: float = 50.0  # milliseconds more that never count
     retries: float = 0.05
     restarts: int = 0
+    memory: float = 2.0  # times what the largest worker of an old server has
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Seen:
     milliseconds: float | None = None  # mean until the answer began; None when nothing was answered
     slack: float = 0.0  # by how much that may be wrong
     timed: int = 0  # how many requests it is the mean of
+    memory: int = 0  # bytes of the largest worker; 0 when unknown
 
     @property
     def share(self) -> float:
@@ -142,6 +147,7 @@ def _added(one: Seen, other: Seen) -> Seen:
         milliseconds=sum((e.milliseconds or 0.0) * e.timed for e in timed) / weight if weight else None,
         slack=sum(e.slack * e.timed for e in timed) / weight if weight else 0.0,
         timed=weight,
+        memory=max(one.memory, other.memory),
     )
 
 
@@ -165,6 +171,8 @@ def judge(
             worse[name] = (f"{name}: the load balancer's check finds it down ({seen.down}), and none of the others",)
         if seen.restarts > most + limits.restarts:
             worse[name] = (*worse.get(name, ()), _restarted(name, seen, most, limits))
+        if reason := _larger(name, seen, max((seen.memory for seen in old.values()), default=0), limits):
+            worse[name] = (*worse.get(name, ()), reason)
     for names in _groups(new, limits):
         reasons = _compare(_listed(names), together(new[name] for name in names), known, limits, elapsed)
         for name in names if reasons else ():
@@ -217,6 +225,16 @@ def _restarted(name: str, seen: Seen, most: int, limits: Limits) -> str:
     allowed = f"{limits.restarts} more than those" if limits.restarts else "none more"
     times = "a process was" if seen.restarts == 1 else f"processes were, {seen.restarts} times,"
     return f"{name}: {times} started anew, at the others {most or 'none'}: {allowed} is allowed"
+
+
+def _larger(name: str, seen: Seen, most: int, limits: Limits) -> str:
+    """What leaks at the rate of a bake outgrows workers that have been there for days."""
+    if not most or seen.memory <= max(most, MUCH) * limits.memory:
+        return ""
+    return (
+        f"{name}: a worker has {human(seen.memory)} of memory, at the others {human(most)}: "
+        f"more than the {limits.memory:g} times that is allowed"
+    )
 
 
 def _summary(new: Mapping[str, Seen], known: Seen, limits: Limits) -> str:

@@ -143,6 +143,7 @@ class Processes:
         self._hosts, self._new, self._old = hosts, new, old
         self._known = {name: known[name] for name in new if name in known}
         self._restarts: dict[str, int] = {}
+        self._memory: dict[str, int] = {}
         self.look(everybody=True)
 
     def look(self, *, everybody: bool) -> None:
@@ -159,10 +160,14 @@ class Processes:
             known = self._known.get(name, processes)
             self._restarts[name] = self._restarts.get(name, 0) + started_anew(known, processes)
             self._known[name] = processes
+            self._memory[name] = memory(status)
 
     def of(self, seen: Mapping[str, Seen]) -> dict[str, Seen]:
-        """Add the restarts to what was counted."""
-        return {name: replace(each, restarts=self._restarts.get(name, 0)) for name, each in seen.items()}
+        """Add the restarts and the memory to what was counted."""
+        return {
+            name: replace(each, restarts=self._restarts.get(name, 0), memory=self._memory.get(name, 0))
+            for name, each in seen.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -187,6 +192,11 @@ def alive(status: Mapping[str, Any]) -> dict[str, Alive]:
         for p in status["processes"]
         if p["generation"] == status["current"]
     }
+
+
+def memory(status: Mapping[str, Any]) -> int:
+    """Read how many bytes the largest worker of the current generation has."""
+    return max((p.get("memory", 0) for p in status["processes"] if p["generation"] == status["current"]), default=0)
 
 
 def started_anew(before: Mapping[str, Alive], after: Mapping[str, Alive]) -> int:

@@ -76,7 +76,7 @@ def carry_out(
             if outcome.exit is Exit.MIXED:
                 _leave_out(hosts, executor)
         outcome.seconds, outcome.phases = round(time.monotonic() - begun, 3), recorder.seconds
-        outcome.bakes = executor.bakes
+        outcome.bakes, outcome.found_after = executor.bakes, recorder.found_after
     outcome.message = outcome.message.replace("done:", f"done in {outcome.seconds:.1f} s:")
     _keep_report(identifier, plan, recorder, outcome)
     return outcome

@@ -178,16 +178,17 @@ class BakeEntry(TomlModel):
 
     seconds: float = Field(10, ge=0, le=86400, description="of the comparison; 0: none")
     requests: int = Field(20, ge=1, description="fewer make no verdict")
-    errors: Share = "1%"
+    errors: Share = "0.5%"
     slower: float = Field(2, ge=1, description="times the old servers' response time")
     slack: float = Field(50, ge=0, description="milliseconds more that never count")
     retries: Share = "5%"
     restarts: int = Field(0, ge=0)
+    memory: float = Field(2, ge=1, description="times what the largest worker of the old servers has")
 
     def limits(self) -> Limits:
         """Give what a verdict needs."""
         errors, retries = share(self.errors), share(self.retries)
-        return Limits(self.requests, errors, self.slower, self.slack, retries, self.restarts)
+        return Limits(self.requests, errors, self.slower, self.slack, retries, self.restarts, self.memory)
 
 
 class RolloutEntry(TomlModel):

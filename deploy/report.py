@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from deploy.errors import Exit, SlipwayError
 from deploy.overview import PIECES, named
-from deploy.plan import Plan, Step
+from deploy.plan import Kind, Plan, Step
 from deploy.terminal import while_somebody_reads
 from deploy.wording import count, human
 
@@ -40,6 +40,7 @@ class Outcome:
     hint: str | None = None
     problems: tuple[str, ...] = ()
     page: str = ""  # where the report lies
+    found_after: float | None = None  # seconds from a failed release's first start on any host until it was found out
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data; what went on second by second is in the report."""
@@ -121,6 +122,8 @@ class PlainReporter:
     def outcome(self, outcome: Outcome) -> None:
         """Print how it ended, where, and what to type next."""
         self._print(outcome.message)
+        if outcome.found_after is not None:
+            self._print(f"  found out {outcome.found_after:.1f} s after its first start")
         for problem in outcome.problems:
             self._print(f"  {problem}")
         if outcome.prober:
@@ -268,6 +271,13 @@ class Recorder:
                 taken = record.ended - record.begun
                 slowest[record.step.kind] = round(max(taken, slowest.get(record.step.kind, 0.0)), 3)
         return slowest
+
+    @property
+    def found_after(self) -> float | None:
+        """How long after a release was first started anywhere the first step failed; None without either."""
+        started = [record.begun for record in self.records if record.step.kind in (Kind.TRIAL, Kind.SWITCH)]
+        failed = [record.ended for record in self.records if record.error and record.step.kind is not Kind.PAUSE]
+        return round(failed[0] - min(started), 3) if started and failed and failed[0] >= min(started) else None
 
     def end(self, step: Step, seconds: float, detail: str) -> None:
         """Remember, then pass on."""

@@ -23,7 +23,7 @@ from deploy.bake import (
     usual,
 )
 
-GOOD = Seen(requests=1000, failed=1, milliseconds=10, slack=1, timed=1000)
+GOOD = Seen(requests=1000, failed=1, milliseconds=10, slack=1, timed=1000, memory=200_000_000)
 OLD = {"web2": GOOD, "web3": GOOD}
 NEW = Seen(requests=200, milliseconds=12, slack=1, timed=200)
 
@@ -53,7 +53,7 @@ def test_a_time_that_is_not_known_well_is_told_so() -> None:
     [
         (
             replace(NEW, failed=12),
-            "web1: 12 of 200 requests failed (6 %), of the others' 0.1 %: worse than the 1 % more that is allowed",
+            "web1: 12 of 200 requests failed (6 %), of the others' 0.1 %: worse than the 0.5 % more that is allowed",
         ),
         (
             replace(NEW, retries=30),
@@ -62,6 +62,10 @@ def test_a_time_that_is_not_known_well_is_told_so() -> None:
         (
             replace(NEW, restarts=1),
             "web1: a process was started anew, at the others none: none more is allowed",
+        ),
+        (
+            replace(NEW, memory=500_000_000),
+            "web1: a worker has 500.0 MB of memory, at the others 200.0 MB: more than the 2 times that is allowed",
         ),
         (
             replace(NEW, down="L7STS"),
@@ -152,7 +156,7 @@ def test_how_slow_it_is_at_first_does_not_count_when_enough_came_later() -> None
 def test_before_the_end_only_what_can_not_become_good_any_more_counts() -> None:
     early = {"web1": answered(20, 900, failed=4)}
     assert judge(OLD, early, Limits()).worse
-    assert not judge(OLD, early, Limits(), elapsed=0.04).worse, "of 500 until the end, 4 are little"
+    assert not judge(OLD, early, Limits(), elapsed=0.02).worse, "of 1,000 until the end, 4 are little"
     assert len(judge(OLD, early, Limits(), elapsed=0.5).reasons) == 1, "how slow it is, is known in the end"
 
 

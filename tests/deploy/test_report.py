@@ -53,6 +53,20 @@ def test_plain_lines_have_a_step_each_with_its_duration_and_the_reason_of_a_fail
     ]
 
 
+def test_how_long_a_bad_release_was_about_is_counted_from_its_first_start() -> None:
+    recorder = Recorder(PlainReporter(io.StringIO()))
+    assert recorder.found_after is None
+    recorder.failed(STAGE, 1.0, SlipwayError("the disk is full"))
+    assert recorder.found_after is None, "it never started"
+    recorder = Recorder(PlainReporter(out := io.StringIO()))
+    recorder.end(SWITCH, 2.0, "ready")
+    recorder.failed(Step(Kind.BAKE, "web1", "compare"), 1.0, SlipwayError("worse"))
+    assert recorder.found_after is not None
+    assert recorder.found_after >= 2.0
+    recorder.outcome(Outcome(Exit.FAILED_ROLLED_BACK, "local", "failed", found_after=7.25))
+    assert out.getvalue().splitlines()[-1] == "  found out 7.2 s after its first start"
+
+
 def test_a_machine_reads_an_object_a_line_and_the_outcome_last() -> None:
     out = io.StringIO()
     reporter = JsonReporter(out)

@@ -68,7 +68,7 @@ def deploy_worse(site: Site, base: ReleaseTree, name: str, does: str) -> Result:
 
 def test_a_release_that_fails_users_is_rolled_back_after_the_canary(baked: Site, base: ReleaseTree) -> None:
     result = deploy_worse(baked, base, "fails-users", FAILS)
-    assert "requests failed (100 %), of the others' 0 %: worse than the 1 % more" in result.last["message"]
+    assert "requests failed (100 %), of the others' 0 %: worse than the 0.5 % more" in result.last["message"]
     entries = Inside("web1", baked.root("web1")).call("ledger", tail=50)["entries"]
     assert [e["phase"] for e in entries if e["kind"] == "bake"] == ["begin", "failed"]
 
@@ -83,7 +83,7 @@ def test_a_slow_release_is_rolled_back_even_if_it_answers_nobody_in_time(
 
 
 def test_a_release_whose_workers_die_is_rolled_back(baked: Site, base: ReleaseTree) -> None:
-    with baked.edited('errors = "1%"', 'errors = "100%"'):
+    with baked.edited('errors = "0.5%"', 'errors = "100%"'):
         result = deploy_worse(baked, base, "dies", DIES)
     assert "started anew, at the others none" in result.last["message"]
 
@@ -102,7 +102,7 @@ def test_a_release_that_stops_being_ready_is_rolled_back_though_no_request_fails
 def test_a_release_as_good_as_before_passes_after_each_batch(
     baked: Site, base: ReleaseTree, newer: ReleaseTree
 ) -> None:
-    with baked.edited('errors = "1%"', 'errors = "1%"\nslack = 10000 #'):  # a busy computer is slow at times
+    with baked.edited('errors = "0.5%"', 'errors = "0.5%"\nslack = 10000 #'):  # a busy computer is slow at times
         done = baked.deploy(newer)
     bakes = [e for e in done.events if e["event"] == "end" and e["step"]["kind"] == "bake"]
     assert [(e["step"]["host"], e["step"]["against"]) for e in bakes] == [("web1", ["web2"]), ("web2", [])]

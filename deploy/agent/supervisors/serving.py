@@ -145,6 +145,7 @@ def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Ma
                 "pid": process.pid,
                 "workers": len(workers),
                 "children": sorted(workers),
+                "memory": max(map(proc.memory, workers), default=0),
                 "restarts": process.restarts,
                 "since": process.since,
                 # Workers of a killed master still answer for a second, and then they are gone.

@@ -79,9 +79,11 @@ class Overload:
 
 
 @pytest.fixture
-def overload(tmp_path: Path) -> Iterator[Overload]:
+def overload(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Overload]:
     """Give a load balancer with the smallest queue that there is."""
     assert PROGRAM
+    Held.came.clear()
+    Held.gate = threading.Semaphore(0)
     contract = minimal(f"[tool.slipway.server]\nworkers = 1\nthreads = {SLOTS}\n")
     (tmp_path / "run").mkdir()
     (tmp_path / haproxy.SWITCH).touch()
@@ -92,6 +94,7 @@ def overload(tmp_path: Path) -> Iterator[Overload]:
         stack.callback(server.shutdown)
         (port,) = free_ports(1)
         text = haproxy.render(written(tmp_path, ENVIRONMENT.format(port, server.server_address[1])), contract)
+        text = text.replace("maxconn 4096", getattr(request, "param", "maxconn 4096"))
         # The test waits for events, and a computer may take its time for 70 connections.
         (tmp_path / "haproxy.cfg").write_text(text.replace("timeout queue 10s", "timeout queue 300s"))
         process = stack.enter_context(subprocess.Popen([PROGRAM, "-db", "-f", "haproxy.cfg"], cwd=tmp_path))
@@ -127,3 +130,16 @@ def test_what_does_not_fit_comes_again_and_health_goes_first(overload: Overload)
         for connection in (*users, health):
             assert re.match("HTTP/1.[01] 200 ", connection.makefile().read())
         assert overload.stat("qmax") == WAITING + 1
+
+
+@pytest.mark.parametrize("overload", ["maxconn 20"], indirect=True)
+def test_all_connections_in_use_is_no_reason_not_to_answer_the_operator(overload: Overload) -> None:
+    """Whoever comes then waits until somebody leaves, and is answered."""
+    with ExitStack() as stack:
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", overload.port), 60)) for _ in range(30)]
+        late = stack.enter_context(overload.ask("/livez"))
+        assert overload.stat("act") == 1
+        for connection in idle:
+            connection.close()
+        Held.gate.release(1)
+        assert re.match("HTTP/1.[01] 200 ", late.makefile().read())

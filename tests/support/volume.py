@@ -1,0 +1,126 @@
+"""A small disk of its own, for faults of disks: full, without an inode left, read-only, slow. Root on Linux needed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploy.fleet.base import obstacle
+from deploy.fleet.disk import provide_loop
+
+THROTTLE = Path("/sys/fs/cgroup/blkio/blkio.throttle.write_iops_device")  # of the control groups of Linux's first kind
+
+
+def do(*words: str) -> str:
+    """Run a program."""
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An ext4 file system in a file."""
+
+    image: Path
+    path: Path
+
+    @property
+    def device(self) -> str:
+        """Name its loop device, such as `loop3`."""
+        return Path(do("findmnt", "--noheadings", "--output", "SOURCE", str(self.path))).name
+
+    @property
+    def filler(self) -> Path:
+        """Locate what takes all room."""
+        return self.path / "filler"
+
+    def mount(self) -> None:
+        """Mount it; an error makes it read-only, as Debian has it for its root."""
+        self.path.mkdir(exist_ok=True)
+        provide_loop()
+        do("mount", "-o", "loop,noatime,errors=remount-ro", str(self.image), str(self.path))
+
+    def unmount(self) -> None:
+        """Take it away."""
+        do("umount", str(self.path))
+
+    def fill(self) -> None:
+        """Leave no byte, not even in directories that would have to grow."""
+        descriptor = os.open(self.filler, os.O_WRONLY | os.O_CREAT)
+        space = os.statvfs(self.path)
+        size = space.f_bfree * space.f_frsize
+        at = 0
+        while size >= space.f_frsize:
+            try:
+                os.posix_fallocate(descriptor, at, size)
+                at += size
+            except OSError:
+                size //= 2
+        os.close(descriptor)
+
+    def use_inodes(self) -> None:
+        """Leave no inode."""
+        self.filler.mkdir()
+        number = 0
+        while True:
+            try:
+                os.close(os.open(self.filler / str(number), os.O_WRONLY | os.O_CREAT))
+            except OSError:
+                return
+            number += 1
+
+    def break_down(self) -> None:
+        """Have it fail as a disk does that is broken: the kernel makes it read-only."""
+        Path(f"/sys/fs/ext4/{self.device}/trigger_fs_error").write_text("1")
+
+    def heal(self) -> None:
+        """Undo what was done."""
+        try:
+            (self.path / "probe").touch()  # flags of the file system don't tell: Linux 6.16 and later
+            (self.path / "probe").unlink()
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.ENOSPC):
+                raise
+            if error.errno == errno.EROFS:
+                self.unmount()
+                # As at a boot; 1: it has mended something.
+                assert subprocess.run(["e2fsck", "-fp", str(self.image)], capture_output=True).returncode in (0, 1)
+                self.mount()
+        if self.filler.is_dir():
+            for path in self.filler.iterdir():
+                path.unlink()
+            self.filler.rmdir()
+        self.filler.unlink(missing_ok=True)
+
+    @contextmanager
+    def slow(self, writes: int) -> Iterator[None]:
+        """Let it do so many writes a second for a while."""
+        number = Path(f"/sys/block/{self.device}/dev").read_text().strip()
+        THROTTLE.write_text(f"{number} {writes}")
+        try:
+            yield
+        finally:
+            THROTTLE.write_text(f"{number} 0")
+
+
+@contextmanager
+def volume(folder: Path, megabytes: int = 24, inodes: int = 200) -> Iterator[Volume]:
+    """Make one for a while."""
+    reason = obstacle()
+    if reason:
+        pytest.skip(reason)
+    made = Volume(folder / "volume.img", folder / "volume")
+    with made.image.open("wb") as file:
+        file.truncate(megabytes * 2**20)
+    do("mkfs.ext4", "-q", "-m", "0", "-N", str(inodes), str(made.image))
+    made.mount()
+    try:
+        yield made
+    finally:
+        made.unmount()
