@@ -314,6 +314,65 @@ def test_the_unit_is_confined(serving: Server) -> None:
     assert said.returncode == 0, said.stdout.splitlines()[-1]
 
 
+# What the application must not be able to do: each is tried as its user, in the sandbox of the service and
+# outside of it, since a drop-in may loosen that.
+FORBIDDEN = """
+import os, subprocess
+def run(*words):
+    subprocess.run(words, check=True, capture_output=True)
+def write(path):
+    with open(path, "a"): pass
+def replace(path):
+    os.rename(path, path + ".gone")
+tried = {
+    "read another's secrets": lambda: open("/etc/other/credentials/KEY").read(),
+    "list another's secrets": lambda: os.listdir("/etc/other/credentials"),
+    "read its own as they lie on disk": lambda: os.listdir("/opt/sample/generations/1/credentials"),
+    "read its variables as they lie on disk": lambda: open("/opt/sample/generations/1/env").read(),
+    "read another's state": lambda: os.listdir("/var/lib/other/state"),
+    "write its code": lambda: write("/opt/sample/releases/1.0/manifest.json"),
+    "add code": lambda: write("/opt/sample/releases/1.0/lib/evil.py"),
+    "replace its release": lambda: replace("/opt/sample/releases/1.0"),
+    "point current elsewhere": lambda: replace("/opt/sample/current"),
+    "change the store": lambda: write("/opt/sample/store/evil"),
+    "change the agent": lambda: write("/usr/lib/sample/releasectl"),
+    "change its units": lambda: write("/etc/systemd/system/evil.service"),
+    "change the ledger": lambda: write("/var/lib/sample/ledger.jsonl"),
+    "hold the agent up": lambda: write("/var/lib/sample/lock"),
+    "write a crontab": lambda: write("/etc/cron.d/evil"),
+    "read shadow": lambda: open("/etc/shadow").read(),
+    "become root": lambda: os.setuid(0),
+    "become root by sudo": lambda: run("sudo", "-n", "true"),
+    "become root by the agent": lambda: run(*"sudo -n /usr/lib/sample/releasectl --name sample session".split()),
+    "have systemd start something": lambda: run("systemd-run", "--no-ask-password", "true"),
+    "stop a unit": lambda: run("systemctl", "--no-ask-password", "stop", "ssh"),
+    "kill init": lambda: os.kill(1, 0),
+    "mount": lambda: run("mount", "-t", "tmpfs", "x", "/mnt"),
+    "make a device": lambda: os.mknod("/var/lib/sample/state/sda", 0o60600, os.makedev(8, 0)),
+}
+for name, act in tried.items():
+    try:
+        act()
+    except (OSError, subprocess.CalledProcessError):
+        continue
+    print(name)
+print("ended")
+"""
+
+
+def test_the_application_s_user_gets_no_further_than_its_own_state(serving: Server) -> None:
+    machine = serving.machine
+    machine.run(
+        "install -d -m 755 /etc/other && install -d -m 700 /etc/other/credentials /var/lib/other /var/lib/other/state"
+        " && install -m 600 /dev/null /etc/other/credentials/KEY"
+    )
+    serving("run", argv=["-c", FORBIDDEN], generation=1, timeout=30)
+    assert "".join(event["text"] for event in serving.events if event["event"] == "output") == "ended\n"
+    user = ["setpriv", f"--reuid={NAME}", f"--regid={NAME}", "--clear-groups"]
+    done = machine.run([*user, "python3", "-c", FORBIDDEN])
+    assert done.stdout == "ended\n"
+
+
 def test_an_old_generation_can_be_pruned(server: Server, real_release: Release) -> None:
     for number in (1, 2, 3):
         server.prepare(number, real_release.variant(f"{number}.0"))

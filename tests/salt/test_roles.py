@@ -32,6 +32,27 @@ OWNING = (
     "UPDATE alembic_version SET version_num = '0'",
     "DELETE FROM alembic_version",
 )
+OUTSIDE = (
+    "COPY things TO PROGRAM 'id'",
+    "COPY things FROM PROGRAM 'id'",
+    "COPY things TO '/tmp/things'",
+    "COPY things FROM '/etc/passwd'",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_ls_dir('.')",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT pg_reload_conf()",
+    "SELECT rolpassword FROM pg_authid",
+    "CREATE EXTENSION file_fdw",
+    "CREATE FUNCTION other() RETURNS int LANGUAGE c AS '/lib/x', 'y'",
+    "LOAD '/tmp/x'",
+    "ALTER DATABASE postgres RENAME TO other",
+    "CREATE SERVER other FOREIGN DATA WRAPPER nothing",
+    "CREATE PUBLICATION other FOR ALL TABLES",
+    f"ALTER ROLE {SUPERUSER} PASSWORD 'x'",
+    f"GRANT {SUPERUSER} TO CURRENT_USER",
+    "GRANT pg_execute_server_program TO CURRENT_USER",
+    "GRANT pg_read_server_files TO CURRENT_USER",
+)
 RULING = ("CREATE ROLE other", "CREATE DATABASE other", "ALTER SYSTEM SET work_mem = '1GB'", f"SET ROLE {SUPERUSER}")
 
 
@@ -92,6 +113,30 @@ def test_each_role_may_do_its_work_and_nothing_else(
             said = opened.refusal(statement)
             assert said is not None, f"{role} may {statement}"
             assert re.search("permission denied|must be (owner|superuser)", said), said
+
+
+@pytest.mark.parametrize("role", [OWNER, APP, READER])
+def test_no_role_gets_out_of_the_database(postgres: Cluster, database: str, role: str) -> None:
+    """Not to the server's programs and files, and to no other role's rights; not even the one that migrates."""
+    with session(postgres, database, role) as opened:
+        for statement in OUTSIDE:
+            said = opened.refusal(statement)
+            assert said is not None, f"{role} may {statement}"
+            assert re.search(
+                "permission denied|must (be|have admin)|does not exist|access to .* is not allowed|only superuser", said
+            ), said
+
+
+def test_no_role_comes_into_another_s_database(postgres: Cluster, database: str) -> None:
+    postgres.make_roles("theirs", "theirs")
+    try:
+        for role in (OWNER, APP, READER):
+            with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+                Session(postgres, "theirs", role)
+    finally:
+        postgres.drop("theirs")
+        for suffix in ("", "_owner", "_reader"):
+            postgres.sql(f"DROP ROLE IF EXISTS theirs{suffix}")
 
 
 def test_other_roles_see_nothing(postgres: Cluster, database: str) -> None:
