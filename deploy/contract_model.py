@@ -1,7 +1,7 @@
 """What may stand in a contract: `[project]` and `[tool.slipway]` of pyproject.toml, or all of slipway.toml."""
 
 import json
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -90,6 +90,11 @@ class Process(TomlModel):
 class Processes(TomlModel):
     """Processes by name; each runs on hosts with the role of that name."""
 
+    elsewhere: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("scheduler", "beat", "cron"),
+        "expected no scheduler: of two generations that overlap, both would run its jobs -> a timer of the system, or "
+        "jobs of a worker's queue (docs/decisions/0033-what-a-contract-says-to-others.md)",
+    )
     worker: Process | None = None
 
     def defined(self) -> dict[str, Process]:
@@ -151,6 +156,13 @@ class Proxy(TomlModel):
 class Slipway(TomlModel):
     """`[tool.slipway]` as it is written."""
 
+    elsewhere: ClassVar[dict[str, str]] = {
+        "database": "expected no such key: role and empty database are made under the application's name; the variable "
+        "with the address stands in [variables] of the environment file, as in docs/reference/database.md",
+        **{
+            name: f"expected commands.{name}" for name in ("check", "init", "migrate", "migrate_check", "seed", "shell")
+        },
+    }
     app: Served
     python: PythonMinor
     glibc: Glibc | None = None

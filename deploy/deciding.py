@@ -157,7 +157,8 @@ def _no_way_back(hosts: Hosts, observed: Sequence[Host], chosen: Generation) -> 
     }
     return [
         f"generation {number} ({g.version}) migrated the database, and its contract says that older code does not run "
-        'on it (rollback = "needs-db-restore") -> restore the backup from before it, then deploy the older version'
+        'on it (rollback = "needs-db-restore") -> restore the backup from before it '
+        f"(fab backups:{hosts.environment.name} lists them), then deploy the older version"
         for number, g in sorted(since.items())
         if from_hosts(hosts, observed, number).manifest["contract"].get("rollback") == "needs-db-restore"
     ]
@@ -213,6 +214,7 @@ def target_of(
         processes=frozenset(manifest["contract"].get("processes", {})),
         backup=database.host,
         no_backup=database.problem,
+        no_way_back=manifest["contract"].get("rollback") == "needs-db-restore",
     )
 
 

@@ -110,6 +110,7 @@ class Target:
     signature: str | None = None  # sha256 of the release's signature, when it has one
     backup: str = ""  # the host that can back the database up before a contract migration; empty: nobody wants that
     no_backup: str = ""  # why nobody can, though it is wanted
+    no_way_back: bool = False  # older code refuses to run after its migrations, so only a backup leads back
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -229,6 +230,7 @@ def _database(hosts: Sequence[Host], chosen: Sequence[Host], target: Target, pen
     if pending.run:
         lane += [*backups(hosts, target, pending), migrate(first, target, pending)]
     elif target.migrate_once and not _migrated(hosts, target):
+        lane += backups(hosts, target, pending)
         lane.append(Step(Kind.MIGRATE, first, "once for this release, before any of its processes"))
     ran = any(h.current is not None for h in hosts)
     if target.init and not any(g.activated is not None for h in hosts for g in h.generations) and not ran:
@@ -244,9 +246,13 @@ def _migrated(hosts: Sequence[Host], target: Target) -> bool:
 
 
 def backups(hosts: Sequence[Host], target: Target, pending: schema.Decision) -> list[Step]:
-    """Make the step that goes before contract migrations; none where nothing ever ran, so there is nothing to lose."""
+    """Make the step that goes before migrations that nothing else leads back from; none where nothing ever ran."""
     contracts = [revision for revision in pending.run if revision in target.contract_migrations]
-    if not (contracts and target.backup and any(host.current is not None for host in hosts)):
+    if not (target.backup and any(host.current is not None for host in hosts)):
+        return []
+    if target.no_way_back:
+        return [back_up(hosts, target, "before migrations that older code refuses to run after")]
+    if not contracts:
         return []
     return [back_up(hosts, target, f"before {', '.join(contracts)} takes away what is not needed any more")]
 

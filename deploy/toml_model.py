@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -31,6 +31,7 @@ class TomlModel(BaseModel):
     """A part of a TOML file: frozen, strict, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    elsewhere: ClassVar[dict[str, str]] = {}  # keys that one would look for here, and where else that is said
 
 
 class Mistakes(ValueError):
@@ -97,6 +98,10 @@ def _problem(model: type[BaseModel], document: Document, path: tuple[str, ...], 
         case "missing":
             return f"{where}: {key}: expected, but it is missing"
         case "extra_forbidden":
+            if told := next(
+                (each.elsewhere[loc[-1]] for each in _at(model, loc[:-1]) if loc[-1] in each.elsewhere), ""
+            ):
+                return f"{where}: {key}: {told}"
             return f"{where}: {key}: unknown key{nearest(str(loc[-1]), sorted(known_keys(model, loc[:-1])))}"
         case "value_error":
             return f"{where}: {key}: {detail['ctx']['error']}, got {shown(detail['input'])}"
@@ -120,10 +125,15 @@ def _dotted(path: tuple[str | int, ...]) -> str:
 
 def known_keys(model: type[BaseModel], loc: tuple[str | int, ...] = ()) -> set[str]:
     """Answer the keys that the table at `loc` inside the model may have."""
+    return {field.alias or name for each in _at(model, loc) for name, field in each.model_fields.items()}
+
+
+def _at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[Any]:
+    """Answer the models of the table at `loc` inside a model."""
     models = [model]
     for part in loc:
         models = [inner for outer in models for inner in _models(_annotation(outer, part))]
-    return {field.alias or name for each in models for name, field in each.model_fields.items()}
+    return models
 
 
 def _annotation(model: Any, part: str | int) -> Any:

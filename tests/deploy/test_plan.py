@@ -268,3 +268,18 @@ def test_every_batch_that_changes_is_looked_at_before_the_next(hosts: list[Host]
             elif step.kind in (Kind.BAKE, Kind.PAUSE):
                 assert set(step.hosts) <= changed
                 assert not set(step.against) & changed
+
+
+def test_a_release_that_older_code_does_not_survive_is_backed_up_for_before_it_migrates() -> None:
+    """Whatever runs its migrations; and not where nothing ran, or nobody can."""
+    hosts = [serving("web1"), serving("web2")]
+    for target in (replace(TARGET, migrate_once=True), replace(TARGET, migrations=("0001", "0002"))):
+        careful = replace(target, backup="db1", no_way_back=True)
+        steps = [
+            step for step in plan_rollout(hosts, careful, Policy()).steps if step.kind in (Kind.BACKUP, Kind.MIGRATE)
+        ]
+        assert [(step.kind, step.host) for step in steps] == [(Kind.BACKUP, "db1"), (Kind.MIGRATE, "web1")]
+        for other in (replace(careful, no_way_back=False), replace(careful, backup="")):
+            assert Kind.BACKUP not in {step.kind for step in plan_rollout(hosts, other, Policy()).steps}
+    first = replace(TARGET, generation=1, migrate_once=True, backup="db1", no_way_back=True)
+    assert Kind.BACKUP not in {step.kind for step in plan_rollout([Host("web1", "a:1")], first, Policy()).steps}
