@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from deploy.facts import Host
+from deploy.facts import Host, Server
 
 Amount = int | str  # of hosts: a number, or a share of all of them such as "25%"
 CONFIRM = "confirm"  # a pause that a person ends
@@ -36,6 +36,18 @@ class Policy:
         if self.max_unavailable is None:
             return left
         return min(left, at_most(self.max_unavailable, total) - (total - in_service))
+
+
+def may_drain(name: str, servers: Mapping[str, Server], floor: Amount) -> bool:
+    """Say whether the others that get requests now are enough: since it was planned, one of them may have died."""
+    if not _gets_requests(servers[name]):
+        return True
+    others = sum(_gets_requests(server) for other, server in servers.items() if other != name)
+    return others >= at_least(floor, len(servers))
+
+
+def _gets_requests(server: Server) -> bool:
+    return server.admin == "ready" and server.up
 
 
 def at_least(amount: Amount, total: int) -> int:

@@ -158,7 +158,8 @@ def _leave_out(hosts: Hosts, executor: Executor) -> None:
     hold = {"why": "left", "by": executor.by, "rollout": executor.rollout}
     with suppress(SlipwayError):  # a load balancer that is gone has nobody in service either
         for name, server in hosts.balancer.servers().items():
-            if server.admin != "ready" and server.hold and server.hold.rollout == executor.rollout:
+            found = server.hold  # who is fenced stays that
+            if server.admin != "ready" and found and (found.why, found.rollout) == ("rollout", executor.rollout):
                 hosts.balancer.set_state(name, server.admin, hold)
 
 

@@ -15,6 +15,7 @@ from deploy.agents import AgentError
 from deploy.asking import Ask
 from deploy.bake import Verdict
 from deploy.baking import Watch
+from deploy.batches import may_drain
 from deploy.errors import SlipwayError
 from deploy.facts import WEB
 from deploy.hosts import Hosts
@@ -59,6 +60,7 @@ class Executor:
     touched: set[Kind] = field(default_factory=set)
     at_work: list[Step] = field(default_factory=list)  # steps that have begun and not ended, of a way back as well
     halt: threading.Event = field(default_factory=threading.Event)
+    counting: threading.Lock = field(default_factory=threading.Lock)  # two lanes must not count on each other's server
     ask: Ask | None = None  # who says whether to go on after a pause
     bakes: dict[str, Verdict] = field(default_factory=dict)  # what they found, by the host of the step
     watch: Watch = field(init=False)
@@ -176,7 +178,10 @@ class Executor:
         timeout = self.hosts.environment.file.rollout.drain_timeout
         with self._in_ledger(step):
             hold = self._hold("person" if self.keep_out else "rollout")
-            self.hosts.balancer.set_state(step.host, "drain", hold)
+            with self.counting:
+                if not self.keep_out and not self._may_leave(step.host):
+                    return "too few others are in service now: both overlap on the socket"
+                self.hosts.balancer.set_state(step.host, "drain", hold)
             if self.hosts.balancer.wait_until(step.host, lambda s: s.sessions == 0, timeout):
                 # Closes its idle connections too; gunicorn would wait 2 s for a last request on each (measured).
                 self.hosts.balancer.set_state(step.host, "maint")
@@ -187,10 +192,19 @@ class Executor:
     def _fence(self, step: Step) -> str:
         timeout, hold = self.hosts.environment.file.rollout.drain_timeout, self._hold("fenced")
         with self._in_ledger(step):
+            if not self._may_leave(step.host):
+                raise SlipwayError(
+                    f"{step.host}: gets requests again, and too few others do to take it out",
+                    hint=f"fab deploy:{self.hosts.environment.name} begins again",
+                )
             self.hosts.balancer.set_state(step.host, "drain", hold)  # it may serve users whom only we can't reach
             self.hosts.balancer.wait_until(step.host, lambda s: s.sessions == 0, timeout)
             self.hosts.balancer.set_state(step.host, "maint", hold)
         return "no requests until it runs what all run"
+
+    def _may_leave(self, host: str) -> bool:
+        """Look whether enough others get requests: since it was planned, one of them may have died."""
+        return may_drain(host, self.hosts.balancer.servers(), self.hosts.environment.file.rollout.floor)
 
     def _hold(self, why: str) -> dict[str, str]:
         """Say why a server is taken out of service."""

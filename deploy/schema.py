@@ -89,10 +89,14 @@ def _verb(names: Sequence[str]) -> str:
 
 
 def old_shape(hosts: Iterable[Host], wanted: Wanted, contract: str) -> tuple[str, ...]:
-    """Name the generations that ran or may come back, and don't know a contract migration."""
+    """Name the generations that run, ran or may come back, and don't know a contract migration.
+
+    One that was started by an agent that was killed before it was active runs all the same, on the shared socket.
+    """
     found = {}
     for host, generation in _generations(hosts):
-        if generation.number == wanted.generation or not (generation.activated or generation.number == host.current):
+        runs = generation.number in {host.current, *(process.generation for process in host.processes)}
+        if generation.number == wanted.generation or not (generation.activated or runs):
             continue
         release = host.release(generation.version)
         if release is None or contract not in release.migrations:

@@ -45,8 +45,8 @@ def prune(layout: Layout, keep: int, say: Say) -> dict[str, Any]:
             if not free:
                 continue
             files.remove_tree(layout.generation(number), tmp=layout.tmp)
-        for process in (WEB, *PROCESSES):
-            files.remove(layout.log_file(key_of(process, number)))
+        for key in (*(key_of(process, number) for process in (WEB, *PROCESSES)), f"trial-{number}"):
+            files.remove(layout.log_file(key))
         removed.append(number)
     used = generations.versions_linked(layout)
     unused = [version for version in releases.versions(layout) if version not in used]

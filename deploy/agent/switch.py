@@ -31,7 +31,7 @@ def trial(
     wanted = releases.require_complete(layout, generation.version, generation.digest)
     releases.require_signed(layout, wanted)
     supervisor = supervisor_of(layout)
-    _stop_trials(supervisor, say, *_left(layout, number))
+    _stop_trials(supervisor, say, *_left(layout))
     began = time.monotonic()
     started, good = [], False
     try:
@@ -46,10 +46,12 @@ def trial(
     return {"seconds": round(time.monotonic() - began, 3), "status": answer.status}
 
 
-def _left(layout: Layout, number: int) -> list[str]:
-    """Name the trial of a generation that was told to stop, as long as nobody has cleared away what is left of it."""
-    key = f"trial-{number}"
-    return [key] if layout.run_file(key, "sock").exists() else []
+def _left(layout: Layout) -> list[str]:
+    """Name trials that were told to stop, or killed, as long as nobody has cleared away what is left of them.
+
+    Of any generation: whoever asked for one may have been killed, and that generation may never be tried again.
+    """
+    return sorted({path.stem for path in layout.run.glob("trial-*")})
 
 
 def _stop_trials(supervisor: Supervisor, say: Say, *started: str) -> None:
@@ -81,7 +83,7 @@ def activate(
     held, remembered = supervisor.listening(), generations.processes(layout, number)
     seconds, clock = {"start": 0.0, "ready": 0.0, "stop": 0.0}, time.monotonic()
     with supervisor.shared_socket(listen) if listen is not None else contextlib.nullcontext() as shared:
-        start = _Start(supervisor, generation, wanted, _without_trials(layout, supervisor, number, say), say)
+        start = _Start(supervisor, generation, wanted, _without_trials(layout, supervisor, say), say)
         try:
             for process in processes:
                 start.begin(process, shared, listen)
@@ -121,11 +123,11 @@ def _wanted(layout: Layout, number: int, listen: str | None, processes: Sequence
     return generation, wanted
 
 
-def _without_trials(layout: Layout, supervisor: Supervisor, number: int, say: Say) -> dict[str, Running]:
-    """See the end of trials, of this generation's as well; give what else runs."""
+def _without_trials(layout: Layout, supervisor: Supervisor, say: Say) -> dict[str, Running]:
+    """See the end of trials; give what else runs."""
     running = {process.key: process for process in supervisor.running()}
     trials = {key for key in running if key.startswith("trial-")}
-    supervisor.stop(sorted(trials.union(_left(layout, number))), say, timeout=TRIAL_GRACE)
+    supervisor.stop(sorted(trials.union(_left(layout))), say, timeout=TRIAL_GRACE)
     return {key: process for key, process in running.items() if key not in trials}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.batches import CONFIRM, Amount, Policy, at_least, at_most, batches
+from deploy.batches import CONFIRM, Amount, Policy, at_least, at_most, batches, may_drain
 from deploy.facts import Host, Server
 from deploy.plan import Kind, Plan, plan_rollout
 from tests.deploy.test_plan import TARGET, serving
@@ -93,3 +93,15 @@ def test_it_pauses_between_batches_and_not_after_the_last() -> None:
     assert titles.index("bake after canary") + 1 == titles.index("pause after canary"), "what is seen there is told"
     assert not pauses(plan_rollout(hosts[:1], TARGET, Policy(pause=CONFIRM))), "one host: there is no between"
     assert not pauses(plan_rollout(hosts, TARGET, Policy(canary=0, pause=60, pause_after="canary")))
+
+
+@pytest.mark.parametrize(
+    ("others", "floor", "may"),
+    [("ready up", 1, True), ("ready down", 1, False), ("maint up", 1, False), ("ready down", 0, True)],
+)
+def test_who_is_drained_is_counted_again_when_it_is_done(others: str, floor: Amount, may: bool) -> None:
+    """What was planned may be minutes old, and the other server dead by now."""
+    admin, _, up = others.partition(" ")
+    servers = {"web1": Server("web1", "ready", up=True), "web2": Server("web2", admin, up=up == "up")}
+    assert may_drain("web1", servers, floor) is may
+    assert may_drain("web1", {**servers, "web1": Server("web1", "ready", up=False)}, floor)  # nobody misses it

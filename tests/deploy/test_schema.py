@@ -73,6 +73,17 @@ def test_a_generation_that_never_ran_needs_nothing() -> None:
     assert old_shape([staged], DROPS, "0002") == ()
 
 
+def test_a_contract_waits_for_what_runs_though_it_was_never_active() -> None:
+    """An agent was killed between the start of a generation and its end: it serves on the shared socket."""
+    old, new = release("1.0", 1), release("2.0", 2)
+    there = host((2, new))
+    begun = Generation(3, old.version, old.digest, "e")
+    left = replace(there, releases=(old, new), generations=(*there.generations, begun))
+    assert old_shape([left], DROPS, "0002") == ()
+    running = replace(left, processes=(*there.processes, Process(3, 2, ready=True)))
+    assert old_shape([running], DROPS, "0002") == ("generation 3 (1.0)",)
+
+
 def test_an_expand_behind_a_waiting_contract_is_refused() -> None:
     target = replace(TARGET, migrations=CHAIN[:3], contract_migrations=CONTRACT)
     problem = decide([host((1, release("1.0", 1)))], target).problem

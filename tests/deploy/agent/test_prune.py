@@ -80,7 +80,8 @@ def test_pruning_frees_what_only_old_generations_used(layout: Layout) -> None:
         call(layout, "prepare", generation=number, version=version, digest=digest, variables={}, secrets={})
         generations.mark(layout, number, "activated")
     generations.set_current(layout, 3)
-    layout.log_file("1").write_text("said")
+    for key in ("1", "trial-1"):
+        layout.log_file(key).write_text("said")
     with generations.in_use(layout, 1):
         assert call(layout, "prune", keep=2)["generations"] == []
     pruned = call(layout, "prune", keep=2)
@@ -89,5 +90,6 @@ def test_pruning_frees_what_only_old_generations_used(layout: Layout) -> None:
     assert [release["version"] for release in status["releases"]] == ["2.0", "3.0"]
     assert all(release["complete"] for release in status["releases"])
     assert not layout.log_file("1").exists()
+    assert not layout.log_file("trial-1").exists()
     assert call(layout, "prune", keep=2) == {"generations": [], "releases": [], "bytes": 0}
     assert call(layout, "missing", hashes=sorted(orphan.contents))["missing"] == sorted(orphan.contents)

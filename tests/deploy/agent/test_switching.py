@@ -329,6 +329,19 @@ def test_a_killed_trial_is_cleared_away(agent: Caller, real_release: Release) ->
     assert list((agent.root / "run").iterdir()) == []
 
 
+@pytest.mark.parametrize("left", ["sock", "pid", "alive"])
+def test_what_is_left_of_a_trial_goes_with_the_trial_of_another_generation(
+    agent: Caller, real_release: Release, left: str
+) -> None:
+    """Whoever asked for it may have been killed, and its generation may never be tried again."""
+    agent.prepare(2, real_release)
+    path = agent.root / "run" / f"trial-1.{left}"
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    agent("trial", generation=2, deadline=30)
+    assert not path.exists()
+
+
 def test_sigterm_undoes_an_activation(agent: Caller, real_release: Release, port: int) -> None:
     """An agent that is told to stop while it waits puts everything back, and says so."""
     agent.prepare(1, real_release, BEHAVIOUR="hang")
