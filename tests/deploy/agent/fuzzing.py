@@ -111,13 +111,8 @@ def _likely(home: Path) -> dict[str, st.SearchStrategy[Any]]:
     contents = sorted({**RELEASE.contents, **NEXT.contents})
     names = st.sampled_from(["A", "SECRET_KEY", "HOME", "A_FILE", "a b", "../x", "", "A=B", "\ud800", "X" * 300])
     table = st.dictionaries(names, words, max_size=3)
-    files = [
-        f"{home}/outside/{BAIT}",
-        f"{home}/here/link/{BAIT}",
-        "/etc/passwd",
-        f"{home}/outside",
-        f"{home}/outside/new",
-    ]
+    # Never the bait itself: whoever calls an agent without a server may do to files what he may; see test_own.py.
+    files = ["/etc/passwd", f"{home}/outside", f"{home}/outside/new", f"{home}/here/link/new", "", "../x"]
     commands = [
         "show info",
         "show holds",
