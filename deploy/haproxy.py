@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
+from deploy import sessions
 from deploy.balancer import Balancer
 from deploy.contract import Contract
 from deploy.environment import Environment
@@ -121,8 +122,9 @@ def run(directory: Path, *arguments: str) -> None:
         raise HaproxyError("haproxy is not installed", hint="as root: apt-get install haproxy")
     try:
         done = subprocess.run(
-            [program, *arguments], cwd=directory, capture_output=True, text=True, check=False, timeout=PATIENCE
-        )
+            [program, *arguments], cwd=directory, capture_output=True, text=True, check=False, timeout=PATIENCE,
+            env=sessions.without_secrets(),
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise HaproxyError(f"haproxy {' '.join(arguments)} does not end within {PATIENCE:.0f} s") from None
     if done.returncode:

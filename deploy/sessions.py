@@ -31,7 +31,7 @@ def begin(command: Sequence[str]) -> Session:
         stderr=stderr,
         start_new_session=True,
         # ssh may pass it on: what sudo says over there is understood in English (deploy/ssh_failures.py).
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
+        env={**without_secrets(), "LC_ALL": "C.UTF-8"},
     )
     return Session(process, stderr)
 
@@ -43,6 +43,11 @@ def _nameless() -> IO[bytes]:
     import tempfile
 
     return tempfile.TemporaryFile()
+
+
+def without_secrets() -> dict[str, str]:
+    """Give our variables without those that hold secrets of environments: what we start may run long after us."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
 
 
 def end(process: subprocess.Popen[bytes], *, kill: bool = False, cut: bool = False) -> None:
