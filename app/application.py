@@ -55,11 +55,12 @@ def mount_on(framework: str, registry: svcs.Registry) -> WSGIApplication:
     if framework == "flask":
         from app.adapters import flask
         from app.blueprints import BLUEPRINTS
+        from app.pages.front import Front
         from app.pages.site import add_pages
 
-        site = flask.mount(ROUTES, registry)
+        site = flask.mount((), registry)
         add_pages(site, registry, BLUEPRINTS)
-        return site
+        return Front(flask.mount(ROUTES, registry), site, ROUTES)
     if framework == "falcon":
         from app.adapters import falcon
 
@@ -67,12 +68,14 @@ def mount_on(framework: str, registry: svcs.Registry) -> WSGIApplication:
     raise ValueError(f"no adapter for {framework!r}")
 
 
-def with_error_pages(framework: str, wsgi: WSGIApplication, site: WSGIApplication) -> WSGIApplication:
+def with_error_pages(framework: str, wsgi: WSGIApplication, front: WSGIApplication) -> WSGIApplication:
     """Let browsers see errors as pages, where there are pages; around everything, as any part may refuse a request."""
     if framework == "flask":
         from app.pages.errors import ErrorPages
+        from app.pages.front import Front
 
-        return ErrorPages(wsgi, site)
+        if isinstance(front, Front):
+            return ErrorPages(wsgi, front.site)
     return wsgi
 
 

@@ -13,6 +13,7 @@ from app.backfills import pace, progress
 from app.backfills.backfill import Backfill, Progress
 from app.clock import Clock
 from app.database.failures import is_locked
+from app.database.sqlite import write_at_once
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +88,10 @@ class Runner:
         """Do one batch; where others hold its rows, a smaller one next time. Raises Elsewhere."""
         began = time.monotonic()
         try:
-            with self.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
-                if connection.dialect.name == "postgresql":
+            with self.engine.begin() as connection:
+                if connection.dialect.name == "sqlite":
+                    write_at_once(connection)
+                elif connection.dialect.name == "postgresql":
                     connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:g}s'"))
                 last = self._last_of_batch(connection, found.position)
                 done = self._end(connection, found) if last is None else self._fill(connection, found, last)

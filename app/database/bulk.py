@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, Table, insert, text
 from sqlalchemy.exc import DBAPIError
 
 from app.database.mariadb_lock import only_one
+from app.database.sqlite import write_at_once
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def loading(engine: Engine, guard: Table) -> Iterator[Connection]:
     Of several loaders one works: on PostgreSQL whoever locks the table ``guard``, on MariaDB whoever has the lock named
     after it; SQLite has one writer at a time in any case.
     """
-    with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection:
+    with engine.connect() as connection:
         mariadb = connection.dialect.name == "mariadb"
         lock = only_one(connection, guard.name, time.monotonic() + LOCK_SECONDS) if mariadb else nullcontext()
         with lock, connection.begin():
@@ -52,6 +53,7 @@ def prepare(connection: Connection, guard: Table) -> None:
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
             connection.execute(text(f"LOCK TABLE {guard.name} IN SHARE ROW EXCLUSIVE MODE"))
         case "sqlite":
+            write_at_once(connection)
             connection.exec_driver_sql("PRAGMA cache_size = -65536")  # KiB: indexes are filled in random order
 
 

@@ -2,17 +2,26 @@
 
 import logging
 import re
+import sqlite3
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 logger = logging.getLogger(__name__)
 
 UNDEFINED_TABLE = {"42P01", "42S02"}
 FORBIDDEN = {"42501", 1044, 1142}  # insufficient_privilege; MariaDB's of a database and of a table
-LOCKED = {"55P03", "40P01", "40001", 1205}  # lock_not_available, deadlock_detected; MariaDB's deadlock, its time-out
+OVERTAKEN = {"40P01", "40001", 1213, 1020}  # deadlock, serialization_failure; MariaDB's deadlock, its row that changed
+LOCKED = {"55P03", 1205} | OVERTAKEN  # lock_not_available, MariaDB's time-out
+AWAY = {"57P01", "57P02", "57P03", "53300", 1040, 1053, 1927, 2002, 2003, 2006, 2013}
+"""The server ends, begins, or has too many connections; MariaDB's, with what its driver says of a lost connection."""
 
 VALUE = re.compile(r"'.*'(?= for (key|column) )", re.DOTALL)
 """In a message of MariaDB: what another row has, or what fits no column."""
+
+
+class Undone(Exception):
+    """The database undid all that a request did; it may do the same once more."""
 
 
 class Held(Exception):
@@ -56,6 +65,28 @@ def is_forbidden(error: DBAPIError) -> bool:
 def is_locked(error: DBAPIError) -> bool:
     """Say whether others held for too long what was needed, so that trying again may help."""
     return bool({sqlstate(error), number(error)} & LOCKED) or "is locked" in str(error.orig)
+
+
+def is_undone(error: DBAPIError) -> bool:
+    """Say whether the transaction is gone through nobody's fault, so that it may be tried again at once.
+
+    Others were in the way of each other and this one had to give in, or the connection was lost.
+    """
+    return error.connection_invalidated or bool({sqlstate(error), number(error)} & OVERTAKEN)
+
+
+def is_passing(error: Exception) -> bool:
+    """Say whether the database was busy or away, which passes by itself."""
+    if isinstance(error, DBAPIError):
+        unreachable = isinstance(error, OperationalError) and sqlstate(error) is None and number(error) is None
+        away = bool({sqlstate(error), number(error)} & AWAY) or (unreachable and is_of_server(error))
+        return away or is_undone(error) or is_locked(error)
+    return isinstance(error, Undone | PoolTimeout)
+
+
+def is_of_server(error: DBAPIError) -> bool:
+    """Say whether a driver speaks that has a server: SQLite's operational errors are faults of ours, or locks."""
+    return not isinstance(error.orig, sqlite3.Error)
 
 
 def number(error: DBAPIError) -> int | None:

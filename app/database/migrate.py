@@ -18,6 +18,7 @@ from app.database.migration_lock import MIGRATOR_SESSION, be_patient, insist, on
 from app.database.postgresql import make_postgresql_engine
 from app.database.revisions import Revision, read_revisions
 from app.database.schema import current_revision
+from app.database.sqlite import write_at_once
 from app.database.target import Target
 
 logger = logging.getLogger(__name__)
@@ -130,10 +131,11 @@ def migrate_sqlite(target: Target, lock_seconds: float, work: Work) -> Migrated:
     """
     with (
         disposed(make_engine(target, create=True, busy_seconds=lock_seconds)) as engine,
-        engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
+        engine.connect() as connection,
     ):
         leave_references(connection)
         with connection.begin():
+            write_at_once(connection)
             done = work(connection, lambda run: run())
             lost = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
             if lost:

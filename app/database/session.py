@@ -6,6 +6,8 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable
 
+from app.database.sqlite import only_read, write_at_once
+
 logger = logging.getLogger(__name__)
 
 
@@ -15,7 +17,8 @@ class Session:
     Rows become entities in the repositories, so SQLAlchemy's ORM (0.2 s of every worker's start) would do nothing here.
 
     Each statement sees what is committed by then, on every database. SQLite would refuse to write when somebody else
-    has since the first read, at once and however long it may wait: there the first statement that writes begins anew.
+    has since a transaction's first read, at once and however long it may wait: there a transaction begins with the
+    first statement that writes.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -23,6 +26,8 @@ class Session:
         self.opened: Connection | None = None
         self.on_sqlite = engine.dialect.name == "sqlite"
         self.writing = False
+        self.lasts = False
+        """Whether something that was written is there for good, or may be: a commit may fail after it was done."""
 
     def __enter__(self) -> Self:
         return self
@@ -43,9 +48,11 @@ class Session:
     def _open(self, *, writing: bool) -> Connection:
         if self.opened is None:
             self.opened = self.engine.connect()
-        if writing and self.on_sqlite and not self.writing:
-            self.opened.rollback()  # nothing was written so far
-            self.opened.execution_options(sqlite_begin="IMMEDIATE")
+            if self.on_sqlite:
+                only_read(self.opened)
+        if writing and not self.writing:
+            if self.on_sqlite:
+                write_at_once(self.opened)
             self.writing = True
         return self.opened
 
@@ -60,19 +67,21 @@ class Session:
     def commit(self) -> None:
         """Make it last; the next statement begins a new transaction."""
         if self.opened is not None:
+            self.lasts = self.lasts or self.writing
             self.opened.commit()
-            if self.writing:
-                self.opened.execution_options(sqlite_begin="DEFERRED")
-                self.writing = False
+            self.writing = False
 
     def rollback(self) -> None:
         """Undo what was not committed; the next statement begins a new transaction."""
         if self.opened is not None:
             self.opened.rollback()
+            self.writing = False
 
     def close(self) -> None:
         """Undo what was not committed and give the connection back."""
         if self.opened is not None:
+            if self.on_sqlite and not self.opened.invalidated:
+                only_read(self.opened, wanted=False)
             self.opened.close()
             self.opened = None
             self.writing = False

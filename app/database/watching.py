@@ -8,21 +8,18 @@ from sqlalchemy import Engine, event
 
 logger = logging.getLogger(__name__)
 
-IDLE, IN_USE = "idle", "in_use"
 
+def watch_pool(engine: Engine, tell: Callable[[int, int], None]) -> Engine:
+    """Call ``tell(idle, in_use)`` with the change whenever a connection comes or goes; return the engine."""
 
-def watch_pool(engine: Engine, tell: Callable[[str, int], None]) -> Engine:
-    """Call ``tell(state, change)`` for each connection that comes into a state or leaves it; return the engine."""
-
-    def changes(*moves: tuple[str, int]) -> Callable[..., None]:
+    def changes(idle: int, in_use: int) -> Callable[..., None]:
         def happened(*_: Any) -> None:
-            for state, change in moves:
-                tell(state, change)
+            tell(idle, in_use)
 
         return happened
 
-    event.listen(engine, "connect", changes((IDLE, +1)))
-    event.listen(engine, "checkout", changes((IDLE, -1), (IN_USE, +1)))
-    event.listen(engine, "checkin", changes((IN_USE, -1), (IDLE, +1)))
-    event.listen(engine, "close", changes((IDLE, -1)))
+    event.listen(engine, "connect", changes(+1, 0))
+    event.listen(engine, "checkout", changes(-1, +1))
+    event.listen(engine, "checkin", changes(+1, -1))
+    event.listen(engine, "close", changes(-1, 0))
     return engine

@@ -66,8 +66,19 @@ class PlaceRepository(Protocol):
 
 
 def _whole() -> Select[*tuple[Any, ...]]:
-    """Select places with all that an entity has."""
-    return select(places, countries.c.name.label("country")).join(countries)
+    """Select places with all that an entity has, in the order in which ``_place`` takes it."""
+    return select(
+        places.c.id,
+        places.c.name,
+        places.c.country_code,
+        countries.c.name.label("country"),
+        places.c.admin1_code,
+        places.c.latitude,
+        places.c.longitude,
+        places.c.population,
+        places.c.timezone,
+        places.c.part_of,
+    ).join(countries)
 
 
 ONE = _whole().where(places.c.id == bindparam("id"))
@@ -97,7 +108,7 @@ class SqlPlaceRepository:
 
     def by_id(self, place_id: int) -> Place | None:
         """Return a place, or None."""
-        row = self.session.execute(ONE, {"id": place_id}).one_or_none()
+        row = self.session.execute(ONE, {"id": place_id}).first()
         return None if row is None else _place(row)
 
     def by_ids(self, place_ids: Sequence[int]) -> list[Place]:
@@ -238,17 +249,8 @@ def _each_once(query: Select[int, int, int], dialect: str) -> Select[int, int, i
 
 
 def _place(row: Row[*tuple[Any, ...]]) -> Place:
-    return Place(
-        id=row.id,
-        name=row.name,
-        country=Country(row.country_code, row.country),
-        admin1_code=row.admin1_code,
-        latitude=row.latitude,
-        longitude=row.longitude,
-        population=row.population,
-        timezone=row.timezone,
-        part_of=row.part_of,
-    )
+    number, name, code, country, *rest = row
+    return Place(number, name, Country(code, country), *rest)
 
 
 class InMemoryPlaceRepository:

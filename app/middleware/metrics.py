@@ -1,5 +1,6 @@
 """What happens in all workers of this server, in Prometheus' text format: requests, connections, jobs, release."""
 
+import functools
 import logging
 import time
 from bisect import bisect_left
@@ -17,6 +18,10 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 HISTOGRAM = "http_request_duration_seconds"
 IN_FLIGHT = GAUGE + "http_requests_in_flight{}"
+CONNECTIONS = GAUGE + "connections"
+"""A row of two: idle, in use."""
+
+ONE_MORE = ((0, 1),)
 SIZE = len(BUCKETS) + 2  # a count for each bucket and for what is above, and the sum
 FAMILIES = {
     "http_requests_total": ("counter", "Requests answered."),
@@ -38,18 +43,17 @@ class RequestMetrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Add one request."""
-        labels = {"method": method if method in METHODS else "other", "route": route, "status": str(status)}
-        self.series.add(series_name("http_requests_total", labels), [(0, 1)])
-        bucket = bisect_left(BUCKETS, seconds)
-        self.series.add(series_name(HISTOGRAM, {"route": route}), [(bucket, 1), (SIZE - 1, seconds)], SIZE)
+        requests, durations = request_series(method if method in METHODS else "other", route, status)
+        self.series.add(requests, ONE_MORE)
+        self.series.add(durations, ((bisect_left(BUCKETS, seconds), 1), (SIZE - 1, seconds)), SIZE)
 
     def in_flight(self, change: int) -> None:
         """Count requests that begin, and those that end."""
-        self.series.add(IN_FLIGHT, [(0, change)])
+        self.series.add(IN_FLIGHT, ((0, change),))
 
-    def connections(self, state: str, change: int) -> None:
+    def connections(self, idle: int, in_use: int) -> None:
         """Count connections that come into a state, and those that leave it."""
-        self.series.add(GAUGE + series_name("database_connections", {"state": state}), [(0, change)])
+        self.series.add(CONNECTIONS, ((0, idle), (1, in_use)), 2)
 
     def job(self, name: str, outcome: str, seconds: float) -> None:
         """Add one job."""
@@ -59,6 +63,9 @@ class RequestMetrics:
     def render(self) -> str:
         """Return the exposition text."""
         found = {name.removeprefix(GAUGE): row for name, row in self.series.sums().items()}
+        idle, in_use = found.pop(CONNECTIONS.removeprefix(GAUGE), (0.0, 0.0))
+        found |= {series_name("database_connections", {"state": "idle"}): [idle]}
+        found |= {series_name("database_connections", {"state": "in_use"}): [in_use]}
         found[self.info] = [1]
         lines = []
         for family, (kind, meaning) in FAMILIES.items():
@@ -68,6 +75,13 @@ class RequestMetrics:
                     histogram(name, found[name]) if kind == "histogram" else [f"{bare(name)} {found[name][0]:.15g}"]
                 )
         return "\n".join(lines) + "\n"
+
+
+@functools.lru_cache(4096)
+def request_series(method: str, route: str, status: int) -> tuple[str, str]:
+    """Return the names of what counts requests, and of what has their durations."""
+    labels = {"method": method, "route": route, "status": str(status)}
+    return series_name("http_requests_total", labels), series_name(HISTOGRAM, {"route": route})
 
 
 def series_name(family: str, labels: Mapping[str, str]) -> str:

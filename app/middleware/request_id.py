@@ -1,8 +1,8 @@
 """Give each request an id, mark log lines with it, and send it back."""
 
 import logging
+import os
 import re
-import uuid
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -25,7 +25,7 @@ class RequestId:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        identifier = given if ACCEPTED.fullmatch(given) else uuid.uuid4().hex
+        identifier = given if ACCEPTED.fullmatch(given) else os.urandom(16).hex()
         environ[REQUEST_ID] = identifier
         with request_context(identifier):
             return watched(

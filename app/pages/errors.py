@@ -43,9 +43,7 @@ MESSAGES = {
 class ErrorPages:
     """Outermost of all middleware, so that every refusal passes here."""
 
-    def __init__(self, app: WSGIApplication, site: WSGIApplication) -> None:
-        if not isinstance(site, flask.Flask):
-            raise TypeError("only Flask has the templates of pages")
+    def __init__(self, app: WSGIApplication, site: flask.Flask) -> None:
         self.app = app
         self.site = site
 

@@ -10,7 +10,6 @@ import flask
 import jinja2
 import svcs
 import svcs.flask
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
 from werkzeug.routing import IntegerConverter, Map
 
@@ -19,7 +18,6 @@ from app.languages import DEFAULT, LANGUAGES, current_language, gettext, message
 from app.middleware.environ import ROUTE
 from app.pages import formats
 from app.pages.assets import Asset, Assets
-from app.pages.errors import wants_page
 from app.pages.menu import menu
 from app.pages.policy import HEADERS
 from app.pages.views import blueprint as shared
@@ -41,35 +39,22 @@ class IdConverter(IntegerConverter):
         super().__init__(url_map, min=1, max=2**31 - 1)
 
 
-class Visits(SecureCookieSessionInterface):
-    """Flask's session, for pages only: the API takes no cookie, so none is read or checked for it."""
-
-    def open_session(self, app: flask.Flask, request: flask.Request) -> SecureCookieSession | None:
-        if request.path.startswith("/api/"):
-            return self.make_null_session(app)
-        return super().open_session(app, request)
-
-
 def add_pages(app: flask.Flask, registry: svcs.Registry, blueprints: Sequence[flask.Blueprint]) -> None:
-    """Add pages to an application that answers the API already, and leave that as it is."""
+    """Add pages to an application that has nothing yet but what it answers to what it does not know."""
     with svcs.Container(registry) as components:
         settings = components.get(Settings)
-    api = dict(app.view_functions)
     configure(app, settings)
     svcs.flask.init_app(app, registry=registry)
     app.extensions["assets"] = Assets(PACKAGE / "static")
     prepare_templates(app)
-    app.before_request(lead_home)
     app.before_request(begin)
-    protection = CSRFProtect(app)
-    for view in api.values():
-        protection.exempt(view)  # no cookie opens the API
+    CSRFProtect(app)
     app.before_request(admit)
     app.after_request(finish)
     app.url_map.converters["id"] = IdConverter
     for blueprint in (shared, *blueprints):
         app.register_blueprint(blueprint)
-    silent = [name for name in app.view_functions.keys() - api if not permission_of(app.view_functions[name])]
+    silent = [name for name, view in app.view_functions.items() if not permission_of(view)]
     if silent:
         raise LookupError(f"pages that don't say who may see them: {', '.join(sorted(silent))}")
     app.register_error_handler(NotAuthenticated, ask_to_log_in)
@@ -80,7 +65,6 @@ def add_pages(app: flask.Flask, registry: svcs.Registry, blueprints: Sequence[fl
 def configure(app: flask.Flask, settings: Settings) -> None:
     """Tell Flask and Flask-WTF what they need to know."""
     app.secret_key = settings.secret_key.get_secret_value()
-    app.session_interface = Visits()
     app.config.update(
         SESSION_COOKIE_NAME="__Host-visit" if settings.secure_cookies else "visit",
         SESSION_COOKIE_SECURE=settings.secure_cookies,
@@ -108,15 +92,6 @@ def prepare_templates(app: flask.Flask) -> None:
     app.context_processor(lambda: {"language": current_language(), "visitor": visitor()})
 
 
-def lead_home() -> flask.typing.ResponseReturnValue | None:
-    """Show browsers the first page; programs get the API's index at the same address."""
-    if flask.request.path != "/" or not wants_page(flask.request.environ):
-        return None
-    response = flask.redirect(flask.url_for("places.search"), 303)
-    response.headers["Vary"] = "Accept"
-    return response
-
-
 def begin() -> None:
     """Before a page: name it for logs and metrics, and find out which language to speak."""
     if not is_page():
@@ -127,7 +102,7 @@ def begin() -> None:
 
 
 def is_page() -> bool:
-    """Say whether a page answers: those are on blueprints, and the API's routes are not."""
+    """Say whether a page answers, and not the refusal of an address that none has."""
     return flask.request.blueprint is not None
 
 

@@ -15,6 +15,15 @@ logger = logging.getLogger(__name__)
 blueprint = flask.Blueprint("pages", __name__)
 
 
+@blueprint.get("/")
+@allow(Permission.PUBLIC)
+def home() -> flask.typing.ResponseReturnValue:
+    """Show browsers the first page; programs get the API's index at the same address."""
+    response = flask.redirect(flask.url_for("places.search"), 303)
+    response.headers["Vary"] = "Accept"
+    return response
+
+
 @blueprint.get("/static/<digest>/<name>")
 @allow(Permission.PUBLIC)
 def asset(digest: str, name: str) -> flask.Response:

@@ -23,17 +23,27 @@ def admit(route: Route[Any], request: Request, components: svcs.Container, heade
     try:
         principal = identify(route, request, components)
     except NotAuthenticated:
-        count(route, address_key(request.address), components, headers)
+        count(route, None, request, components, headers)
         raise
-    count(route, f"user:{principal.id}" if principal else address_key(request.address), components, headers)
+    count(route, principal, request, components, headers)
     if route.permission is Permission.ADMIN and principal is not None and not principal.admin:
         raise NotAllowed("Only admins may do this.")
     return principal
 
 
-def count(route: Route[Any], who: str, components: svcs.Container, headers: dict[str, str]) -> None:
-    """Count a call. Raises TooManyRequests."""
-    standing = components.get(RateLimits).take(route.limit, who)
+def count(
+    route: Route[Any],
+    principal: Principal | None,
+    request: Request,
+    components: svcs.Container,
+    headers: dict[str, str],
+) -> None:
+    """Count a call, where there is a limit. Raises TooManyRequests."""
+    limits = components.get(RateLimits)
+    if limits.rates.get(route.limit) is None:
+        return
+    who = f"user:{principal.id}" if principal else address_key(request.address)
+    standing = limits.take(route.limit, who)
     if standing is None:
         return
     if not standing.allowed:

@@ -6,7 +6,10 @@ from typing import Any
 from urllib.parse import quote
 
 import svcs
+from sqlalchemy.exc import DBAPIError
 
+from app.database.failures import Undone, is_undone, reason
+from app.database.session import Session
 from app.errors import Refused
 from app.web.admission import admit
 from app.web.conditional import conditional
@@ -23,15 +26,31 @@ def dispatch(route: Route[Any], request: Request, registry: svcs.Registry) -> Re
     """Answer a request to ``route``.
 
     The components of the request (its database session among them) are closed before this returns, whatever happens.
+    Whoever had to give in to others in the database tries once more, unless something of it has lasted already.
     Errors the caller can mend become problem details; any other exception is a bug and goes through.
     """
     notes: dict[str, str] = {}
     try:
-        with svcs.Container(registry) as components:
-            response = conditional(request, respond(route, request, components, notes))
+        try:
+            response = attempt(route, request, registry, notes)
+        except Undone as error:
+            logger.warning("tried again: %s", error)
+            notes.clear()
+            response = attempt(route, request, registry, notes)
     except (Refused, BadRequest) as error:
         response = problem_of(error)
     return replace(response, headers={**notes, **response.headers}) if notes else response
+
+
+def attempt(route: Route[Any], request: Request, registry: svcs.Registry, notes: dict[str, str]) -> Response:
+    """Carry a request out. Raises Undone when the database gave it up before anything of it was there to stay."""
+    with svcs.Container(registry) as components:
+        try:
+            return conditional(request, respond(route, request, components, notes))
+        except DBAPIError as error:
+            if is_undone(error) and not components.get(Session).lasts:
+                raise Undone(reason(error)) from error
+            raise
 
 
 def respond(route: Route[Any], request: Request, components: svcs.Container, notes: dict[str, str]) -> Response:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from sqlalchemy.exc import DBAPIError
+
 from app.web.messages import Request, Response
 from app.web.problems import BadRequest
 from app.web.routes import Call, Principal, Route
@@ -67,6 +69,8 @@ def once(
         return again(before, asked)
     try:
         response = act()
+    except DBAPIError:  # the key is gone with what was not committed; what was must not be done again
+        raise
     except BaseException:
         answers.release(principal.id, key)
         raise

@@ -231,7 +231,7 @@ def success_headers(route: Route[Any]) -> dict[str, Any]:
 
 def problem_statuses(route: Route[Any]) -> list[int]:
     """Return the statuses of what may be refused: those that follow from what the route is, and its own."""
-    found = {400, *route.problems}
+    found = {400, 503, *route.problems}
     if route.permission is not Permission.PUBLIC:
         found |= {401, 403}
     if route.path_parameters:

@@ -1,9 +1,12 @@
+import socket
+
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import make_engine
-from app.database.failures import is_locked, is_missing_table, reason, sqlstate
+from app.database.failures import is_locked, is_missing_table, is_passing, is_undone, reason, sqlstate
+from app.database.sqlite import write_at_once
 from app.database.target import Target
 from tests.support.postgres import DATABASES
 
@@ -44,7 +47,9 @@ def test_a_value_is_left_out_whatever_it_is(value: str) -> None:
 def test_what_somebody_else_holds_is_locked(target: Target, engine: Engine, database: str) -> None:
     impatient = make_engine(target, busy_seconds=0.05)
     change = "UPDATE datasets SET name = name"
-    with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as holder, holder.begin():
+    with engine.begin() as holder:
+        if database == "sqlite":
+            write_at_once(holder)
         if database == "postgresql":
             holder.exec_driver_sql("LOCK TABLE datasets IN SHARE MODE")
         if database == "mariadb":
@@ -58,3 +63,20 @@ def test_what_somebody_else_holds_is_locked(target: Target, engine: Engine, data
                 connection.exec_driver_sql(change)
     impatient.dispose()
     assert is_locked(caught.value)
+    assert is_passing(caught.value)
+    assert not is_undone(caught.value), "it waited already"
+
+
+def test_a_server_that_is_away_is_passing_and_a_mistake_is_not(target: Target, engine: Engine, database: str) -> None:
+    with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+        connection.exec_driver_sql("SELECT nothing FROM nowhere")
+    assert not is_passing(caught.value)
+    if database == "sqlite":
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = make_url(target.url).set(host="127.0.0.1", port=port, query={})
+    away = make_engine(Target(url.render_as_string(hide_password=False)))
+    with pytest.raises(DBAPIError) as caught:
+        away.connect()
+    assert is_passing(caught.value)

@@ -14,6 +14,7 @@ from app.database import migrate, resumable
 from app.database.engine import make_engine
 from app.database.migrate import CannotMigrate, disposed, downgrade, upgrade
 from app.database.revisions import read_revisions
+from app.database.sqlite import write_at_once
 from app.database.target import Target
 from tests.migrations.corpus import SAFE, tree
 from tests.support.mariadb import Server
@@ -101,12 +102,10 @@ class TestSqlite:
         return "sqlite"
 
     def test_the_wait_for_another_writer_is_bounded(self, engine: Engine, target: Target) -> None:
-        with (
-            engine.connect().execution_options(sqlite_begin="IMMEDIATE") as writer,
-            writer.begin(),
-            pytest.raises(CannotMigrate, match="another process has been writing"),
-        ):
-            upgrade(target, lock_seconds=0.2)
+        with engine.begin() as writer:
+            write_at_once(writer)
+            with pytest.raises(CannotMigrate, match="another process has been writing"):
+                upgrade(target, lock_seconds=0.2)
 
     def test_a_table_that_is_made_anew_takes_nothing_along_that_refers_to_it(self, tmp_path: Path, new: Target) -> None:
         """Alembic's batch mode drops it, and SQLite deletes then what a foreign key says ON DELETE CASCADE of."""
@@ -337,6 +336,7 @@ KILLING = """
 import os, re, signal, sys
 from sqlalchemy import Engine, event
 from app.database.migrate import upgrade
+from app.database.sqlite import write_at_once
 from app.database.target import Target
 
 def attempt(point):

@@ -91,6 +91,33 @@ def test_what_changes_rows_or_holds_them_writes(writer: Executable) -> None:
     assert not writes(select(countries))
 
 
+def test_a_connection_that_only_read_is_as_before_for_whoever_takes_it_next(engine: Engine) -> None:
+    """On SQLite statements of a session that only reads are in no transaction; others' are."""
+    with Session(engine) as session:
+        session.execute(select(countries))
+    with engine.connect() as connection:
+        connection.execute(PORTUGAL)
+        connection.rollback()
+    assert names(engine) == []
+
+
+def test_each_statement_sees_what_is_committed_by_then(engine: Engine) -> None:
+    with Session(engine) as session, Session(engine) as other:
+        assert session.execute(select(countries)).all() == []
+        other.execute(PORTUGAL)
+        other.commit()
+        assert len(session.execute(select(countries)).all()) == 1
+
+
+def test_what_is_rolled_back_was_not_and_the_session_goes_on(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.execute(PORTUGAL)
+        session.rollback()
+        session.execute(insert(countries).values(code="ES", name="Spain"))
+        session.commit()
+    assert names(engine) == ["Spain"]
+
+
 def test_an_unused_session_does_nothing(engine: Engine) -> None:
     with Session(engine) as session:
         session.commit()

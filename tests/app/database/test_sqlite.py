@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, StatementError
 
 from app.database.engine import make_engine
-from app.database.sqlite import sqlite_connector
+from app.database.sqlite import sqlite_connector, write_at_once
 from app.database.target import Target
 
 
@@ -62,7 +62,8 @@ def test_a_writer_waits_for_another(engine: Engine) -> None:
         with engine.begin() as connection:
             connection.exec_driver_sql("INSERT INTO countries VALUES ('FR', 'France')")
 
-    with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as first, first.begin():
+    with engine.begin() as first:
+        write_at_once(first)
         thread = threading.Thread(target=write_late)
         thread.start()
         started.wait()

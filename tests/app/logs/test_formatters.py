@@ -52,7 +52,9 @@ def test_an_exception_stays_on_its_line() -> None:
 
 
 def test_what_json_cannot_say_is_written_as_text() -> None:
-    assert json.loads(JsonFormatter({}).format(record(thing={1})))["thing"] == "{1}"
+    thing = object()
+    assert json.loads(JsonFormatter({}).format(record(thing=thing)))["thing"] == str(thing)
+    assert json.loads(JsonFormatter({}).format(record(thing="\ud800")))["thing"] == "\ud800", "no text at all"
 
 
 def test_the_console_line_has_the_same_facts() -> None:

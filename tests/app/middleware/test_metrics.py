@@ -82,13 +82,14 @@ def test_what_is_at_work_is_in_flight_however_it_ends() -> None:
 
 def test_connections_jobs_and_release() -> None:
     metrics = RequestMetrics({"version": '1.4.0+"x"\\'})
-    metrics.connections("idle", 2)
-    metrics.connections("idle", -1)
+    metrics.connections(2, 0)
+    metrics.connections(-1, +1)
     metrics.job("mail", "done", 0.5)
     metrics.job("mail", "failed", 0.25)
     text = metrics.render()
     for line in (
         'database_connections{state="idle"} 1',
+        'database_connections{state="in_use"} 1',
         'jobs_total{job="mail",outcome="done"} 1',
         'jobs_seconds_total{job="mail"} 0.75',
         'release_info{version="1.4.0+\\"x\\"\\\\"} 1',

@@ -1,6 +1,4 @@
 import contextlib
-import io
-from typing import Any
 
 import pytest
 import svcs
@@ -87,11 +85,3 @@ def test_when_even_the_page_fails_the_problem_is_answered(client: Client, monkey
     monkeypatch.setattr(ErrorPages, "render", lambda *args: 1 / 0)
     response = client.get("/nothing", headers={"Accept": "text/html"})
     assert (response.status_code, response.content_type) == (404, PROBLEM)
-
-
-def test_pages_need_a_site_that_can_make_them() -> None:
-    def other(environ: Any, start_response: Any) -> list[bytes]:
-        return [io.BytesIO().getvalue()]
-
-    with pytest.raises(TypeError):
-        ErrorPages(other, other)

@@ -3,13 +3,12 @@ import re
 import flask
 import pytest
 import svcs
-from flask.sessions import NullSession
 from werkzeug.test import Client
 
 from app.adapters.flask import mount
 from app.application import Application
 from app.pages.errors import ErrorPages
-from app.pages.site import Visits, add_pages
+from app.pages.site import add_pages
 from app.pages.visitors import permission_of
 from app.settings import Settings
 from app.web.routes import Permission
@@ -115,12 +114,6 @@ def test_whoever_has_to_log_in_comes_back_to_where_they_wanted_to_be(site: flask
         assert here() == "/places?q=a%20b"
 
 
-def test_the_bare_address_shows_browsers_a_page_and_programs_the_index(browser: Browser, client: Client) -> None:
-    page = browser.get("/")
-    assert (page.status, page.location) == (303, "/places")
-    assert client.get("/").json["name"] == "gazetteer"
-
-
 def test_the_api_is_left_as_it_is(client: Client, settings: Settings) -> None:
     """No token against forgery is asked of it, no cookie given, and none opens it."""
     response = client.post("/api/v1/geocode", json={"query": "Paris"})
@@ -132,12 +125,3 @@ def test_the_api_is_left_as_it_is(client: Client, settings: Settings) -> None:
 def test_a_page_is_counted_by_its_route(browser: Browser, client: Client) -> None:
     browser.get("/places/99")
     assert 'route="/places/{place_id}",status="404"' in client.get("/metrics").text
-
-
-@pytest.mark.parametrize(("path", "kept"), [("/api/v1/places", False), ("/places", True)])
-def test_the_api_has_no_visit_to_read(path: str, kept: bool) -> None:
-    app = flask.Flask("visits")
-    app.secret_key = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
-    app.session_interface = Visits()
-    with app.test_request_context(path):
-        assert isinstance(flask.session, NullSession) is not kept

@@ -1,5 +1,7 @@
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -7,8 +9,16 @@ import pytest
 import svcs
 from limits.storage import MemoryStorage
 from pydantic import Field
+from sqlalchemy import Engine, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 
+from app.components import open_session
+from app.database.engine import make_engine
+from app.database.failures import is_passing
+from app.database.session import Session
+from app.database.target import Target
 from app.errors import Conflict, NotAllowed, NotAuthenticated
+from app.geolocation.tables import countries
 from app.logs.context import request_context, user_id
 from app.scopes import Scope
 from app.web.dispatch import dispatch
@@ -259,3 +269,87 @@ def test_every_answer_says_where_one_stands_and_too_many_are_refused(components:
     assert (first.status, first.headers["RateLimit"].partition(";t=")[0]) == (422, '"few";r=0')
     assert (second.status, json.loads(second.body)["violated-policies"]) == (429, ["few"])
     assert "RateLimit" not in dispatch(route(), replace(GET, path={"number": "1"}), components).headers
+
+
+KILL = {
+    "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
+    "mariadb": ("SELECT connection_id()", "KILL {}"),
+}
+
+
+@pytest.mark.parametrize("database", KILL)
+class TestTheDatabaseGivesUp:
+    """With a real server: what others did, or what became of the connection, is tried once more where that is safe."""
+
+    @pytest.fixture
+    def given(self, engine: Engine, components: svcs.Registry) -> svcs.Registry:
+        components.register_value(Engine, engine)
+        components.register_factory(Session, open_session)
+        with engine.begin() as connection:
+            connection.execute(insert(countries), [{"code": "FR", "name": "0"}, {"code": "PT", "name": "0"}])
+        return components
+
+    @staticmethod
+    def changes(codes: str, meanwhile: Callable[[Session], None], *, commit: bool) -> Callable[[Call[Any]], NoOutput]:
+        """Add one to the names of two rows; ``meanwhile`` is called once, after the first."""
+        tried: list[str] = []
+
+        def endpoint(call: Call[Any]) -> NoOutput:
+            session = call.get(Session)
+            tried.append(codes)
+            for code in codes.split():
+                row = countries.c.code == code
+                (before,) = session.execute(select(countries.c.name).where(row).with_for_update()).one()
+                session.execute(update(countries).where(row).values(name=str(int(before) + 1)))
+                if len(tried) == 1 and code == codes.split()[0]:
+                    if commit:
+                        session.commit()
+                    meanwhile(session)
+            session.commit()
+            return NoOutput()
+
+        return endpoint
+
+    @staticmethod
+    def names(engine: Engine) -> list[str]:
+        with engine.connect() as connection:
+            return list(connection.execute(select(countries.c.name).order_by(countries.c.code)).scalars())
+
+    def test_of_two_that_wait_for_each_other_both_are_done(self, given: svcs.Registry, engine: Engine) -> None:
+        together = threading.Barrier(2)
+
+        def both(codes: str) -> int:
+            endpoint = self.changes(codes, lambda session: together.wait(30) and None, commit=False)
+            return dispatch(route(method="POST", input=NoInput, path="/n", endpoint=endpoint), POST, given).status
+
+        with ThreadPoolExecutor(2) as threads:
+            assert list(threads.map(both, ["FR PT", "PT FR"])) == [200, 200]
+        assert self.names(engine) == ["2", "2"]
+
+    def kill(self, database: str, target: Target) -> Callable[[Session], None]:
+        who, kill = KILL[database]
+
+        def act(session: Session) -> None:
+            number = session.reader.execute(text(who)).scalar_one()
+            other = make_engine(target)
+            with other.connect() as connection:
+                connection.execute(text(kill.format(number)))
+            other.dispose()
+
+        return act
+
+    def test_a_connection_that_is_lost_is_no_matter(
+        self, given: svcs.Registry, engine: Engine, target: Target, database: str
+    ) -> None:
+        endpoint = self.changes("FR PT", self.kill(database, target), commit=False)
+        assert dispatch(route(method="POST", input=NoInput, endpoint=endpoint), POST, given).status == 200
+        assert self.names(engine) == ["1", "1"]
+
+    def test_what_has_lasted_in_part_is_not_done_twice(
+        self, given: svcs.Registry, engine: Engine, target: Target, database: str
+    ) -> None:
+        endpoint = self.changes("FR PT", self.kill(database, target), commit=True)
+        with pytest.raises(DBAPIError) as caught:
+            dispatch(route(method="POST", input=NoInput, endpoint=endpoint), POST, given)
+        assert is_passing(caught.value), "middleware.errors answers 503"
+        assert self.names(engine) == ["1", "0"]
