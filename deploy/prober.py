@@ -289,7 +289,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     clients = [Client(doors[i % len(doors)], requests, interval, i, stop) for i in range(options.clients)]
     for client in clients:
         client.start()
-    print("probing", flush=True)  # noqa: T201
+    with suppress(BrokenPipeError):
+        print("probing", flush=True)  # noqa: T201
     sys.stdin.read()
     stop.set()
     for client in clients:

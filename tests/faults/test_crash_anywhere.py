@@ -123,12 +123,12 @@ class Crash:
         """A deployer that outlived its agent says how it ended."""
         running = {current for current, _, _ in self.site.truth().values()}
         old = {current for current, _, _ in self.before.values()}
-        if done.code in (20, 21):
+        if done.code in (2, 20, 21):  # 2: before anything was touched
             assert running == old, f"{self.point}: exit {done.code}, and {running} runs\n{done.out}\n{done.err}"
         if done.code == 0:
             assert running != old
             assert len(running) == 1
-        assert done.code in (0, 20, 21, 30, -9), f"{self.point}: exit {done.code}\n{done.out}\n{done.err}"
+        assert done.code in (0, 2, 20, 21, 30, -9), f"{self.point}: exit {done.code}\n{done.out}\n{done.err}"
         assert "Traceback" not in done.err, f"{self.point}\n{done.err}"
 
     def is_put_right(self) -> str:
