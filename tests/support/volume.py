@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -41,10 +40,10 @@ class Volume:
         return self.path / "filler"
 
     def mount(self) -> None:
-        """Mount it; an error makes it read-only, as Debian has it for its root."""
+        """Mount it."""
         self.path.mkdir(exist_ok=True)
         provide_loop()
-        do("mount", "-o", "loop,noatime,errors=remount-ro", str(self.image), str(self.path))
+        do("mount", "-o", "loop,noatime", str(self.image), str(self.path))
 
     def unmount(self) -> None:
         """Take it away."""
@@ -75,23 +74,17 @@ class Volume:
                 return
             number += 1
 
-    def break_down(self) -> None:
-        """Have it fail as a disk does that is broken: the kernel makes it read-only."""
-        Path(f"/sys/fs/ext4/{self.device}/trigger_fs_error").write_text("1")
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Take no write for a while."""
+        do("mount", "-o", "remount,ro", str(self.path))
+        try:
+            yield
+        finally:
+            do("mount", "-o", "remount,rw", str(self.path))
 
     def heal(self) -> None:
         """Undo what was done."""
-        try:
-            (self.path / "probe").touch()  # flags of the file system don't tell: Linux 6.16 and later
-            (self.path / "probe").unlink()
-        except OSError as error:
-            if error.errno not in (errno.EROFS, errno.ENOSPC):
-                raise
-            if error.errno == errno.EROFS:
-                self.unmount()
-                # As at a boot; 1: it has mended something.
-                assert subprocess.run(["e2fsck", "-fp", str(self.image)], capture_output=True).returncode in (0, 1)
-                self.mount()
         if self.filler.is_dir():
             for path in self.filler.iterdir():
                 path.unlink()
