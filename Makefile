@@ -1,7 +1,7 @@
 # The front door. `make` alone prints what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run fleet test test-desk test-faults lint format translations release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations audit bench bench-app bench-packaging bench-fleet bench-servers bench-peers bench-migrations bench-scale adopt lock clean operator packager dev
+.PHONY: help demo run fleet test test-desk test-faults lint format translations release wheel rpm repo image agent salt-bundle artifacts key repo-key sign verify-reproducible check-migrations record audit bench bench-app bench-packaging bench-fleet bench-servers bench-peers bench-migrations bench-scale adopt lock clean operator packager dev
 
 PYTHON ?= /usr/bin/python3.11
 VENV := .venv/bin
@@ -90,6 +90,9 @@ verify-reproducible: operator ## build the commit twice, as differently as possi
 
 check-migrations: dev ## prove that migrations lock nobody out and let the release before work; PREVIOUS=REF
 	@PREVIOUS="$(PREVIOUS)" $(VENV)/python -m tests.migrations
+
+record: dev ## write anew which statements the application runs, for the rehearsal of later migrations (10 minutes)
+	@$(VENV)/python -m tests.migrations.record
 
 audit: dev ## look for known vulnerabilities of all that is locked; IGNORE=ID,ID, STRICT=1
 	@$(VENV)/python -m deploy.artifacts.supply audit --ignore "$(IGNORE)" $(if $(STRICT),--strict)

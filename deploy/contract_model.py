@@ -71,6 +71,8 @@ class Commands(TomlModel):
     check: Arguments | None = None
     migrate: Arguments | None = None
     migrate_check: Arguments | None = None
+    rehearse: Arguments | None = None
+    replay: Arguments | None = None
     init: Arguments | None = None
     seed: Arguments | None = None
     shell: Arguments | None = None

@@ -208,6 +208,7 @@ def target_of(
         described={m["revision"]: f"{m['revision']} ({m['kind']}: {m['summary']})" for m in migrations},
         contract_migrations=frozenset(m["revision"] for m in migrations if m["kind"] == "contract"),
         migrate_stops=any("{revision}" in word for word in manifest["contract"]["commands"].get("migrate", ())),
+        rehearses=environment.file.migrate.rehearse and "rehearse" in manifest["contract"]["commands"],
         init="init" in manifest["contract"]["commands"],
         migrate_once="migrate" in manifest["contract"]["commands"] and not migrations,
         seed="seed" in manifest["contract"]["commands"],

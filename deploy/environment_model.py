@@ -147,6 +147,7 @@ class MigrateEntry(TomlModel):
 
     variables: dict[str, Variable] = Field(default={})
     secrets: dict[str, str] = Field(default={})
+    rehearse: bool = Field(True, description="ask what runs, on a scratch copy of the schema, before migrations run")
 
     _variables = field_validator("variables", mode="after")(_checked)
 

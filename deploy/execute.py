@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy import backups
+from deploy import backups, rehearsal
 from deploy.agents import AgentError
 from deploy.asking import Ask
 from deploy.bake import Verdict
@@ -23,7 +23,7 @@ from deploy.lease import Lease, LeaseLost
 from deploy.payload import Payload
 from deploy.plan import Group, Kind, Lane, Plan, Step
 from deploy.report import Reporter
-from deploy.variables import for_migrate
+from deploy.variables import Variables, for_migrate
 from deploy.wording import count, human
 
 MIGRATE_TIMEOUT = 600.0  # seconds
@@ -143,6 +143,14 @@ class Executor:
         """Run it as whoever may change the schema: that role's password reaches the host for this command only."""
         return self._command(step, "migrate", to=step.revision or None)
 
+    def _rehearse(self, step: Step) -> str:
+        def run(command: str, *, to: str | None = None, generation: int | None = None) -> str:
+            own = for_migrate(self.hosts.environment) if generation is None else Variables({}, {})
+            return str(self._commanded(step, command, to, own, generation)["output"])
+
+        with self._in_ledger(step):
+            return rehearsal.rehearse(run, step)
+
     def _init(self, step: Step) -> str:
         return self._command(step, "init")
 
@@ -159,20 +167,31 @@ class Executor:
         return self._command(step, "seed")
 
     def _command(self, step: Step, command: str, to: str | None = None) -> str:
-        own = for_migrate(self.hosts.environment)
-        answer = self._agent(
+        answer = self._commanded(step, command, to, for_migrate(self.hosts.environment), in_ledger=True)
+        lines = str(answer["output"]).strip().splitlines()
+        return lines[-1] if lines else "done"
+
+    def _commanded(
+        self,
+        step: Step,
+        command: str,
+        to: str | None,
+        own: Variables,
+        generation: int | None = None,
+        in_ledger: bool = False,
+    ) -> dict[str, Any]:
+        """Run one of the contract's commands with a generation, by default the new one, and variables of its own."""
+        return self._agent(
             step,
             "migrate",
-            in_ledger=True,
-            generation=self.plan.target.generation,
+            in_ledger=in_ledger,
+            generation=generation or self.plan.target.generation,
             command=command,
             timeout=MIGRATE_TIMEOUT,
             to=to,
             variables=dict(own.plain),
             secrets=own.revealed(),
         )
-        lines = str(answer["output"]).strip().splitlines()
-        return lines[-1] if lines else "done"
 
     def _drain(self, step: Step) -> str:
         timeout = self.hosts.environment.file.rollout.drain_timeout

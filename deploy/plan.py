@@ -22,6 +22,7 @@ class Kind(StrEnum):
     FENCE = "fence"
     STAGE = "stage"
     TRIAL = "trial"
+    REHEARSE = "rehearse"
     BACKUP = "backup"
     LOAD = "load"
     MIGRATE = "migrate"
@@ -41,6 +42,7 @@ MEANING = {
     Kind.FENCE: "keep a host that can't be reached from users until it runs what all run",
     Kind.STAGE: "send the files that the host lacks and put release and variables together as a generation",
     Kind.TRIAL: "boot the generation on a private socket; it must answer its health check before it sees a user",
+    Kind.REHEARSE: "replay what the running release asks of the database on a scratch copy of the migrated schema",
     Kind.BACKUP: "back the database up, and prove the backup by restoring it into a scratch database",
     Kind.LOAD: "restore a backup into a new database, see that it has what was counted, and switch to it",
     Kind.MIGRATE: "bring the database's schema to what the release knows, once",
@@ -67,7 +69,10 @@ class Step:
     check: str = ""  # of a trial: live or ready
     also: tuple[str, ...] = ()  # of a bake or a pause: the other hosts that it is about
     against: tuple[str, ...] = ()  # of a bake: the hosts that still serve the old generation
-    revision: str = ""  # of a migrate: where it stops; empty: it goes all the way. Of a backup: how far it is migrated
+    # Of a migrate: where it stops; empty: it goes all the way. Of a backup or rehearsal: how far the database is.
+    revision: str = ""
+    pending: tuple[str, ...] = ()  # of a rehearsal: what will run, and which generation is asked
+    asks: int = 0
     backup: str = ""  # of a load: which one
     seconds: float = 0  # of a pause; 0: until somebody says to go on
     form: str = "tree"  # of a stage: what the release comes as, and how much is sent
@@ -104,6 +109,7 @@ class Target:
     migrate_stops: bool = False  # the migrate command can be told where to stop
     described: Mapping[str, str] = field(default_factory=dict, compare=False)  # migrations for a person: kind, summary
     init: bool = False  # the application prepares an empty database by a command of its own
+    rehearses: bool = False  # it can make a scratch copy of the schema, and that is wanted
     migrate_once: bool = False  # it has a migrate command, and nobody knows its migrations: it runs once a release
     seed: bool = False  # the application has reference data to load
     processes: frozenset[str] = frozenset()  # what the release has beside the web server
@@ -228,7 +234,8 @@ def _database(hosts: Sequence[Host], chosen: Sequence[Host], target: Target, pen
     first = next((h.name for h in chosen if h.web), chosen[0].name)
     lane: list[Step] = []
     if pending.run:
-        lane += [*backups(hosts, target, pending), migrate(first, target, pending)]
+        lane += [*rehearsals(chosen, target, pending), *backups(hosts, target, pending)]
+        lane.append(migrate(first, target, pending))
     elif target.migrate_once and not _migrated(hosts, target):
         lane += backups(hosts, target, pending)
         lane.append(Step(Kind.MIGRATE, first, "once for this release, before any of its processes"))
@@ -255,6 +262,17 @@ def backups(hosts: Sequence[Host], target: Target, pending: schema.Decision) -> 
     if not contracts:
         return []
     return [back_up(hosts, target, f"before {', '.join(contracts)} takes away what is not needed any more")]
+
+
+def rehearsals(hosts: Sequence[Host], target: Target, pending: schema.Decision) -> list[Step]:
+    """Make the step that asks the running release whether it survives; none where nothing serves."""
+    runs = next((host for host in hosts if host.serving and host.current is not None), None)
+    applied = schema.applied(hosts)
+    there = [revision for revision in target.migrations if revision in applied]
+    if not (target.rehearses and there and runs and runs.current):
+        return []
+    why = f"asks generation {runs.current}, which is running, before {', '.join(pending.run)}"
+    return [Step(Kind.REHEARSE, runs.name, why, revision=there[-1], pending=pending.run, asks=runs.current)]
 
 
 def back_up(hosts: Sequence[Host], target: Target, why: str) -> Step:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from deploy import schema
 from deploy.batches import Policy, batches
 from deploy.facts import Host
-from deploy.plan import Group, Kind, Lane, Plan, Step, Target, back_up, backups, migrate, unsafe, waits
+from deploy.plan import Group, Kind, Lane, Plan, Step, Target, back_up, backups, migrate, rehearsals, unsafe, waits
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def plan_contract(hosts: Sequence[Host], target: Target, policy: Policy) -> Plan
         return Plan(target, problems=(pending.problem,) if pending.problem else waits(target, pending))
     if problem := unsafe(hosts, target, pending):
         return Plan(target, problems=(problem,))
-    lane = (*backups(hosts, target, pending), migrate(runs[0].name, target, pending))
+    before = (*rehearsals(runs, target, pending), *backups(hosts, target, pending))
+    lane = (*before, migrate(runs[0].name, target, pending))
     return Plan(target, (Group("database", (lane,)),))
 
 

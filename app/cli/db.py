@@ -1,5 +1,6 @@
 """``gazetteer db``: schema and data."""
 
+import json
 import logging
 import time
 from dataclasses import replace
@@ -10,6 +11,9 @@ from app.about import NAME
 from app.cli.environment import fail, settings_or_exit
 
 logger = logging.getLogger(__name__)
+
+UNAVAILABLE = 69
+"""EX_UNAVAILABLE of sysexits(3): it can't be done here, and nothing is wrong with the release."""
 
 
 @click.group()
@@ -61,6 +65,52 @@ def downgrade(revision: str, environment: str | None) -> None:
         click.echo(f"undone {entry.revision} ({entry.kind}): {entry.summary}")
     if not done.applied:
         click.echo(f"nothing to do: the schema is at {done.after or 'base'}")
+
+
+@command.command()
+@click.argument("revision", default="head")
+def rehearse(revision: str) -> None:
+    """Migrate a scratch copy of the schema up to REVISION, beside the database in use; `base` removes it.
+
+    As the role that owns the schema. Exits 69 where there can be none.
+    """
+    from app.database.migrate import CannotMigrate
+    from app.database.target import Target
+    from app.rehearsal.scratch import CannotRehearse
+    from app.rehearsal.scratch import rehearse as run
+
+    try:
+        done = run(Target.of(settings_or_exit()), revision)
+    except CannotMigrate as error:
+        fail(f"db rehearse: {error}")
+    except CannotRehearse as error:
+        fail(f"db rehearse: {error}", UNAVAILABLE)
+    click.echo(f"the scratch copy is at {done.after}" if done.after else "there is no scratch copy any more")
+
+
+@command.command()
+def replay() -> None:
+    """Run this release's recorded statements on the scratch copy, and undo them; print as JSON which of them fail.
+
+    As the role that serves. Exits 69 where nothing was recorded, or there is no scratch copy.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    from app.database.failures import reason
+    from app.database.target import Target
+    from app.rehearsal import recording
+    from app.rehearsal import replay as replaying
+    from app.rehearsal.scratch import scratch_of
+
+    scratch = scratch_of(Target.of(settings_or_exit()))
+    recorded = recording.read(scratch.kind)
+    if not recorded:
+        fail(f"db replay: this release has no recording of its statements on {scratch.kind}", UNAVAILABLE)
+    try:
+        failures = replaying.replay(scratch, recorded)
+    except DBAPIError as error:
+        fail(f"db replay: {scratch}: {reason(error)}", UNAVAILABLE)
+    click.echo(json.dumps(replaying.told(failures, recorded)))
 
 
 @command.command()

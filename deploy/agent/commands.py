@@ -178,7 +178,7 @@ def migrate(
         if why := once.reason_against(layout, wanted.contract):
             return {"output": f"not run: {why}", "seconds": 0.0}
         once.note(layout, once.BEGUN)
-    revision = _revision(wanted, argv, to) if command == "migrate" else ""
+    revision = _revision(wanted, argv, to) if command == "migrate" else to or ""
     argv = [word.replace(REVISION, revision or "head") for word in argv]
     recorder = Recorder(asker)
     began = time.monotonic()

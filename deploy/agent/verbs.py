@@ -318,7 +318,7 @@ VERBS = {
         ),
         Verb(
             "migrate", "run the contract's command that changes the database", _migrate,
-            (GENERATION, Argument("command", a.one_of("migrate", "init", "seed"), "migrate"),
+            (GENERATION, Argument("command", a.one_of("migrate", "rehearse", "replay", "init", "seed"), "migrate"),
              Argument("to", a.TEXT.or_null(), None), TIMEOUT,
              Argument("variables", a.TABLE, {}), Argument("secrets", a.TABLE, {})), writes=True,
         ),

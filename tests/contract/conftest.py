@@ -6,6 +6,7 @@ gives it.
 
 With CONTRACT_DATABASE_URL the suite asks an application on that database, as often as wanted, and leaves out what is
 not about one: so the suite of a release shows whether it works on the schema of the next (`make check-migrations`).
+With CONTRACT_TRACE the statements that it causes are written into that file (`make record`).
 """
 
 import contextlib
@@ -35,6 +36,8 @@ ROOT = Path(__file__).parents[2]
 SECRET_KEY = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
 DEADLINE = 30.0
 GIVEN = os.environ.get("CONTRACT_DATABASE_URL", "")
+TRACE = {name: value for name in ["CONTRACT_TRACE"] if (value := os.environ.get(name))}
+SERVED = "tests.migrations.recorder:application" if TRACE else "app.wsgi:application"
 PASSWORD = "correct horse battery"
 RUN = secrets.token_hex(4)  # in addresses, so that a database may be asked by several runs
 
@@ -72,7 +75,7 @@ class Server:
         command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{number}", "--no-control-socket", *options]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*command, "app.wsgi:application"],
+                [*command, SERVED],
                 cwd=ROOT,
                 env=dict(environ),
                 stdout=output,
@@ -259,6 +262,7 @@ def environ(framework: str, places: dict[str, str], inbox: mail.Inbox) -> dict[s
         "SMTP_URL": inbox.url,
         "CORS_ORIGINS": "https://maps.example",
         "LOGIN_RATE_LIMIT": "off",
+        **TRACE,
     }
 
 

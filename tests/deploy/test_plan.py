@@ -283,3 +283,14 @@ def test_a_release_that_older_code_does_not_survive_is_backed_up_for_before_it_m
             assert Kind.BACKUP not in {step.kind for step in plan_rollout(hosts, other, Policy()).steps}
     first = replace(TARGET, generation=1, migrate_once=True, backup="db1", no_way_back=True)
     assert Kind.BACKUP not in {step.kind for step in plan_rollout([Host("web1", "a:1")], first, Policy()).steps}
+
+
+def test_what_runs_is_asked_before_migrations_and_only_then() -> None:
+    target = replace(TARGET, migrations=("0001", "0002"), rehearses=True)
+    plan = plan_rollout([serving("web1"), serving("web2")], target, Policy())
+    (step,) = [step for step in plan.steps if step.kind is Kind.REHEARSE]
+    assert (step.host, step.revision, step.pending, step.asks) == ("web1", "0001", ("0002",), 1)
+    assert kinds(plan).index(("rehearse", "web1")) + 1 == kinds(plan).index(("migrate", "web1"))
+    nothing_new = plan_rollout([serving("web1")], replace(TARGET, rehearses=True), Policy())
+    nobody_runs = plan_rollout([EMPTY], target, Policy())
+    assert "rehearse" not in [kind for kind, _ in kinds(nothing_new) + kinds(nobody_runs)]

@@ -73,6 +73,11 @@ BREAKING = {
     "another type": 'op.alter_column("places", "latitude", type_=sa.String(20))',
     "a table dropped": 'op.drop_table("place_names")',
     "less room": 'op.alter_column("users", "email", type_=sa.String(12), postgresql_using="left(email, 12)")',
+    "NULL no more": (
+        'op.add_column("api_tokens", sa.Column("colour", sa.String(9)))\n'
+        "    op.execute(\"UPDATE api_tokens SET colour = 'blue'\")\n"
+        '    op.alter_column("api_tokens", "colour", nullable=False)'
+    ),
     "a right taken away": 'op.execute("REVOKE SELECT ON places FROM gazetteer")',
     "a default dropped": 'op.alter_column("users", "id", server_default=None)',
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tests.support.mariadb import Server
 from tests.support.postgres import OWNER, Cluster
 
 
@@ -84,3 +85,26 @@ class Postgresql:
         self.cluster.clone(of.app.partition("@/")[2].partition("?")[0], name)
         yield self.urls(name)
         self.cluster.drop(name)
+
+
+class Mariadb:
+    """Databases of a running server, whose one user owns and serves."""
+
+    kind = "mariadb"
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.numbers = itertools.count(1)
+
+    @contextmanager
+    def empty(self) -> Iterator[Urls]:
+        name = f"migrations_{next(self.numbers)}"
+        self.server.make(name)
+        self.server.make(f"{name}_rehearsal")
+        yield Urls(self.server.url(name), self.server.url(name))
+        for each in (name, f"{name}_rehearsal"):
+            self.server.drop(each)
+
+    @contextmanager
+    def copy(self, of: Urls) -> Iterator[Urls]:
+        raise NotImplementedError("MariaDB copies no database")

@@ -154,8 +154,8 @@ def unanswered(folder: Path) -> tuple[str, ...]:
             line = json.loads(text)
             if line.get("exception"):
                 raised = re.findall(
-                    r"^[\w.]+: .+", str(line["exception"]), re.MULTILINE
-                )  # the last: what reached the top
+                    r"^(?![A-Z0-9 ]+:)[\w.]+: .+", str(line["exception"]), re.MULTILINE
+                )  # the last: what reached the top; not PostgreSQL's DETAIL, which repeats the row
                 reason = raised[-1] if raised else ""
             if line.get("status", 0) >= 500:
                 found[f"{line['message']}{f' ({reason})' if reason else ''}"] = None

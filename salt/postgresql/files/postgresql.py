@@ -3,7 +3,8 @@
 
   postgresql make-cluster FOLDER    make a cluster where there is none (the RHEL family)
   postgresql settle SERVICE         see that what runs has read the settings; restart it only when nobody is connected
-  postgresql roles NAME DATABASE    roles, database, rights; and passwords, from variables PASSWORD_OF_<role>
+  postgresql roles NAME DATABASE    roles, rights, the database and an empty one beside it, in which migrations are
+                                    rehearsed; and passwords, from variables PASSWORD_OF_<role>
 
 The last line is for Salt (cmd.run, stateful): changed=yes or no, and why.
 """
@@ -28,6 +29,7 @@ UNREAD = """
 """
 UNLOGGED = "SET log_statement = 'none'; SET log_min_duration_statement = -1; SET log_min_error_statement = 'panic';"
 PREFIX = "PASSWORD_OF_"
+REHEARSAL = "_rehearsal"  # the owner may make no database, and migrations are tried in one before they run
 ITERATIONS = 4096  # PostgreSQL's own
 
 
@@ -86,11 +88,14 @@ def roles(name, database, test):
     """See that roles, database, rights and passwords are there."""
     known, databases = inventory()
     missing = [f"CREATE ROLE {role}" for role in (f"{name}_owner", name, f"{name}_reader") if role not in known]
-    missing += [] if database in databases else [f"CREATE DATABASE {database}"]
+    both = (database, database + REHEARSAL)
+    missing += [f"CREATE DATABASE {each}" for each in both if each not in databases]
     # Rights are compared by queries that need roles and database.
-    done = [*missing, "and their rights"] if missing else statements(name, database)
+    rights = [] if missing else [line for each in both for line in statements(name, each)]
+    done = [*missing, "and their rights"] if missing else rights
     if done and not test:
-        run_sql(roles_sql(), name, database)
+        for each in both:
+            run_sql(roles_sql(), name, each)
         known, _ = inventory()
     done += passwords(known, test)
     return bool(done), "; ".join(done) or f"{database} and its roles are as they should be"

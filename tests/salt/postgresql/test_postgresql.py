@@ -37,11 +37,15 @@ def program(postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(module, "call", call)
     yield module
-    postgres.sql(f"DROP DATABASE IF EXISTS {DATABASE}")
+    for database in (DATABASE, f"{DATABASE}_rehearsal"):
+        postgres.sql(f"DROP DATABASE IF EXISTS {database}")
 
 
 def test_what_is_missing_is_said_made_and_then_left_alone(program: ModuleType, postgres: Cluster) -> None:
-    assert program.roles(NAME, DATABASE, test=True) == (True, f"CREATE DATABASE {DATABASE}; and their rights")
+    assert program.roles(NAME, DATABASE, test=True) == (
+        True,
+        f"CREATE DATABASE {DATABASE}; CREATE DATABASE {DATABASE}_rehearsal; and their rights",
+    )
     assert DATABASE not in postgres.sql("SELECT datname FROM pg_database")
     assert program.roles(NAME, DATABASE, test=False)[0]
     assert program.roles(NAME, DATABASE, test=False) == (False, f"{DATABASE} and its roles are as they should be")

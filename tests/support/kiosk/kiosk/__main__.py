@@ -1,4 +1,4 @@
-"""Commands: check --env-file FILE, migrate REVISION, seed, revision, worker."""
+"""Commands: check --env-file FILE, migrate REVISION, rehearse REVISION, replay, seed, revision, worker."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def main(words: list[str]) -> int:
         return 0
     if words[:1] == ["migrate"] and len(words) == 2:
         database.migrate(words[1])
+        return 0
+    if words[:1] == ["rehearse"] and len(words) == 2:
+        database.rehearse(words[1])
+        return 0
+    if words == ["replay"]:
+        sys.stdout.write(f"{json.dumps(database.replay())}\n")
         return 0
     if words == ["seed"]:
         database.seed()
