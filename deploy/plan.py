@@ -38,27 +38,6 @@ class Kind(StrEnum):
     PRUNE = "prune"
 
 
-MEANING = {
-    Kind.FENCE: "keep a host that can't be reached from users until it runs what all run",
-    Kind.STAGE: "send the files that the host lacks and put release and variables together as a generation",
-    Kind.TRIAL: "boot the generation on a private socket; it must answer its health check before it sees a user",
-    Kind.REHEARSE: "replay what the running release asks of the database on a scratch copy of the migrated schema",
-    Kind.BACKUP: "back the database up, and prove the backup by restoring it into a scratch database",
-    Kind.LOAD: "restore a backup into a new database, see that it has what was counted, and switch to it",
-    Kind.MIGRATE: "bring the database's schema to what the release knows, once",
-    Kind.INIT: "prepare the empty database; where anything ever served, or data is, it does not run",
-    Kind.SEED: "load the reference data into an empty environment, once",
-    Kind.DRAIN: "the load balancer sends no new requests; wait until those in flight are answered",
-    Kind.SWITCH: "start the generation beside the old one, wait until it is ready, then ask the old one to leave",
-    Kind.RESTART: "stop the generation's processes and start them anew; the socket stays",
-    Kind.READY: "the load balancer's own health check finds the host up",
-    Kind.RESTORE: "the load balancer sends requests again",
-    Kind.BAKE: "the new servers' failed requests, response times and restarts are compared with the old ones'",
-    Kind.PAUSE: "time for a person to look; a no goes back as a failure does",
-    Kind.PRUNE: "remove generations and releases that no rollback can need",
-}
-
-
 @dataclass(frozen=True)
 class Step:
     """One thing done to one host; `why` is a few words for a person."""
