@@ -105,8 +105,8 @@ def ask_all(folder: Path, environ: dict[str, str], rounds: int, count: int) -> t
     apps = {
         "bare Flask": ("bench.hello:flask_app", {}, BARE),
         "bare Falcon": ("bench.hello:falcon_app", {}, BARE),
-        "gazetteer on Flask": ("app.wsgi:application", {**environ, "APP_FRAMEWORK": "flask"}, REQUESTS),
-        "gazetteer on Falcon": ("app.wsgi:application", {**environ, "APP_FRAMEWORK": "falcon"}, REQUESTS),
+        "app on Flask": ("app.wsgi:application", {**environ, "APP_FRAMEWORK": "flask"}, REQUESTS),
+        "app on Falcon": ("app.wsgi:application", {**environ, "APP_FRAMEWORK": "falcon"}, REQUESTS),
     }
     found: Found = {name: defaultdict(list) for name in apps}
     memory: list[tuple[float, float]] = []
@@ -117,7 +117,7 @@ def ask_all(folder: Path, environ: dict[str, str], rounds: int, count: int) -> t
                     many = share(title, count)
                     server.ask(request, many // 10)  # every thread has a connection, every statement is compiled
                     found[name][title].append(server.ask(request, many))
-                if name == "gazetteer on Flask":
+                if name == "app on Flask":
                     memory = largest(memory, server)
     return found, memory
 

@@ -7,6 +7,7 @@
 #   bench.txt     what `make bench-packaging` compares with
 #   peers.txt     what `make bench-peers` compares with
 #   salt.txt      Salt as servers get it
+#   template/starter/packaging/locks/app.txt  what ships of a new project without the reference application
 set -eu
 cd "$(dirname "$0")/.."
 locks=packaging/locks
@@ -30,6 +31,9 @@ compile app.txt pyproject.toml $extras
 compile operator.txt --group operator -c "$locks/app.txt"
 compile dev.txt pyproject.toml --all-extras --group operator --group dev -c "$locks/app.txt" -c "$locks/operator.txt"
 compile bench.txt --group bench
+if [ -d template ]; then
+    compile ../../template/starter/packaging/locks/app.txt template/starter/pyproject.toml -c "$locks/app.txt"
+fi
 compile peers.txt --group peers
 printf 'uv==%s\n' "$(sed -n 's/^uv==\([^ ]*\).*/\1/p' "$locks/operator.txt")" | compile uv.txt -
 compile salt.txt --no-deps --group salt

@@ -215,7 +215,8 @@ def anchors(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", PAGES, ids=named)
 def test_lines_of_prose_are_readable_in_a_terminal(path: Path) -> None:
-    long = [line for line in prose(path.read_text()).splitlines() if len(line) > 120 and not line.startswith("|")]
+    text = prose(path.read_text()).replace("gazetteer", "*" * 9)  # a project may have a longer name
+    long = [line for line in text.splitlines() if len(line) > 120 and not line.startswith("|")]
     long = [line for line in long if not line.startswith("    ") and "](" not in line]
     assert not long if path != REFERENCE / "agent.md" else True
 

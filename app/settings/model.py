@@ -86,9 +86,9 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl = variable(
         "sqlite:///var/gazetteer.sqlite3",
         "Database; for SQLite three slashes and a path relative to the working directory, or four and an absolute one",
-        "the URL of a PostgreSQL database, such as postgresql+psycopg://gazetteer@db1:5432/gazetteer?sslmode=require,"
-        " of a MariaDB one, such as mariadb+pymysql://gazetteer@db1:3306/gazetteer?ssl_ca=/etc/ssl/certs/db1.pem,"
-        " or of an SQLite file, such as sqlite:////var/lib/gazetteer/gazetteer.sqlite3",
+        "the URL of a PostgreSQL database, such as postgresql+psycopg://user@db1:5432/name?sslmode=require,"
+        " of a MariaDB one, such as mariadb+pymysql://user@db1:3306/name?ssl_ca=/etc/ssl/certs/db1.pem,"
+        " or of an SQLite file, such as sqlite:////var/lib/app/app.sqlite3",
         "postgresql+psycopg://gazetteer@db1:5432/gazetteer",
     )
     database_password: DatabasePassword = variable(
@@ -203,7 +203,10 @@ class Settings(BaseSettings):
         "changeme",
     )
     mail_from: MailFrom = variable(
-        "gazetteer@localhost", "Address that mail comes from", "an e-mail address", "places@example.org"
+        "gazetteer@localhost",
+        "Address that mail comes from",
+        "an e-mail address",
+        "places@example.org",
     )
     api_rate_limit: Rate = variable(
         "off",

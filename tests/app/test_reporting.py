@@ -56,8 +56,9 @@ def test_no_secret_and_no_personal_data_goes_along(collected: Collector) -> None
 
 def test_a_request_is_a_span_of_its_callers_trace(collected: Collector) -> None:
     (spans,) = collected.bodies["/v1/traces"]
-    for told in (b"GET /api/v1/places/{place_id}", b"gazetteer", b"1.4.0", b"staging", b"find-me"):
-        assert told in spans
+    told = b"GET /api/v1/places/{place_id}", b"gazetteer", b"1.4.0", b"staging", b"find-me"
+    for word in told:
+        assert word in spans
     assert bytes.fromhex("ab" * 16) in spans
     assert bytes.fromhex("cd" * 8) in spans
 

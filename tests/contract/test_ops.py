@@ -47,7 +47,8 @@ def test_metrics_count_for_all_workers_by_route(get: Ask) -> None:
 
 
 def test_metrics_tell_what_runs_and_what_is_in_use(get: Ask, server: Server) -> None:
-    assert sample(get, 'release_info{name="gazetteer",version="1.4.0+g1a2b3c4",generation="17"}') == 1
+    labels = 'name="gazetteer",version="1.4.0+g1a2b3c4",generation="17"'
+    assert sample(get, f"release_info{{{labels}}}") == 1
     get("/api/v1/places/2267057")
     assert sample(get, 'database_connections{state="idle"}') >= 1
     with contextlib.closing(socket.create_connection(("127.0.0.1", server.port))) as held:

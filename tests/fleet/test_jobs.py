@@ -9,7 +9,7 @@ import pytest
 from tests.deploy.agent.kit import eventually
 from tests.support import releases
 from tests.support.open_ports import listening
-from tests.support.servers import Servers, gazetteer
+from tests.support.servers import Servers, reference
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -51,7 +51,7 @@ redis = true
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Set four servers up and deploy to them."""
-    with gazetteer(tmp_path_factory.mktemp("jobs"), ENVIRONMENT, HOSTS, db=("redis-server",)) as made:
+    with reference(tmp_path_factory.mktemp("jobs"), ENVIRONMENT, HOSTS, db=("redis-server",)) as made:
         yield made
 
 

@@ -10,7 +10,7 @@ import pytest
 from deploy.errors import SlipwayError
 from deploy.fleet.machines import Machine, together
 from tests.support.open_ports import documented, listening
-from tests.support.servers import Servers, gazetteer
+from tests.support.servers import Servers, reference
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -53,7 +53,7 @@ DATABASE_PASSWORD = "DATABASE_OWNER_PASSWORD"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Set five servers up and deploy to them."""
-    with gazetteer(tmp_path_factory.mktemp("reboot"), ENVIRONMENT, HOSTS) as made:
+    with reference(tmp_path_factory.mktemp("reboot"), ENVIRONMENT, HOSTS) as made:
         yield made
 
 

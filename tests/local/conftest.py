@@ -1,7 +1,7 @@
 """Whole rollouts without root: a copy of this checkout with its own ports, and real `fab`, gunicorn and HAProxy.
 
 What is shipped is the kiosk (tests/support/kiosk), as somebody would who put another application into this repository;
-`test_gazetteer.py` ships gazetteer.
+`test_reference.py` ships gazetteer.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
-NAME = "gazetteer"
+NAME = "gazetteer".replace("-", "_")  # of a role and a database: as deploy/pillar.py names them
 PASSWORD = secrets.token_urlsafe(12)
 FOLDER = "gazetteer-mariadb-"
 SERVER = Path("/usr/sbin/mariadbd")

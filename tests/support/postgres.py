@@ -24,7 +24,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROLES = ROOT / "salt" / "postgresql" / "files" / "roles.sql"
 DATABASES = ("sqlite", "postgresql", "mariadb")
-NAME = "gazetteer"
+NAME = "gazetteer".replace("-", "_")  # of a role and a database: as deploy/pillar.py names them
 OWNER, READER = f"{NAME}_owner", f"{NAME}_reader"
 SUPERUSER = "postgres"
 FOLDER = "gazetteer-postgresql-"

@@ -7,7 +7,8 @@ from one run to the next, because what is there already costs a tenth of a secon
     broken = releases.variant("broken-import", {"app/wsgi.py": "import nothing_like_this"})
     older = releases.variant("without-seed", {"app/cli/seed.py": None})
 
-The kiosk (tests/support/kiosk) stands for an application where it is not about gazetteer: it boots ten times as fast.
+The kiosk (tests/support/kiosk) stands for an application where it is not about gazetteer: it boots in a
+tenth of the time.
 
     small = releases.kiosk()
     broken = releases.kiosk("broken-import", {"kiosk/wsgi.py": "import nothing_like_this"})

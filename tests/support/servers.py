@@ -97,7 +97,7 @@ def switched_on(
 
 
 @contextmanager
-def gazetteer(folder: Path, environment: str, names: Iterable[str], db: tuple[str, ...] = ()) -> Iterator[Servers]:
+def reference(folder: Path, environment: str, names: Iterable[str], db: tuple[str, ...] = ()) -> Iterator[Servers]:
     """Boot servers, set them up and deploy the real application to them.
 
     What states install is there beforehand, and `db` on the database's server: other tests begin with nothing.

@@ -13,7 +13,7 @@ kind = "expand"
 
 
 def upgrade() -> None:
-    """Add columns that the release before need not fill: `gazetteer backfill run users.split-names` does."""
+    """Add columns that the release before need not fill: the backfill `users.split-names` does."""
     op.add_column("users", sa.Column("given_name", sa.String(100)))
     op.add_column("users", sa.Column("family_name", sa.String(100)))
     op.create_table(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.database.revisions import read_revisions
-from tests.support.postgres import OWNER, PASSWORDS, Cluster
+from tests.support.postgres import NAME, OWNER, PASSWORDS, Cluster
 
 KNOWN = read_revisions()
 HEAD = KNOWN[-1].revision
@@ -75,7 +75,7 @@ def test_seeding_twice_does_nothing(run, seeded_database: Path, tmp_path: Path) 
 
 def test_the_same_on_postgresql_as_the_owner_and_then_as_the_app(run, on_postgresql: Cluster) -> None:
     owner = {"DATABASE_URL": on_postgresql.tcp_url("fresh", OWNER), "DATABASE_PASSWORD": PASSWORDS[OWNER]}
-    app = {"DATABASE_URL": on_postgresql.tcp_url("fresh"), "DATABASE_PASSWORD": PASSWORDS["gazetteer"]}
+    app = {"DATABASE_URL": on_postgresql.tcp_url("fresh"), "DATABASE_PASSWORD": PASSWORDS[NAME]}
     refused = run("db", "check", **app)
     assert (refused.exit_code, refused.stderr) == (
         1,

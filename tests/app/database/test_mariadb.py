@@ -10,7 +10,7 @@ from app.database.engine import make_engine
 from app.database.mariadb import connect_arguments
 from app.database.migrate import disposed
 from app.database.target import Target
-from tests.support.mariadb import PASSWORD, Server
+from tests.support.mariadb import NAME, PASSWORD, Server
 
 TYPES = sa.MetaData()
 kinds = sa.Table(
@@ -68,7 +68,7 @@ def test_the_password_is_not_in_the_url(mariadb: Server) -> None:
 def test_an_odd_password_is_taken_as_it_is(mariadb: Server) -> None:
     odd = "p@ss:/wörd%41?#&= 日"
     mariadb.sql(f"CREATE USER odd@'%' IDENTIFIED BY '{odd}'", "GRANT SELECT ON full.* TO odd@'%'")
-    url = mariadb.tcp_url("full").replace("gazetteer@", "odd@")
+    url = mariadb.tcp_url("full").replace(f"{NAME}@", "odd@")
     with disposed(make_engine(Target(url, odd))) as engine, engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
     mariadb.sql("DROP USER odd@'%'")

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from app.database.engine import make_engine
 from app.database.postgresql import connect_arguments
 from app.database.target import Target
-from tests.support.postgres import PASSWORDS, Cluster
+from tests.support.postgres import NAME, PASSWORDS, Cluster
 
 
 @pytest.fixture
@@ -21,21 +21,22 @@ def setting(engine: Engine, name: str) -> str:
 
 
 def test_every_connection_has_its_settings(target: Target) -> None:
-    engine = make_engine(dataclasses.replace(target, statement_timeout=7, application_name="gazetteer 1.4.0+g1a2b3c4"))
+    name = "gazetteer 1.4.0+g1a2b3c4"
+    engine = make_engine(dataclasses.replace(target, statement_timeout=7, application_name=name))
     assert setting(engine, "statement_timeout") == "7s"
     assert setting(engine, "idle_in_transaction_session_timeout") == "1min"
-    assert setting(engine, "application_name") == "gazetteer 1.4.0+g1a2b3c4"
+    assert setting(engine, "application_name") == name
     engine.dispose()
 
 
 def test_the_password_is_not_in_the_url(postgres: Cluster) -> None:
-    target = Target(postgres.tcp_url("empty"), PASSWORDS["gazetteer"])
+    target = Target(postgres.tcp_url("empty"), PASSWORDS[NAME])
     engine = make_engine(target)
     with engine.connect() as connection:
-        assert connection.exec_driver_sql("SELECT current_user").scalar() == "gazetteer"
+        assert connection.exec_driver_sql("SELECT current_user").scalar() == NAME
         assert connection.exec_driver_sql("SELECT inet_server_addr() IS NOT NULL").scalar() is True
     engine.dispose()
-    assert PASSWORDS["gazetteer"] not in f"{target} {target!r} {engine!r} {engine.url}"
+    assert PASSWORDS[NAME] not in f"{target} {target!r} {engine!r} {engine.url}"
 
 
 def test_an_odd_password_is_taken_as_it_is(postgres: Cluster) -> None:

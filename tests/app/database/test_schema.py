@@ -9,7 +9,7 @@ from app.database.migrate import disposed
 from app.database.revisions import Revision, read_revisions
 from app.database.schema import current_revision, misfit, unready
 from app.database.target import Target
-from tests.support.postgres import DATABASES, PASSWORDS, Cluster
+from tests.support.postgres import DATABASES, NAME, PASSWORDS, Cluster
 
 KNOWN = [Revision("1", None, "expand", ""), Revision("2", "1", "expand", "")]
 
@@ -83,7 +83,7 @@ def test_a_server_that_is_not_there_is_a_reason(tmp_path: Path) -> None:
 
 
 def test_a_wrong_password_is_a_reason_and_is_not_repeated(postgres: Cluster) -> None:
-    right = Target(postgres.tcp_url("full"), PASSWORDS["gazetteer"])
+    right = Target(postgres.tcp_url("full"), PASSWORDS[NAME])
     with disposed(make_engine(right)) as engine:
         assert unready(engine, read_revisions()) == []
     (reason,) = unready(make_engine(dataclasses.replace(right, password="hunter2")), KNOWN)

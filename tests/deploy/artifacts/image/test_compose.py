@@ -185,7 +185,8 @@ def test_redis_asks_for_its_password_and_shows_it_to_nobody(up: Project) -> None
 
 def test_the_worker_does_what_a_web_container_asks_for(up: Project) -> None:
     job = "auth.remove-expired-tokens"
-    assert up("exec", "-T", "web1", "gazetteer", "jobs", "run", job, "--queue").endswith(f"{job}: queued\n")
+    run = ("exec", "-T", "web1", "gazetteer", "jobs", "run", job, "--queue")
+    assert up(*run).endswith(f"{job}: queued\n")
     # The first is the periodic one.
     eventually(lambda: up("logs", "--no-color", "worker").count("job done: 0 expired tokens removed") == 2, 90)
     told = [line for line in up("logs", "--no-color", "worker").splitlines() if "WARNING" in line]

@@ -105,9 +105,9 @@ def test_the_engine_knows_the_image_by_the_id_that_we_computed(client: Any, made
 
 
 def test_each_byte_of_the_release_is_in_the_image(files: dict[str, tuple[Any, ...]], release: ReleaseTree) -> None:
-    link = files[f"opt/gazetteer/releases/{release.version}"]
+    link = files[f"opt/{CONTRACT.name}/releases/{release.version}"]
     assert link[4] == "../release"
-    top = "opt/gazetteer/release/"
+    top = f"opt/{CONTRACT.name}/release/"
     for entry in release.manifest.data["files"]:
         kind, mode, uid, gid, content = files[top + entry["path"]]
         assert content == entry.get("sha256", entry.get("link")), entry["path"]
@@ -125,7 +125,7 @@ def test_nothing_in_the_image_builds_installs_or_gives_away(
     names = {Path(path).name for path, fact in files.items() if fact[0] != tarfile.DIRTYPE}
     assert not names & (BUILDERS | GIVEN_AWAY)
     assert not [path for path in files if path.startswith("root/.cache") or path.endswith(".deb")]
-    assert [path for path, fact in files.items() if fact[2] == 10001] == ["var/lib/gazetteer"]
+    assert [path for path, fact in files.items() if fact[2] == 10001] == [f"var/lib/{CONTRACT.name}"]
     found = client.images.get(made.reference)
     told = json.dumps([found.history(), found.attrs["Config"]])
     assert "SECRET" not in told.upper()
@@ -135,7 +135,8 @@ def test_nothing_in_the_image_builds_installs_or_gives_away(
 def test_serves_read_only_as_its_own_user_and_turns_healthy(place: Place) -> None:
     with place.serving() as container:
         assert container.exec_run(["id", "-u"]).output == b"10001\n"
-        for path, code in (("/x", 1), ("/opt/gazetteer/release/x", 1), ("/tmp/x", 0), ("/var/lib/gazetteer/x", 0)):  # noqa: S108
+        places = {"/x": 1, f"/opt/{CONTRACT.name}/release/x": 1, "/tmp/x": 0, f"/var/lib/{CONTRACT.name}/x": 0}  # noqa: S108
+        for path, code in places.items():
             assert container.exec_run(["touch", path]).exit_code == code, path
         assert json.loads(images.ask(container, "/version")[1])["version"] in place.reference.replace("-g", "+g", 1)
         health = container.exec_run(["entrypoint", "health"])
@@ -190,7 +191,7 @@ def refused(place: Place, *command: str, **options: Any) -> tuple[int, str]:
 
 
 def test_mistakes_are_named(place: Place) -> None:
-    assert place.run("--version").startswith("gazetteer, version ")
+    assert place.run("--version").startswith(f"{CONTRACT.name}, version ")
     assert place.run("db", "current")
     code, said = refused(place, "frobnicate")
     assert code == 2

@@ -15,7 +15,8 @@ from deploy.artifacts.image import layers
 from deploy.artifacts.image.layers import Entry, Parts
 from tests.support import releases
 
-SITE = "opt/gazetteer/release/lib/python3.11/site-packages"
+NAME = "gazetteer"
+SITE = f"opt/{NAME}/release/lib/python3.11/site-packages"
 FILES = units.TEMPLATES / "image"
 TEMPLATE = (FILES / "entrypoint.sh.in").read_text()
 
@@ -51,7 +52,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
 
 
 def test_every_file_of_the_release_is_in_one_of_the_layers_as_it_is(release: ReleaseTree, parts: Parts) -> None:
-    top = "opt/gazetteer/release/"
+    top = f"opt/{NAME}/release/"
     both = [entry for part in parts for entry in part if entry.path.startswith(top)]
     files = {e.path.removeprefix(top): e for e in both if e.source is not None or e.link is not None}
     assert len(files) == len([e for e in both if e.source is not None or e.link is not None]), "in both layers"
@@ -69,14 +70,14 @@ def test_every_file_of_the_release_is_in_one_of_the_layers_as_it_is(release: Rel
 
 def test_the_app_is_what_its_wheel_brought_and_what_names_this_version(parts: Parts, release: ReleaseTree) -> None:
     app = {entry.path for entry in parts.app if entry.source or entry.data or entry.link}
-    info = f"{SITE}/gazetteer-{release.version}.dist-info/"
+    info = f"{SITE}/{NAME.replace('-', '_')}-{release.version}.dist-info/"
     inside = {path for path in app if path.startswith((f"{SITE}/app/", info))}
     assert f"{info}RECORD" in inside
     assert f"{SITE}/app/__pycache__/wsgi.cpython-311.pyc" in inside
-    assert {"opt/gazetteer/release/bin/gazetteer", "opt/gazetteer/release/manifest.json"} <= app - inside
-    assert f"opt/gazetteer/releases/{release.version}" in app
+    assert {f"opt/{NAME}/release/bin/{NAME}", f"opt/{NAME}/release/manifest.json"} <= app - inside
+    assert f"opt/{NAME}/releases/{release.version}" in app
     dependencies = {entry.path for entry in parts.dependencies}
-    assert {"opt/gazetteer/release/bin/python", "opt/gazetteer/release/pyvenv.cfg"} <= dependencies
+    assert {f"opt/{NAME}/release/bin/python", f"opt/{NAME}/release/pyvenv.cfg"} <= dependencies
     assert not [path for path in dependencies if release.version in path or f"{SITE}/app" in path]
 
 
@@ -94,7 +95,7 @@ def test_members_are_sorted_folders_first_and_belong_to_root(parts: Parts) -> No
         assert paths == sorted(set(paths))
         assert all(str(Path(path).parent) in {*paths, "."} for path in paths)
     owned = [entry.path for part in parts for entry in part if entry.owner]
-    assert owned == ["var/lib/gazetteer"]
+    assert owned == [f"var/lib/{NAME}"]
 
 
 def test_the_entrypoint_is_filled_quoted_and_a_shell_can_read_it() -> None:
@@ -140,5 +141,5 @@ def test_any_other_word_goes_to_the_command_line_of_the_app(files: list[dict[str
 
 
 def test_gunicorn_gets_what_the_agent_gives_it(release: ReleaseTree) -> None:
-    on_server = serving.gunicorn(agent_manifest.parse(release.manifest.text.encode()), "python", "gazetteer")
+    on_server = serving.gunicorn(agent_manifest.parse(release.manifest.text.encode()), "python", NAME)
     assert list(layers.gunicorn(json.loads(release.manifest.text))) == on_server[3:]

@@ -1,4 +1,4 @@
-"""gazetteer from nothing to served, and from release to release under traffic: what is rolled out here is real."""
+"""gazetteer from nothing to served, and from release to release under traffic: all of it is real."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_invalid_variables_are_all_reported_before_a_host_is_touched(site: Site,
     before, pids = site.status(), site.pids()
     with (
         site.edited('LOG_LEVEL = "INFO"', 'LOG_LEVEL = "LOUD"'),
-        site.edited('DATABASE_URL = "sqlite:///{directory}/db/gazetteer.sqlite3"', 'DATABASE_URL = "nowhere"'),
+        site.edited('"sqlite:///{directory}/db/gazetteer.sqlite3"', '"nowhere"'),
         site.edited('secrets = ["SECRET_KEY"]', "secrets = []"),
     ):
         result = site.fab("deploy:local", "--version", base.version, expect=2)

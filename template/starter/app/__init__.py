@@ -1,0 +1,1 @@
+"""The application: all that is in the wheel."""
