@@ -52,9 +52,8 @@ def test_what_is_mended_here_merges_with_what_the_team_changed(template: Path, t
 
     mended = (template / "deploy/batches.py").read_text().replace("\nfrom ", "\n# mended\nfrom ", 1)
     fleet = (template / "docs/fleet.md").read_text()
-    change(
-        template, {"deploy/batches.py": mended, "docs/new.md": "Of gazetteer.\n", "docs/fleet.md": f"{fleet}\nMore.\n"}
-    )
+    change(template, {"deploy/batches.py": mended, "docs/fleet.md": f"{fleet}\nMore.\n"})
+    change(template, {"docs/new.md": "Of gazetteer.\n"})
     commit(template, "Mend")
     copier("update", here=shop)
 
