@@ -40,7 +40,7 @@ STATUS: Mapping[str, _Shape] = {
         {
             "generation": _WHOLE,
             "pid": _WHOLE,
-            "ready": _FLAG,
+            "ready": _FLAG + _MAYBE,
             "since?": _NUMBER + _MAYBE,
             "workers?": _WHOLE,
             "process?": _TEXT,

@@ -192,22 +192,23 @@ def migrate(
         error.fields["detail"] = recorder.text
         raise
     if code != 0:
-        raise AgentError(
-            "command-failed", f"{command} of release {generation.version} failed", expected="exit status 0",
-            got=f"exit status {code}", detail=recorder.text or "it said nothing", returncode=code,
-            hint="its last lines say why",
-        )  # fmt: skip
+        raise _failed(f"{command} of release {generation.version} failed", code, recorder)
     if command == "init":
         once.note(layout, once.DONE)
     if check and (code := _of_generation(layout, generation, check, timeout, recorder, replaced)):
-        raise AgentError(
-            "command-failed", f"after migrate of release {generation.version}, its migrate_check is not content",
-            expected="exit status 0", got=f"exit status {code}", detail=recorder.text or "it said nothing",
-            returncode=code, hint="its last lines say why",
-        )  # fmt: skip
+        raise _failed(
+            f"after migrate of release {generation.version}, its migrate_check is not content", code, recorder
+        )
     if command == "migrate":
         generations.mark_migrated(layout, number, revision)
     return {"output": recorder.text, "seconds": round(time.monotonic() - began, 3)}
+
+
+def _failed(what: str, code: int, recorder: Recorder) -> AgentError:
+    return AgentError(
+        "command-failed", what, expected="exit status 0", got=f"exit status {code}",
+        detail=recorder.text or "it said nothing", returncode=code, hint="its last lines say why",
+    )  # fmt: skip
 
 
 def _check_of(wanted: Manifest, command: str, to: str | None) -> Sequence[str] | None:

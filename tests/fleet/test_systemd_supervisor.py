@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.agent import kit
-from tests.deploy.agent.kit import AgentFailure, Release, eventually, outcome, settled
+from tests.deploy.agent.kit import AgentFailure, Release, eventually, outcome, settled, steady
 from tests.support.machine import NAME, Server, load
 
 
@@ -31,7 +31,7 @@ def test_a_generation_goes_from_files_to_serving(server: Server, real_release: R
     assert process["listen"] == server.listen
     assert abs(process["since"] - time.time()) < 120
     assert server.activate(1)["changed"] is False
-    assert server("status")["processes"] == [process]
+    assert steady(server("status"))["processes"] == [process]
     assert server.show(f"{NAME}@1.service", "ActiveState") == "active"
     assert eventually(lambda: server.show(f"{NAME}.service", "ActiveState") == "active")
     assert server.machine.run("systemctl is-system-running").stdout == "running\n"
@@ -120,7 +120,7 @@ def test_a_broken_generation_never_replaces(server: Server, real_release: Releas
                 server(verb, generation=number, deadline=deadline, **arguments)
             assert caught.value.code == code, caught.value
             assert words in json.dumps(caught.value.error)
-            after = server("status")
+            after = steady(server("status"))
             assert [after[key] for key in keys] == [before[key] for key in keys]
             assert server.show(f"{NAME}@{number}.service", "ActiveState") == "inactive"
     assert server.get()[1]["generation"] == "1"

@@ -249,7 +249,13 @@ def settled(agent: Callable[..., dict[str, Any]]) -> dict[str, Any]:
         status = agent("status")
         return status if all(process["workers"] == 2 for process in status["processes"]) else None
 
-    return dict(eventually(look, 30))
+    return steady(dict(eventually(look, 30)))
+
+
+def steady(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a status without what changes by itself: how much memory a process has."""
+    processes = [{k: v for k, v in process.items() if k != "memory"} for process in status["processes"]]
+    return {**status, "processes": processes}
 
 
 class Queue:

@@ -26,6 +26,7 @@ from tests.deploy.agent.kit import (
     get,
     outcome,
     settled,
+    steady,
     tar,
 )
 
@@ -53,7 +54,7 @@ def test_a_generation_goes_from_files_to_serving(agent: Caller, real_release: Re
     assert generation["activated"] is not None
     again = agent("activate", generation=1, deadline=30, listen=f"127.0.0.1:{port}")
     assert again["changed"] is False
-    assert agent("status")["processes"] == [process]
+    assert steady(agent("status"))["processes"] == [process]
 
 
 def test_switching_under_load_loses_nothing(
@@ -97,7 +98,7 @@ def test_a_broken_generation_changes_nothing(
             agent(verb, generation=2, deadline=deadline, **arguments)
         assert caught.value.code == code
         assert words in json.dumps(caught.value.error)
-        after = agent("status")
+        after = steady(agent("status"))
         assert [after[key] for key in ("current", "processes", "generations", "listening")] == [
             before[key] for key in ("current", "processes", "generations", "listening")
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from deploy.agent.layout import Layout
 @pytest.fixture
 def server(tmp_path: Path) -> Layout:
     """A server's directories, but for where they are."""
-    layout = dataclasses.replace(Layout.system("my-shop"), state=tmp_path / "my-shop/state")
+    layout = Layout.system("my-shop")._replace(state=tmp_path / "my-shop/state")
     layout.state.mkdir(parents=True)
     (tmp_path / "other.sqlite3").touch()
     (layout.state / "link.sqlite3").symlink_to(tmp_path / "other.sqlite3")
