@@ -140,7 +140,8 @@ def install(server: Server) -> None:
     url = f"DATABASE_URL=sqlite:////var/lib/{NAME}/state/places.sqlite3"
     secret = secrets.token_hex(32)
     server.machine.run(f"echo {url} >>/etc/{NAME}/{NAME}.env && cat >/etc/{NAME}/credentials/SECRET_KEY", data=secret)
-    server.run(f"systemctl start {NAME}.service")
+    started = server.machine.run(f"systemctl start {NAME}.service", check=False)
+    assert started.returncode == 0, server.run(f"journalctl --output=cat --unit={NAME}.service")
     assert (server.serves(), server.there()) == (server.old, {server.old})
     _, pid = server.process().split()
     assert server.run(f"stat --format %U /proc/{pid}").strip() == NAME, "a user of its own"
