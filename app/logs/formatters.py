@@ -2,7 +2,9 @@
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
 
 from pydantic_core import to_json
@@ -11,6 +13,15 @@ logger = logging.getLogger(__name__)
 
 # What every LogRecord has; everything else on a record came from ``extra=``.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "user_id"}
+
+# Databases repeat rows in their errors: PostgreSQL in DETAIL, which may have several lines, MariaDB in its message.
+ROWS = re.compile(
+    r"(?<=^DETAIL:  ).*?(?=^(?:HINT|CONTEXT|QUERY|STATEMENT): |^\[SQL: |^\(Background on |^Traceback |^$|\Z)"
+    r"|(?<=Duplicate entry ').*?(?=' for key )",
+    re.MULTILINE | re.DOTALL,
+)
+
+Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 encode_slowly = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
@@ -28,7 +39,16 @@ def extras(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in vars(record).items() if name not in STANDARD}
 
 
-class JsonFormatter(logging.Formatter):
+class WithoutRows(logging.Formatter):
+    """Tells of an exception what it is and where it was raised, and nothing of the rows that a database refused."""
+
+    def formatException(self, ei: Raised) -> str:  # noqa: N802 - the name logging calls
+        return ROWS.sub(
+            lambda found: "(left out)\n" if found[0].endswith("\n") else "(left out)", super().formatException(ei)
+        )
+
+
+class JsonFormatter(WithoutRows):
     """One JSON object a line; ``fixed`` fields (release, generation, environment) are part of each."""
 
     def __init__(self, fixed: dict[str, str]) -> None:
@@ -55,7 +75,7 @@ class JsonFormatter(logging.Formatter):
         return encode(line)
 
 
-class ConsoleFormatter(logging.Formatter):
+class ConsoleFormatter(WithoutRows):
     """A line for a person: time, level, logger, message, then what else is known."""
 
     def __init__(self) -> None:

@@ -1,7 +1,10 @@
 import json
 import logging
+import re
 import sys
 from typing import Any
+
+import pytest
 
 from app.logs.formatters import ConsoleFormatter, JsonFormatter
 
@@ -49,6 +52,36 @@ def test_an_exception_stays_on_its_line() -> None:
         text = JsonFormatter({}).format(record(exc_info=sys.exc_info()))
     assert "\n" not in text
     assert "ValueError: first\nsecond" in json.loads(text)["exception"]
+
+
+REFUSED = """(psycopg.errors.NotNullViolation) null value in column "x" violates not-null constraint
+DETAIL:  Failing row contains (7, ann@example.org, her
+secret).
+[SQL: INSERT INTO users VALUES (%(id)s)]
+[SQL parameters hidden due to hide_parameters=True]"""
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        (REFUSED, "constraint\nDETAIL:  (left out)\n[SQL: INSERT INTO users"),
+        ("refused\nDETAIL:  Key (email)=(ann@example.org) already exists.", "refused\nDETAIL:  (left out)"),
+        (
+            "(1062, \"Duplicate entry 'ann@example.org' for key 'email'\")",
+            "Duplicate entry '(left out)' for key 'email'",
+        ),
+        ("no row in this", "ValueError: no row in this"),
+    ],
+)
+@pytest.mark.parametrize("formatter", [JsonFormatter({}), ConsoleFormatter()])
+def test_no_row_that_a_database_refused_is_in_a_log(formatter: logging.Formatter, said: str, left: str) -> None:
+    try:
+        raise ValueError(said)
+    except ValueError:
+        text = formatter.format(record(exc_info=sys.exc_info()))
+    told = json.loads(text)["exception"] if isinstance(formatter, JsonFormatter) else text
+    assert left in told
+    assert not {"ann@example.org", "secret"} & set(re.split(r"[^a-z@.]+", told))
 
 
 def test_what_json_cannot_say_is_written_as_text() -> None:
