@@ -16,12 +16,16 @@ MOST_LAG_BYTES = 64 * 2**20
 LOOK_AGAIN = 0.5  # seconds
 
 LAG = text(
-    "SELECT coalesce((SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn))"
-    "   FROM pg_replication_slots WHERE active AND slot_type = 'physical'), 0) AS bytes,"
+    "SELECT greatest(0, (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn))"
+    "   FROM pg_replication_slots WHERE active AND slot_type = 'physical'),"
+    "  (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)) FROM pg_stat_replication)) AS bytes,"
     " coalesce((SELECT extract(epoch FROM max(replay_lag)) FROM pg_stat_replication), 0) AS seconds,"
     " (SELECT count(*) FROM pg_locks WHERE NOT granted) AS waiting"
 )
-"""Whoever may not see the time sees the bytes: slots are public, what servers say of themselves is for pg_monitor."""
+"""What was received and not replayed is seen in bytes, too: `replay_lag` stands still while a replica replays nothing.
+
+Whoever may not see what servers say of themselves (pg_monitor) sees how much they have not received: slots are public.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,20 @@
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
 
 from app.backfills import pace
 from app.backfills.pace import Signs
-from tests.support.postgres import DATABASES
+from tests.support import postgres as support
+from tests.support.postgres import DATABASES, NAME, SUPERUSER, Cluster
+
+MUCH = "INSERT INTO much SELECT repeat(md5(i::text), 60) FROM generate_series(1, 45000) AS i"
+"""About 90 MB of write-ahead log."""
 
 
 @pytest.fixture(params=DATABASES)
@@ -48,3 +59,68 @@ def test_a_little_lag_is_no_reason_to_wait() -> None:
 def test_a_quiet_database_is_not_busy(engine: Engine) -> None:
     with engine.connect() as connection:
         assert pace.look(connection) == Signs()
+
+
+@pytest.fixture(scope="module")
+def replicated() -> Iterator[tuple[Cluster, Cluster]]:
+    """A server and its replica, streaming by a slot."""
+    support.needed()
+    with pytest.MonkeyPatch.context() as patch, support.folder() as one, support.folder() as other:
+        patch.setattr(support, "SETTINGS", {**support.SETTINGS, "wal_level": "replica", "max_wal_senders": "4"})
+        support.make_data(one / "data")
+        with (one / "data/pg_hba.conf").open("a") as access:
+            access.write("local replication all trust\n")
+        with support.running(one / "data") as primary:
+            primary.sql(f"CREATE ROLE {NAME} LOGIN")
+            primary.sql("CREATE TABLE much (it text)")
+            copying = [support.needed() / "pg_basebackup", "--pgdata", other / "data", "--checkpoint=fast", "--no-sync"]
+            copying += ["--create-slot", "--slot=replica", "--write-recovery-conf", f"--host={one}"]
+            copying += [f"--port={primary.port}", f"--username={SUPERUSER}"]
+            if os.geteuid() == 0:
+                shutil.chown(other, "postgres", "postgres")
+            subprocess.run(copying, check=True, cwd="/", **support.account())  # type: ignore[call-overload]
+            with support.running(other / "data") as replica:
+                yield primary, replica
+
+
+def look(primary: Cluster, role: str) -> Signs:
+    engine = create_engine(primary.url("postgres", role))
+    with engine.connect() as connection:
+        signs = pace.look(connection)
+    engine.dispose()
+    return signs
+
+
+def caught_up(primary: Cluster, role: str) -> None:
+    deadline = time.monotonic() + 60
+    while (signs := look(primary, role)).busy:
+        assert time.monotonic() < deadline, signs
+        time.sleep(0.1)
+
+
+def test_a_replica_that_does_not_replay_is_waited_for(replicated: tuple[Cluster, Cluster]) -> None:
+    primary, replica = replicated
+    assert not look(primary, SUPERUSER).busy
+    replica.sql("SELECT pg_wal_replay_pause()")
+    primary.sql(MUCH)
+    behind = look(primary, SUPERUSER)
+    assert behind.busy
+    assert behind.lag_bytes > pace.MOST_LAG_BYTES
+    assert str(behind).startswith("a replica is ")
+    replica.sql("SELECT pg_wal_replay_resume()")
+    caught_up(primary, SUPERUSER)
+
+
+def test_a_replica_that_receives_nothing_is_waited_for_by_the_app_s_role_too(
+    replicated: tuple[Cluster, Cluster],
+) -> None:
+    primary, replica = replicated
+    caught_up(primary, NAME)
+    receiver = int(replica.sql("SELECT pid FROM pg_stat_wal_receiver"))
+    os.kill(receiver, signal.SIGSTOP)
+    try:
+        primary.sql(MUCH)
+        assert look(primary, NAME).lag_bytes > pace.MOST_LAG_BYTES
+    finally:
+        os.kill(receiver, signal.SIGCONT)
+    caught_up(primary, NAME)
