@@ -258,7 +258,8 @@ DRIFT: dict[str, dict[str, set[str]]] = {
         "nft delete table inet sample": {"The kernel has these rules, and nobody's by hand"},
     },
     "db1": {
-        "runuser -u postgres -- psql -Xqc 'DROP OWNED BY sample_reader' -c 'DROP ROLE sample_reader' sample": {ROLES},
+        "for database in sample_rehearsal sample; do runuser -u postgres -- psql -Xqc 'DROP OWNED BY sample_reader' "
+        "$database; done; runuser -u postgres -- psql -Xqc 'DROP ROLE sample_reader'": {ROLES},
         "runuser -u postgres -- psql -Xqc \"ALTER ROLE sample PASSWORD 'guess'\"": {ROLES},
         "echo 'host all all 0.0.0.0/0 trust' >>/etc/postgresql/15/main/pg_hba.conf && systemctl reload postgresql": {
             "Only the application's servers come in, and only with a password",

@@ -78,7 +78,7 @@ def test_a_contract_migration_waits_runs_and_bars_what_is_from_before(
     in_the_way.unlink()
     done = site.fab("contract:local", "--json")
     steps = [e["step"]["kind"] for e in map(json.loads, done.out.splitlines()) if e["event"] == "end"]
-    assert steps == ["backup", "migrate"]
+    assert steps == ["rehearse", "backup", "migrate"]
     assert json.loads(done.out.splitlines()[-1])["exit"] == 0
     assert revisions(site) == ["0001", "0002"]
     site.fab("contract:local", expect=10)
