@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -88,10 +90,7 @@ def run(name: str, queue: bool) -> None:
                 progress.begin(connection, name, clock.now(), queued=True)
             click.echo(f"{name}: workers go on with it from their next minute on")
             return
-        leaving = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: leaving.set())
-        with teller(backfill) as tell:
+        with asked_to_leave() as leaving, teller(backfill) as tell:
             try:
                 done = Runner(engine, backfill, clock, tell, leaving).run()
             except Elsewhere as error:
@@ -101,6 +100,18 @@ def run(name: str, queue: bool) -> None:
         if done.finished_at is None:
             fail(f"{name}: ended before its end, {done.filled:,} rows filled. Type: backfill run {name}", 130)
         click.echo(f"{name}: finished, {done.filled:,} rows filled")
+
+
+@contextmanager
+def asked_to_leave() -> Iterator[threading.Event]:
+    """Give what is set by Ctrl-C or SIGTERM, in the place of what these did before."""
+    leaving = threading.Event()
+    before = {number: signal.signal(number, lambda *_: leaving.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield leaving
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def teller(backfill: "Backfill") -> "Bar | Lines":
