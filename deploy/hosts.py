@@ -174,12 +174,12 @@ class Hosts:
         self.begin(self.balancers)
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(self._servers)
-            statuses, errors = self.attempt(partial(status_of, version=version), self.there)
+            found, errors = self.attempt(partial(status_of, version=version), self.there)
         errors |= {host: error for host, error in self.away.items() if host in self.agents}
-        if not statuses and all(getattr(error, "code", "") == ssh_failures.NO_AGENT for error in errors.values()):
+        if not found and all(getattr(error, "code", "") == ssh_failures.NO_AGENT for error in errors.values()):
             raise self._not_set_up(list(errors))
         servers, problem = asked.result()
-        observed = [self._host(n, statuses.get(n), errors.get(n), servers.get(n)) for n in self.agents]
+        observed = [self._host(n, found.get(n), errors.get(n), servers.get(n)) for n in self.agents]
         return observed, problem
 
     def _servers(self) -> tuple[dict[str, Server], SlipwayError | None]:

@@ -36,7 +36,7 @@ def replay(scratch: Target, recorded: Sequence[Recorded]) -> list[Failure]:
     failed: dict[str, Failure] = {}
     engine = make_engine(scratch)
     try:
-        with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection:
+        with engine.connect() as connection:
             transaction = connection.begin()
             begin(connection)
             for number, each in enumerate(recorded):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-JSON_HELP = "machine-readable output"
-WAIT_HELP = "wait for another deployer to end: so many seconds, 600 without a number"
+from deploy.tasks import help_texts
 
 
 def backup(c: Any, environment: str, json: bool = False, wait: str = "") -> None:
@@ -61,5 +60,5 @@ def restore(settings: Any, contract: Any, identifier: str, *, yes: bool, as_json
     common.report(lambda r: rollout.upkeep(settings, contract, "restore", plan, r, done), as_json=as_json)
 
 
-backup.help = {"json": JSON_HELP, "wait": WAIT_HELP}  # type: ignore[attr-defined]
-backups.help = {"json": JSON_HELP}  # type: ignore[attr-defined]
+backup.help = {"json": help_texts.JSON, "wait": help_texts.WAIT}  # type: ignore[attr-defined]
+backups.help = {"json": help_texts.JSON}  # type: ignore[attr-defined]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.tasks import help_texts
+
 
 def lock(c: Any, environment: str, why: str = "", hours: float = 1.0, json: bool = False) -> None:
     """Keep every deployer away from ENV for some hours, and tell them why."""
@@ -51,9 +53,9 @@ def unlock(c: Any, environment: str, yes: bool = False, json: bool = False) -> N
 lock.help = {  # type: ignore[attr-defined]
     "why": "what deployers are told",
     "hours": "when it ends by itself; at most 24",
-    "json": "machine-readable output",
+    "json": help_texts.JSON,
 }
 unlock.help = {  # type: ignore[attr-defined]
     "yes": "don't ask before a deployer that may live loses it",
-    "json": "machine-readable output",
+    "json": help_texts.JSON,
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.tasks import help_texts
+
 FEW, EVERY = 20, 1_000_000  # lines of each host
 
 
@@ -83,7 +85,7 @@ def logs(
 logs.help = {  # type: ignore[attr-defined]
     "lines": "how many of each host; by default 20, with --since or --request-id all",
     "follow": "go on until Ctrl-C",
-    "limit": "only these hosts, as web1 or web1,web2",
+    "limit": help_texts.LIMIT,
     "level": "this and above: debug, info, warning, error or critical",
     "since": "from when on: 10m, 2h or 1d ago, 14:05, or 2026-11-23T14:05; looks into earlier generations too",
     "request-id": "only what one request caused; looks into earlier generations too",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.tasks import help_texts
+
 LINES = 20
-LIMIT_HELP = "only these hosts, as web2 or web2,web3"
 
 
 def history(c: Any, environment: str, lines: int = LINES, limit: str = "", json: bool = False) -> None:
@@ -70,5 +71,5 @@ def doctor(c: Any, environment: str, limit: str = "", json: bool = False) -> Non
     common.leave(Exit.FAILED_UNCHANGED if problems else Exit.OK)
 
 
-history.help = {"lines": "how many", "limit": LIMIT_HELP, "json": "machine-readable output"}  # type: ignore[attr-defined]
-doctor.help = {"limit": LIMIT_HELP, "json": "machine-readable output"}  # type: ignore[attr-defined]
+history.help = {"lines": "how many", "limit": help_texts.LIMIT, "json": help_texts.JSON}  # type: ignore[attr-defined]
+doctor.help = {"limit": help_texts.LIMIT, "json": help_texts.JSON}  # type: ignore[attr-defined]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.tasks import help_texts
+
 WORDS = ("on", "off")
 
 
@@ -35,5 +37,5 @@ def maintenance(c: Any, environment: str, state: str, yes: bool = False, json: b
 maintenance.help = {  # type: ignore[attr-defined]
     "state": "on or off",
     "yes": "don't ask",
-    "json": "machine-readable output",
+    "json": help_texts.JSON,
 }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.tasks import help_texts
+
 VERSION_HELP = "a version in dist/; by default the one of this checkout"
-JSON_HELP = "machine-readable output"
-WAIT_HELP = "wait for another deployer to end: so many seconds, 600 without a number"
 SPARE_HELP = "go on without hosts that can't be reached, within [rollout] max_unavailable; they are fenced"
-LIMIT_HELP = "only these hosts, as web2 or web2,web3; the others stay as they are, until a task without it"
+LIMIT_HELP = f"{help_texts.LIMIT}; the others stay as they are, until a task without it"
 YES_HELP = 'don\'t ask, where the environment file says confirm = true or pause = "confirm"'
 
 
@@ -150,7 +150,7 @@ plan.help = {  # type: ignore[attr-defined]
     "version": VERSION_HELP,
     "out": "keep the plan in this file, for `deploy --plan`",
     "limit": LIMIT_HELP,
-    "json": JSON_HELP,
+    "json": help_texts.JSON,
     "skip_unreachable": SPARE_HELP,
 }
 deploy.help = {  # type: ignore[attr-defined]
@@ -159,29 +159,29 @@ deploy.help = {  # type: ignore[attr-defined]
     "limit": LIMIT_HELP,
     "pause": "ask after each batch whether to go on, whatever the environment file says",
     "yes": YES_HELP,
-    "json": JSON_HELP + ", a line for each event",
-    "wait": WAIT_HELP,
+    "json": help_texts.JSON + ", a line for each event",
+    "wait": help_texts.WAIT,
     "skip_unreachable": SPARE_HELP,
 }
 rollback.help = {  # type: ignore[attr-defined]
     "to": "number of a generation; `fab releases:ENV` lists them",
     "limit": LIMIT_HELP,
     "yes": YES_HELP,
-    "json": JSON_HELP,
-    "wait": WAIT_HELP,
+    "json": help_texts.JSON,
+    "wait": help_texts.WAIT,
     "skip_unreachable": SPARE_HELP,
 }
 
 resume.help = {  # type: ignore[attr-defined]
     "limit": LIMIT_HELP + "; by default those that it was limited to",
     "yes": YES_HELP,
-    "json": JSON_HELP + ", a line for each event",
+    "json": help_texts.JSON + ", a line for each event",
     "skip_unreachable": SPARE_HELP,
 }
 abort.help = {  # type: ignore[attr-defined]
     "limit": LIMIT_HELP + "; by default those that it was limited to",
     "yes": YES_HELP,
-    "json": JSON_HELP + ", a line for each event",
+    "json": help_texts.JSON + ", a line for each event",
     "skip_unreachable": SPARE_HELP,
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.tasks import help_texts
+
 
 def highstate(
     c: Any, environment: str, dry_run: bool = False, limit: str = "", force: bool = False, json: bool = False
@@ -41,7 +43,7 @@ highstate.help = {  # type: ignore[attr-defined]
     "dry_run": "change nothing; show the differences (Salt's test=True)",
     "limit": "only these servers: web1,web2",
     "force": "go on though a rollout holds the lease",
-    "json": "machine-readable output",
+    "json": help_texts.JSON,
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.tasks import help_texts
+
 
 def secrets(c: Any, environment: str, generate: bool = False, rotate: str = "", json: bool = False) -> None:
     """Show which secrets ENV needs and has, never a value; --generate makes the missing ones."""
@@ -39,7 +41,7 @@ def secrets(c: Any, environment: str, generate: bool = False, rotate: str = "", 
 secrets.help = {  # type: ignore[attr-defined]
     "generate": "make those that are missing",
     "rotate": "make this one anew (several: A,B)",
-    "json": "machine-readable output",
+    "json": help_texts.JSON,
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.tasks import help_texts
+
 
 def bootstrap(c: Any, environment: str, limit: str = "", json: bool = False) -> None:
     """Set ENV up from nothing, or what is missing of it: servers by Salt, secrets, agents, load balancer."""
@@ -29,7 +31,7 @@ def bootstrap(c: Any, environment: str, limit: str = "", json: bool = False) -> 
 
 bootstrap.help = {  # type: ignore[attr-defined]
     "limit": "only these servers: web4",
-    "json": "machine-readable output",
+    "json": help_texts.JSON,
 }
 
 
@@ -82,4 +84,4 @@ def destroy(c: Any, environment: str, json: bool = False) -> None:
         common.say(f"nothing to do: there is no environment {environment}")
 
 
-destroy.help = {"json": "machine-readable output"}  # type: ignore[attr-defined]
+destroy.help = {"json": help_texts.JSON}  # type: ignore[attr-defined]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.tasks import help_texts
+
 
 def status(c: Any, environment: str, limit: str = "", json: bool = False) -> None:
     """Show what ENV runs: each host's generation, version, health and place at the load balancer."""
@@ -173,7 +175,5 @@ def _verdict(environment: str, url: str, observed: list[Any], differs: list[str]
     )
 
 
-LIMIT_HELP = "only these hosts, as web2 or web2,web3"
-
-status.help = {"limit": LIMIT_HELP, "json": "machine-readable output"}  # type: ignore[attr-defined]
-releases.help = {"limit": LIMIT_HELP, "json": "machine-readable output"}  # type: ignore[attr-defined]
+status.help = {"limit": help_texts.LIMIT, "json": help_texts.JSON}  # type: ignore[attr-defined]
+releases.help = {"limit": help_texts.LIMIT, "json": help_texts.JSON}  # type: ignore[attr-defined]

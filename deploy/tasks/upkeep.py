@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-JSON_HELP = "machine-readable output"
-LIMIT_HELP = "only these hosts, as web1 or web1,web2"
+from deploy.tasks import help_texts
+
 YES_HELP = "don't ask"
-WAIT_HELP = "wait for another deployer to end: so many seconds, 600 without a number"
 SPARE_HELP = "go on without hosts that can't be reached"
 
 
@@ -153,32 +152,32 @@ def prune(
 
 
 restart.help = {  # type: ignore[attr-defined]
-    "limit": LIMIT_HELP,
+    "limit": help_texts.LIMIT,
     "yes": YES_HELP,
-    "json": JSON_HELP,
-    "wait": WAIT_HELP,
+    "json": help_texts.JSON,
+    "wait": help_texts.WAIT,
     "skip_unreachable": SPARE_HELP,
 }
-contract.help = {"yes": YES_HELP, "json": JSON_HELP, "skip_unreachable": SPARE_HELP}  # type: ignore[attr-defined]
-migrate.help = {"yes": YES_HELP, "json": JSON_HELP, "skip_unreachable": SPARE_HELP}  # type: ignore[attr-defined]
+contract.help = {"yes": YES_HELP, "json": help_texts.JSON, "skip_unreachable": SPARE_HELP}  # type: ignore[attr-defined]
+migrate.help = {"yes": YES_HELP, "json": help_texts.JSON, "skip_unreachable": SPARE_HELP}  # type: ignore[attr-defined]
 drain.help = {  # type: ignore[attr-defined]
     "limit": "which hosts, as web1 or web1,web2",
     "yes": YES_HELP,
-    "json": JSON_HELP,
-    "wait": WAIT_HELP,
+    "json": help_texts.JSON,
+    "wait": help_texts.WAIT,
     "skip_unreachable": SPARE_HELP,
 }
 restore.help = {  # type: ignore[attr-defined]
-    "limit": LIMIT_HELP,
+    "limit": help_texts.LIMIT,
     "backup": "instead: the backup that the database goes back to, or `latest`; `fab backups:ENV` lists them",
     "yes": YES_HELP,
-    "json": JSON_HELP,
-    "wait": WAIT_HELP,
+    "json": help_texts.JSON,
+    "wait": help_texts.WAIT,
     "skip_unreachable": SPARE_HELP,
 }
 prune.help = {  # type: ignore[attr-defined]
     "keep": "generations to keep besides what runs; by default [rollout] keep",
-    "limit": LIMIT_HELP,
-    "json": JSON_HELP,
+    "limit": help_texts.LIMIT,
+    "json": help_texts.JSON,
     "skip_unreachable": SPARE_HELP,
 }

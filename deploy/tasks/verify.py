@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.tasks import help_texts
+
 
 def verify(c: Any, environment: str, rebuild: bool = False, limit: str = "", json: bool = False) -> None:
     """Prove which bytes ENV runs: every file against its manifest, signatures, processes; --rebuild: its commit too."""
@@ -119,6 +121,6 @@ def _signed(signature: dict[str, Any]) -> str:
 
 verify.help = {  # type: ignore[attr-defined]
     "rebuild": "build the commit of what runs once more, and compare",
-    "limit": "only these hosts, as web1 or web1,web2",
-    "json": "machine-readable output",
+    "limit": help_texts.LIMIT,
+    "json": help_texts.JSON,
 }

@@ -126,7 +126,9 @@ class LightSite:
     def sprung(self) -> bool:
         """Whether somebody died in a trap since this was asked last."""
         place = self.directory / "sprung"
-        return place.exists() and not place.unlink()  # type: ignore[func-returns-value]
+        found = place.exists()
+        place.unlink(missing_ok=True)
+        return found
 
     def truth(self) -> dict[str, tuple[int, int | None, str]]:
         """See for ourselves, by no code of Slipway: what is current, who answers, what HAProxy does with the server."""
