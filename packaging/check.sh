@@ -37,7 +37,7 @@ alone() {
     [ "$count" -le "$MOST_ALONE" ] || exit 1
     echo "check: tests of $count files failed beside others; once more, alone" >&2
     $bin/pytest -n 0 --last-failed --last-failed-no-failures=none "$@" || exit 1
-    echo "check: passed alone, and failed beside others: mend what they wait for (FAILED and ERROR above)" >&2
+    echo "check: passed alone, and failed beside others: mend what they wait for, or what others leave behind (see above)" >&2
 }
 
 # Each row of the table of faults names the test that causes it. What takes long is in tests/faults, which also prints

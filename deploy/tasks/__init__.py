@@ -74,6 +74,18 @@ def collection(environments: Path = ENVIRONMENTS) -> Collection:
     return namespace
 
 
+class Explained(Task):  # type: ignore[type-arg]
+    """A task that can say what its options mean each time it is asked: Invoke's own knows it only the first time."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> Any:
+        """Give the options, and keep what they mean."""
+        texts = dict(self.help)
+        try:
+            return super().get_arguments(ignore_unknown_help)
+        finally:
+            self.help = texts
+
+
 def _fleet_task(function: Callable[..., Any]) -> Task[Any]:
     """Make a task for machines: those that it is about are its words, everything else options."""
     return _plain_task(function, fleet.help_of(function))
@@ -90,7 +102,7 @@ def _plain_task(function: Callable[..., Any], texts: dict[str, str]) -> Task[Any
             return function(*args, **options)
 
     required = [name for name, p in inspect.signature(function).parameters.items() if p.default is p.empty][1:]
-    return Task(body, name=function.__name__, help=texts, positional=required)
+    return Explained(body, name=function.__name__, help=texts, positional=required)
 
 
 def _task(function: Callable[..., Any], environment: str) -> Task[Any]:
@@ -108,4 +120,6 @@ def _task(function: Callable[..., Any], environment: str) -> Task[Any]:
     body.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     body.__doc__ = (function.__doc__ or "").replace("ENV", environment)
     given = [name for name in ("wait",) if name in signature.parameters]  # options that may have no value
-    return Task(body, name=f"{function.__name__}:{environment}", help=getattr(function, "help", {}), optional=given)
+    return Explained(
+        body, name=f"{function.__name__}:{environment}", help=getattr(function, "help", {}), optional=given
+    )

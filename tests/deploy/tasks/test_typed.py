@@ -108,6 +108,18 @@ def test_who_asks_a_task_for_help_gets_it_whatever_word_it_needs() -> None:
     assert help_first(["maintenance:local", "on"], needed) == ["maintenance:local", "on"]
 
 
+def test_every_option_is_explained_also_to_whoever_asks_after_what_was_typed_has_been_checked() -> None:
+    tasks = collection()
+    for _ in range(2):
+        unexplained = [
+            f"{context.name} --{flag.name}"
+            for context in tasks.to_contexts()
+            for flag in context.args.values()
+            if not flag.help
+        ]
+        assert unexplained == []
+
+
 def test_right_names_and_other_words_pass() -> None:
     check(["deploy:local", "--version", "1"], KNOWN)
     check(["status:staging", "http://there:80/"], KNOWN)
