@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from deploy.agent import files
+from deploy.agent import files, holds
 from deploy.agent.errors import AgentError, BadRequest
 from deploy.agent.layout import Layout
 from deploy.agent.supervisors import proc
@@ -136,7 +136,20 @@ def act(layout: Layout, action: str, owner: Mapping[str, Any] | None, ttl: float
             new = old
         if new != old:
             _write(layout, new)
+        if action == "release" and new.owner is None:
+            _leave_nobody_held(layout)
         return {"held": held(new, now, owner_is_gone), "lease": new.to_json()}
+
+
+def _leave_nobody_held(layout: Layout) -> None:
+    """See that a watcher lives for servers that no deployer puts back any more: an earlier one may have been killed.
+
+    Raises: AgentError systemd.
+    """
+    if holds.of_vanished(holds.read(layout)):
+        from deploy.agent import restoring
+
+        restoring.ensure(layout)
 
 
 def _write(layout: Layout, lease: Lease) -> None:

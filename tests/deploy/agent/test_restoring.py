@@ -228,6 +228,23 @@ def test_the_process_starts_with_the_first_drain_and_ends_when_all_is_done(
     assert "back in service by itself" in (layout.var / "watch.log").read_text()
 
 
+def test_who_gives_the_lease_back_leaves_nobody_held_for_a_deployer_that_was_killed(
+    balanced: Balanced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent was killed, and its deployer with it, before it began to watch; whoever comes next changes nothing."""
+    monkeypatch.undo()
+    layout = balanced.layout
+    holds.write(layout, {"web1": {**ROLLOUT, "since": 1.0}})
+    call(layout, "lease", action="release", token=balanced.take())
+    eventually(lambda: holds.read(layout) == {})
+    os.waitpid(int(layout.watch_lock.read_text()), 0)
+    holds.write(layout, {"web1": {**ROLLOUT, "why": "person", "since": 1.0}})
+    begun: list[Layout] = []
+    monkeypatch.setattr(restoring, "ensure", begun.append)
+    call(layout, "lease", action="release", token=balanced.take())
+    assert begun == []  # nobody watches over what nobody shall put back
+
+
 def test_the_process_can_be_ended(balanced: Balanced, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     balanced.set("web1", "drain", token=balanced.take(), hold=ROLLOUT)
