@@ -6,11 +6,13 @@ gives it.
 
 With CONTRACT_DATABASE_URL the suite asks an application on that database, as often as wanted, and leaves out what is
 not about one: so the suite of a release shows whether it works on the schema of the next (`make check-migrations`).
-With CONTRACT_TRACE the statements that it causes are written into that file (`make record`).
+With CONTRACT_TRACE the statements that it causes are written into that file (`make record`). Without either, Flask's
+servers note theirs as well, and a test that causes one that was not recorded says so.
 """
 
 import contextlib
 import dataclasses
+import functools
 import http.client
 import json
 import os
@@ -27,6 +29,7 @@ from typing import Any
 
 import pytest
 
+from tests.migrations.synthetic import unknown
 from tests.support import mail
 from tests.support import mariadb as mariadb_support
 from tests.support.postgres import DATABASES, NAME, OWNER, PASSWORDS, Cluster
@@ -37,7 +40,7 @@ SECRET_KEY = "kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E"
 DEADLINE = 30.0
 GIVEN = os.environ.get("CONTRACT_DATABASE_URL", "")
 TRACE = {name: value for name in ["CONTRACT_TRACE"] if (value := os.environ.get(name))}
-SERVED = "tests.migrations.recorder:application" if TRACE else "app.wsgi:application"
+BY_CHANCE = ("test_at_once.py", "test_openapi.py")  # which statements they cause is known by nobody beforehand
 PASSWORD = "correct horse battery"
 RUN = secrets.token_hex(4)  # in addresses, so that a database may be asked by several runs
 
@@ -72,10 +75,11 @@ class Server:
         self.port = self.listener.getsockname()[1]
         self.log = log
         number = self.listener.fileno()
+        served = "tests.migrations.recorder:application" if "CONTRACT_TRACE" in environ else "app.wsgi:application"
         command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{number}", "--no-control-socket", *options]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*command, SERVED],
+                [*command, served],
                 cwd=ROOT,
                 env=dict(environ),
                 stdout=output,
@@ -248,8 +252,46 @@ def inbox() -> Iterator[mail.Inbox]:
         yield inbox
 
 
+class Trace:
+    """Where servers write their statements down, several processes at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.read = path, 0
+
+    def lines(self) -> list[str]:
+        """What came since it was asked before; a line that is still being written comes the next time."""
+        with self.path.open("ab+") as file:
+            file.seek(self.read)
+            whole = file.read().rpartition(b"\n")[0]
+        self.read += len(whole) + bool(whole)
+        return whole.decode().splitlines()
+
+
 @pytest.fixture(scope="session")
-def environ(framework: str, places: dict[str, str], inbox: mail.Inbox) -> dict[str, str]:
+def trace(framework: str, tmp_path_factory: pytest.TempPathFactory) -> Trace | None:
+    """What one framework's servers write; the others are served just as a deployment does it."""
+    return Trace(tmp_path_factory.mktemp("trace") / "statements") if framework == "flask" and not GIVEN else None
+
+
+@pytest.fixture(autouse=True)
+def _recorded(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let no test cause a statement that the release's recording lacks: it would never be rehearsed."""
+    yield
+    trace: Trace | None = request.getfixturevalue("trace") if "server" in request.fixturenames else None
+    if trace:
+        missing = unknown(trace.lines(), recorded(request.getfixturevalue("database")))
+        assert missing == [] or request.path.name in BY_CHANCE, "type make record, and commit app/rehearsal/"
+
+
+@functools.cache
+def recorded(kind: str) -> tuple[str, ...]:
+    """The statements of the recording that ships."""
+    text = (ROOT / "app" / "rehearsal" / f"{kind}.json").read_text(encoding="utf-8")
+    return tuple(json.loads(text)["statements"])
+
+
+@pytest.fixture(scope="session")
+def environ(framework: str, places: dict[str, str], inbox: mail.Inbox, trace: Trace | None) -> dict[str, str]:
     """The variables of a release, with all places in its database."""
     return {
         "SECRET_KEY": SECRET_KEY,
@@ -262,7 +304,7 @@ def environ(framework: str, places: dict[str, str], inbox: mail.Inbox) -> dict[s
         "SMTP_URL": inbox.url,
         "CORS_ORIGINS": "https://maps.example",
         "LOGIN_RATE_LIMIT": "off",
-        **TRACE,
+        **({"CONTRACT_TRACE": str(trace.path)} if trace else TRACE),
     }
 
 

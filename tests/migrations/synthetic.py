@@ -12,7 +12,7 @@ import ast
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def recording(trace: Iterable[str], own: frozenset[str]) -> str:
     for line in trace:
         noted = json.loads(line)
         sql = noted["sql"]
-        if any(name in sql for name in CATALOGS):
+        if catalog(sql):
             continue
         for values in noted["values"]:
             often[sql] += 1
@@ -144,6 +144,28 @@ def kind(char: str) -> str:
     return "É" if char.isupper() else "é" if char.isalpha() else "0" if char.isdigit() else "·"
 
 
+PARAMETER = re.compile(r"\?|%\(\w+\)s(?:::[A-Z]+(?: WITH(?:OUT)? TIME ZONE)?)?|%s")
+LISTED = re.compile(r"\(\?(?:, \?)+\)")
+AGAIN = re.compile(r"(\S[^()]{9,}?)(?: OR \1)+(?=\))")
+
+
+def shape(sql: str) -> str:
+    """Answer a statement without what depends on its values: how many a list has, and how often a range is asked."""
+    return AGAIN.sub(r"\1", LISTED.sub("(?)", PARAMETER.sub("?", " ".join(sql.split()))))
+
+
+def unknown(trace: Iterable[str], recorded: Iterable[str]) -> list[str]:
+    """Answer the statements of a trace that no recorded one is like."""
+    known = {shape(sql) for sql in recorded}
+    found = {shape(sql): sql for line in trace if not catalog(sql := str(json.loads(line)["sql"]))}
+    return [sql for each, sql in found.items() if each not in known]
+
+
+def catalog(sql: str) -> bool:
+    """Say whether a statement asks of the schema, not of rows."""
+    return any(name in sql for name in CATALOGS)
+
+
 def own_texts(folder: Path) -> frozenset[str]:
     """Read the texts that stand in code."""
     found: set[str] = set()
@@ -152,8 +174,3 @@ def own_texts(folder: Path) -> frozenset[str]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.add(node.value)
     return frozenset(found)
-
-
-def tables_without(recorded: Sequence[str], names: Iterable[str]) -> list[str]:
-    """Name what no statement names."""
-    return [name for name in names if not any(name in sql for sql in recorded)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tests.migrations.synthetic import READS, recording
+import pytest
+
+from tests.migrations.synthetic import READS, recording, shape, unknown
 
 ADD = "INSERT INTO users (email, name, kind) VALUES (?, ?, ?)"
 
@@ -35,3 +37,31 @@ def test_moments_keep_their_order_and_json_its_build() -> None:
 def test_of_what_reads_a_few_are_kept() -> None:
     made = json.loads(recording([line("SELECT 1", number) for number in range(9)], frozenset()))
     assert len(made["runs"]) == READS
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("SELECT x FROM t WHERE id IN (?, ?)", "SELECT x\nFROM t WHERE id IN (?)"),
+        (
+            "SELECT x FROM t WHERE id IN (%(a)s::INTEGER, %(b)s::INTEGER) AND d > %(d)s::TIMESTAMP WITH TIME ZONE",
+            "SELECT x FROM t WHERE id IN (%(a)s::INTEGER) AND d > %(d)s::TIMESTAMP WITH TIME ZONE",
+        ),
+        (
+            "SELECT x FROM t WHERE (t.z BETWEEN ? AND ? OR t.z BETWEEN ? AND ?)",
+            "SELECT x FROM t WHERE (t.z BETWEEN ? AND ?)",
+        ),
+    ],
+)
+def test_how_many_values_a_statement_has_makes_it_no_other(one: str, other: str) -> None:
+    assert shape(one) == shape(other)
+    assert unknown([line(one, 1)], [other]) == []
+
+
+@pytest.mark.parametrize("changed", ["SELECT x, y FROM t WHERE id IN (?)", "SELECT x FROM t WHERE z IN (?)"])
+def test_a_statement_that_was_not_recorded_is_told(changed: str) -> None:
+    assert unknown([line(changed, 1), line(changed, 2)], ["SELECT x FROM t WHERE id IN (?)"]) == [changed]
+
+
+def test_what_is_asked_of_the_schema_need_not_be_recorded() -> None:
+    assert unknown([line("SELECT version_num FROM alembic_version")], []) == []
