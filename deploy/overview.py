@@ -73,6 +73,7 @@ def _database(plan: Plan) -> str:
     found = [f"{step.kind}s: {step.why}" for step in plan.steps if step.kind in (Kind.MIGRATE, Kind.INIT, Kind.SEED)]
     once = next((step.host for step in plan.steps if step.kind in (Kind.MIGRATE, Kind.INIT, Kind.SEED)), "")
     found = [f"backs up on {step.host}, {step.why}" for step in plan.steps if step.kind is Kind.BACKUP] + found
+    found = [f"on a scratch copy {step.why}" for step in plan.steps if step.kind is Kind.REHEARSE] + found
     return f"{'; '.join(found)}; once, on {once}" if found else "no migration"
 
 

@@ -44,15 +44,19 @@ RULES = {
         Rule("unique", BLOCKS, "build a unique index concurrently, and make the constraint of it"),
         Rule("foreign-key", BLOCKS, "postgresql_not_valid=True, and VALIDATE CONSTRAINT in a later revision"),
         Rule("check", BLOCKS, "postgresql_not_valid=True, and VALIDATE CONSTRAINT in a later revision"),
+        Rule("long-transaction", BLOCKS, "do it in a later revision: what was locked before it stays so until its end"),
         Rule("data", MIXES, "a job of its own fills rows, in batches"),
         Rule("sql", BREAKS, "use Alembic's operations, which can be read"),
     )
 }
 _DATA = re.compile(r"\s*(insert|update|delete|merge|truncate|copy)\b", re.IGNORECASE)
 _SAFE_SQL = re.compile(
-    r"\s*(select\b|set\s|comment\s+on\b|analyze\b|grant\b|revoke\b|create\s+(extension|schema|table|sequence|type)\b"
+    r"\s*(select\b|set\s|comment\s+on\b|analyze\b|grant\b|create\s+(extension|schema|table|sequence|type)\b"
     r"|alter\s+table\s+\S+\s+validate\s+constraint\b|create\s+(unique\s+)?index\s+concurrently\b)",
     re.IGNORECASE,
+)
+_LONG = re.compile(
+    r"\s*(alter\s+table\s+\S+\s+validate\s+constraint\b|select\b.*\sfrom\s|analyze\b)", re.IGNORECASE | re.DOTALL
 )
 _EXECUTE = ("execute", "exec_driver_sql", "scalar", "scalars")
 _RESUMABLE = re.compile(r"\bconcurrently\s+if\s+(not\s+)?exists\b", re.IGNORECASE)
@@ -79,6 +83,7 @@ class _Reading:
     made: set[str] = field(default_factory=set)  # tables that this revision makes: nobody uses them yet
     found: list[Finding] = field(default_factory=list)
     inside: list[str] = field(default_factory=list)  # functions that are being read
+    locked: str = ""  # a table that was there and that this transaction has locked
 
     def add(self, rule: str, node: ast.AST, what: str) -> None:
         self.found.append(Finding(RULES[rule], getattr(node, "lineno", 1), what))
@@ -128,7 +133,7 @@ def _body(body: list[ast.stmt], reading: _Reading, batches: Mapping[str, str], *
             for item in statement.items:
                 call = item.context_expr
                 if isinstance(call, ast.Call) and _name(call) == "autocommit_block":
-                    within = True
+                    within, reading.locked = True, ""  # what was done before is committed then
                 elif _is_batch(call) and isinstance(item.optional_vars, ast.Name):
                     inner[item.optional_vars.id] = _text(call, 0, "table_name")
             _body(statement.body, reading, inner, autocommit=within)
@@ -183,6 +188,7 @@ def _operation(name: str, call: ast.Call, reading: _Reading, batch: str | None, 
     first = 0 if batch is None else -1  # where the table stands among the arguments
     if name in ("create_table", "drop_table", "rename_table", "bulk_insert"):
         _whole_table(name, call, reading)
+        table = "" if name.endswith("_table") and name != "create_table" else None
     elif name in _ON_COLUMNS:
         table = batch if batch is not None else _text(call, 0, "table_name")
         if table not in reading.made:
@@ -190,8 +196,12 @@ def _operation(name: str, call: ast.Call, reading: _Reading, batch: str | None, 
     elif name in _ON_OTHERS:
         rule, position = _ON_OTHERS[name]
         table = batch if batch is not None else _text(call, position, "table_name", "source_table")
-        if table not in reading.made:
+        if table not in reading.made and rule:
             _blocking(rule, call, reading, autocommit=autocommit)
+    else:
+        return
+    if table is not None and table not in reading.made and not autocommit:
+        reading.locked = reading.locked or table or "a table"
 
 
 def _whole_table(name: str, call: ast.Call, reading: _Reading) -> None:
@@ -250,6 +260,7 @@ _ON_OTHERS = {
     "create_exclude_constraint": ("unique", 1),
     "create_foreign_key": ("foreign-key", 1),
     "create_check_constraint": ("check", 1),
+    "drop_constraint": ("", 1),
 }
 
 
@@ -285,6 +296,8 @@ def _sql(call: ast.Call, reading: _Reading, *, autocommit: bool) -> None:
             reading.add("concurrently", call, f'"{shown}"')
         elif _CONCURRENTLY.search(statement) and not _RESUMABLE.search(statement):
             reading.add("resumable", call, f'"{shown}"')
+        elif _LONG.match(statement) and reading.locked and not autocommit:
+            reading.add("long-transaction", call, f'"{shown}", while {reading.locked} is locked,')
 
 
 def _sql_text(node: ast.expr) -> str | None:

@@ -48,6 +48,15 @@ def test_what_is_not_done_is_told_too() -> None:
     assert lines[-1].endswith("at least 2 of 2 in service: too few to drain, so both generations overlap on the socket")
 
 
+def test_who_is_asked_before_migrations_run_is_told() -> None:
+    """Whether what runs works on a scratch copy of the migrated schema."""
+    migrations = {"migrations": ("0001", "0002"), "described": {"0002": "0002 (expand: Add quarters.)"}}
+    hosts = [serving("web1"), serving("web2")]
+    lines = told(hosts, Policy(), **migrations, rehearses=True)
+    text = "database: on a scratch copy asks generation 1, which is running, before 0002; migrates: 0002"
+    assert any(line.startswith(text) for line in lines), lines
+
+
 def test_a_server_alone_is_compared_with_itself() -> None:
     lines = told([serving("web1")], Policy(bake=5))
     assert lines[-1] == "after each, 5 s of comparison with what served before; a worse release goes back"

@@ -9,25 +9,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.migrations import equality, previous, squawk
-from tests.migrations.databases import Databases, Postgresql, Sqlite
+from tests.migrations.databases import Databases, every
 from tests.migrations.trees import ROOT, VERSIONS, Failed, Tree, exported, git, released
-from tests.support import postgres
 
-
-@contextmanager
-def both(folder: Path) -> Iterator[list[Databases]]:
-    """Give an SQLite and a PostgreSQL of our own."""
-    if postgres.programs() is None:
-        raise Failed("PostgreSQL is not installed; as root, type: apt-get install postgresql")
-    with postgres.folder() as place:
-        postgres.make_data(place / "data")
-        with postgres.running(place / "data") as cluster:
-            yield [Sqlite(folder), Postgresql(cluster)]
+PROVEN = ("sqlite", "postgresql")  # on which the previous release's suite is asked; see decision 25
 
 
 def say(title: str, problems: list[str], started: float) -> list[str]:
@@ -56,7 +44,7 @@ def run(repository: Path, ref: str, folder: Path) -> list[str]:
     problems = say(
         f"SQL of {len(new.revisions()) - 1} migrations after the first, by squawk", squawk.check(new), started
     )
-    with both(folder) as kinds:
+    with every(folder) as kinds:
         for databases in kinds:
             started = time.monotonic()
             title = f"{databases.kind}: the models' schema, from nothing and from {len(trees)} released ones"
@@ -66,7 +54,8 @@ def run(repository: Path, ref: str, folder: Path) -> list[str]:
             return problems
         tree = exported(repository, ref, folder / "previous", own_tools=True)
         for databases in kinds:
-            problems += proven(tree, new, databases)
+            if databases.kind in PROVEN:
+                problems += proven(tree, new, databases)
     return problems
 
 

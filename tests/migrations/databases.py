@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tests.migrations.trees import Failed
+from tests.support import mariadb, postgres
 from tests.support.mariadb import Server
 from tests.support.postgres import OWNER, Cluster
 
@@ -108,3 +110,17 @@ class Mariadb:
     @contextmanager
     def copy(self, of: Urls) -> Iterator[Urls]:
         raise NotImplementedError("MariaDB copies no database")
+
+
+@contextmanager
+def every(folder: Path) -> Iterator[list[Databases]]:
+    """Give one of each kind, of our own. Raises Failed where a server is not installed."""
+    if postgres.programs() is None or not mariadb.SERVER.exists():
+        packages = "postgresql mariadb-server-core mariadb-client-core"
+        raise Failed(f"PostgreSQL or MariaDB is not installed; as root, type: apt-get install {packages}")
+    with postgres.folder() as place, postgres.folder(mariadb.FOLDER) as other:
+        postgres.make_data(place / "data")
+        mariadb.make_data(other / "data")
+        with postgres.running(place / "data") as cluster, mariadb.running(other / "data") as server:
+            server.set_password()
+            yield [Sqlite(folder), Postgresql(cluster), Mariadb(server)]

@@ -5,28 +5,14 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from tests.migrations.databases import Databases, Mariadb, Postgresql, Sqlite
+from tests.migrations.databases import Databases, every
 from tests.migrations.synthetic import TRACE, own_texts, recording
 from tests.migrations.trees import ROOT, Failed, Tree
-from tests.support import mariadb, postgres
 
 INTO = ROOT / "app" / "rehearsal"
 HOOK = "CONTRACT_DATABASE_URL"
-
-
-@contextmanager
-def every(folder: Path) -> Iterator[list[Databases]]:
-    """Give one of each kind, of our own."""
-    with postgres.folder() as place, postgres.folder(mariadb.FOLDER) as other:
-        postgres.make_data(place / "data")
-        mariadb.make_data(other / "data")
-        with postgres.running(place / "data") as cluster, mariadb.running(other / "data") as server:
-            server.set_password()
-            yield [Sqlite(folder), Postgresql(cluster), Mariadb(server)]
 
 
 def record(tree: Tree, databases: Databases, trace: Path) -> str:

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import socket
 import subprocess
@@ -16,16 +17,12 @@ from app.database.migrate import CannotMigrate, disposed, downgrade, upgrade
 from app.database.revisions import read_revisions
 from app.database.sqlite import write_at_once
 from app.database.target import Target
-from tests.migrations.corpus import SAFE, tree
+from tests.migrations.corpus import tree
+from tests.support import pgbouncer
 from tests.support.mariadb import Server
 from tests.support.postgres import DATABASES, NAME, OWNER, PASSWORDS, Cluster
 
 HEAD = read_revisions()[-1].revision
-INDEX = (
-    "with op.get_context().autocommit_block():\n"
-    '        op.create_index("ix_new", "users", ["name"], postgresql_concurrently=True, if_not_exists=True)\n'
-    '    op.add_column("users", sa.Column("nickname", sa.String(50)))'
-)
 
 
 @pytest.fixture(params=DATABASES)
@@ -73,15 +70,21 @@ def test_a_newer_schema_is_left_alone(owner_engine: Engine, owner: Target) -> No
     assert (done.after, done.applied) == ("9999", ())
 
 
-def test_many_processes_at_once_apply_each_migration_once(new: Target) -> None:
+def many_at_once(target: Target, number: int) -> list[int]:
+    """Let several processes migrate; answer how many migrations each has done, once all have exited with 0."""
     code = (
         "from app.database.migrate import upgrade; from app.database.target import Target;"
-        f"print(len(upgrade(Target({new.url!r})).applied))"
+        f"print(len(upgrade(Target({target.url!r}), lock_seconds=150).applied))"
     )
-    running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(10)]
-    applied = sorted(int(process.communicate(timeout=60)[0]) for process in running)
-    assert [process.returncode for process in running] == [0] * 10
-    assert applied == [*[0] * 9, len(read_revisions())]
+    words = [sys.executable, "-c", code]
+    running = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(number)]
+    applied = sorted(int(process.communicate(timeout=170)[0]) for process in running)
+    assert [process.returncode for process in running] == [0] * number
+    return applied
+
+
+def test_many_processes_at_once_apply_each_migration_once(new: Target) -> None:
+    assert many_at_once(new, 10) == [*[0] * 9, len(read_revisions())]
 
 
 def test_a_failed_migration_leaves_nothing_in_the_way(new: Target) -> None:
@@ -235,48 +238,26 @@ class TestPostgresql:
             connection.exec_driver_sql("LOCK TABLE users")
         assert postgres.sql(asleep) == "0"
 
-    def test_killed_after_each_statement_in_turn_it_converges(self, new: Target, tmp_path: Path) -> None:
-        """One database: each run is killed one statement later than the one before, until one comes to its end."""
-        made = tree(tmp_path / "new", [("a column", SAFE["one with a default"]), ("an index", INDEX)])
-        done = made.run([made.python, "-c", KILLING, new.url, "", "1"])
-        assert int(done) > 15, "kills"
-        with disposed(make_engine(new)) as engine:
-            found = inspect(engine)
-            assert {"ix_new"} <= {index["name"] for index in found.get_indexes("users")}
-            assert "nickname" in {column["name"] for column in found.get_columns("users")}
-            assert "r" in {column["name"] for column in found.get_columns("places")}
-            with engine.connect() as connection:
-                assert connection.scalars(migrate.UNFINISHED).all() == []
+    def test_behind_a_pooler_of_transactions_it_asks_the_server_itself(self, postgres: Cluster, new: Target) -> None:
+        """The application keeps to the pool, whose connections are lent for a transaction: no lock would stay."""
+        with pgbouncer.running(postgres) as folder, contextlib.ExitStack() as stack:
+            pool = f"postgresql+psycopg://{NAME}@/fresh?host={folder}&port={pgbouncer.PORT}"
+            lent = stack.enter_context(disposed(make_engine(Target(pool))))
+            clients = [stack.enter_context(lent.connect()) for _ in range(4)]
+            for client in clients:
+                assert client.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+                client.commit()
+            assert many_at_once(new, 4) == [0, 0, 0, len(read_revisions())]
+            for client in clients:
+                assert client.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD
+                client.commit()
+            assert postgres.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0"
 
 
 class TestMariadb:
     @pytest.fixture
     def database(self) -> str:
         return "mariadb"
-
-    @pytest.mark.parametrize(
-        ("after", "step", "kills"), [("", "1", 20), ("(CREATE|ALTER|DROP) (?!INDEX IF|.* MODIFY)", "0", 4)]
-    )
-    def test_killed_in_turn_it_converges(self, new: Target, tmp_path: Path, after: str, step: str, kills: int) -> None:
-        """Each statement stays; what was done when a run was killed is not done again.
-
-        First each run is killed one statement later than the one before; then each right after it has changed the
-        schema, when it has not written that down.
-        """
-        upgrade(new)
-        rows = "op.execute(\"INSERT INTO countries (code, name) VALUES ('XX', 'once')\")"
-        table = f"{SAFE['a table']}\n    {SAFE['more room']}\n    {rows}\n    {SAFE['NULL allowed']}"
-        made = tree(tmp_path / "new", [("a column", SAFE["one with a default"]), ("a table", table), ("index", INDEX)])
-        done = made.run([made.python, "-c", KILLING, new.url, after, step])
-        assert int(done) >= kills
-        with disposed(make_engine(new)) as engine:
-            found = inspect(engine)
-            assert "ix_new" in {index["name"] for index in found.get_indexes("users")}
-            assert "nickname" in {column["name"] for column in found.get_columns("users")}
-            assert "visits" in found.get_table_names()
-            assert "migration_progress" not in found.get_table_names()
-            with engine.connect() as connection:
-                assert connection.exec_driver_sql("SELECT code FROM countries").scalars().all() == ["XX"]
 
     def test_a_table_in_use_is_waited_for_but_not_for_ever(self, new: Target) -> None:
         """A reader holds what the migration has to change, which is half done; the next one goes on from there."""
@@ -330,41 +311,6 @@ class TestDowngrade:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         with pytest.raises(CannotMigrate, match="at 9999, which this release does not know"):
             downgrade(owner, "0001")
-
-
-KILLING = """
-import os, re, signal, sys
-from sqlalchemy import Engine, event
-from app.database.migrate import upgrade
-from app.database.sqlite import write_at_once
-from app.database.target import Target
-
-def attempt(point):
-    left = [point]
-    @event.listens_for(Engine, "after_cursor_execute")
-    def count(connection, cursor, statement, *_):
-        if "migration_progress" in statement and after:
-            return
-        left[0] -= bool(re.match(after, statement.strip()))
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-    upgrade(Target(sys.argv[1]), lock_seconds=60)
-
-after, step = sys.argv[2], int(sys.argv[3])
-for point in range(1, 200):
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            attempt(point if step else 1)
-            code = 0
-        finally:
-            os._exit(code)
-    status = os.waitpid(child, 0)[1]
-    if not os.WIFSIGNALED(status):
-        print(point)
-        sys.exit(os.waitstatus_to_exitcode(status))
-"""
 
 
 def change_countries(connection: Connection, to: str) -> None:

@@ -12,6 +12,12 @@ from deploy.artifacts.migration_lint import RULES, findings, problems
 NEW = 'op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))\n'
 BLOCK = "with op.get_context().autocommit_block():\n    "
 
+DROPPED = 'op.drop_index("ix", "users", postgresql_concurrently=True, if_exists=True)\n'
+LOOK = 'op.execute("SELECT count(*) FROM users")'
+NOT_VALID = 'op.create_check_constraint("ck", "places", "latitude < 91", postgresql_not_valid=True)\n'
+VALIDATED = 'op.execute("ALTER TABLE places VALIDATE CONSTRAINT ck")'
+BATCH = 'with op.batch_alter_table("users") as b:\n    b.add_column(sa.Column("nick", sa.String(50)))\n'
+
 SAFE_EXPANDS = {
     "a new table, with all that belongs to it": NEW
     + 'op.create_index("ix", "notes", ["id"])\nop.create_foreign_key("fk", "notes", "users", ["id"], ["id"])\n'
@@ -32,6 +38,12 @@ SAFE_EXPANDS = {
         'op.create_check_constraint("ck", "places", "latitude < 91", postgresql_not_valid=True)'
     ),
     "the check of a constraint": 'op.execute("ALTER TABLE places VALIDATE CONSTRAINT fk")',
+    "the check of several, and then what it allows": (
+        'op.execute("ALTER TABLE places VALIDATE CONSTRAINT fk")\n'
+        'op.execute("ALTER TABLE places VALIDATE CONSTRAINT ck")\nop.drop_constraint("ck", "places")'
+    ),
+    "a look at what is locked no more": 'op.drop_constraint("ck", "users")\n' + BLOCK + DROPPED + LOOK,
+    "a look beside a new table": NEW + LOOK,
     "a constraint out of an index": 'op.create_unique_constraint("uq", "users", [], postgresql_using_index="ix")',
     "a looser column": 'op.alter_column("users", "name", nullable=True)',
     "a default": 'op.alter_column("users", "active", server_default=sa.true())',
@@ -80,11 +92,14 @@ UNSAFE_EXPANDS = {
         'op.add_column("places", sa.Column("owner", sa.Integer, sa.ForeignKey("users.id")))', "foreign-key",
     ),
     "a check": ('op.create_check_constraint("ck", "users", "length(name) > 0")', "check"),
+    "a constraint that is checked while its table is locked": (NOT_VALID + VALIDATED, "long-transaction"),
+    "a look while a table is locked": (BATCH + LOOK, "long-transaction"),
     "rows that change": ("""op.execute("UPDATE users SET name = ''")""", "data"),
     "rows that change, behind other words": ("""op.execute("SET x = 1; DELETE FROM users")""", "data"),
     "rows of a table that was there": ("op.bulk_insert(users, [{}])", "data"),
     "rows by a connection": ('op.get_bind().execute(sa.text("INSERT INTO users VALUES (1)"))', "data"),
     "SQL of any kind": ('op.execute("ALTER TABLE users DROP COLUMN name")', "sql"),
+    "a right less": ('op.execute("REVOKE SELECT ON places FROM gazetteer")', "sql"),
     "SQL out of a variable": ("op.execute(users.update().values(name=None))", "sql"),
     "a table whose name is computed": ('op.create_index("ix", table_of("users"), ["email"])', "index"),
     "a new table whose name is computed, too": (
