@@ -16,6 +16,7 @@ from deploy import artifacts, rollout, secrets_made
 from deploy.artifacts import ReleaseTree
 from deploy.contract import Contract
 from deploy.environment import ROOT, Environment
+from deploy.environment_model import PROCESS_ROLES
 from deploy.errors import Exit, SlipwayError
 from deploy.facts import Host
 from deploy.generations import running_generation
@@ -188,7 +189,7 @@ class Bootstrap:
 
 def have_to_know(environment: Environment, hosts: Sequence[str]) -> list[str]:
     """Name the other servers that a new one needs: those that let it in, and those that send it users."""
-    asks = {name for name in hosts if environment.hosts[name].roles & {"web", "worker"}}
+    asks = {name for name in hosts if environment.hosts[name].roles & {*PROCESS_ROLES}}
     answer = {*environment.having("lb"), *environment.having("db")} if asks else set()
     return [name for name in environment.hosts if name in answer and name not in hosts]
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from deploy.contract_types import (
     Arguments,
     Count,
+    Driver,
     Glibc,
     Method,
     Name,
@@ -32,6 +33,7 @@ from deploy.contract_types import (
 from deploy.toml_model import TomlModel
 
 LOCK = "slipway.lock"
+PASSWORDS = ".pgpass"  # below the state directory: where libpq finds the password (PGPASSFILE)
 
 
 class Server(TomlModel):
@@ -92,12 +94,9 @@ class Process(TomlModel):
 class Processes(TomlModel):
     """Processes by name; each runs on hosts with the role of that name."""
 
-    elsewhere: ClassVar[dict[str, str]] = dict.fromkeys(
-        ("scheduler", "beat", "cron"),
-        "expected no scheduler: of two generations that overlap, both would run its jobs -> a timer of the system, or "
-        "jobs of a worker's queue (docs/decisions/0033-what-a-contract-says-to-others.md)",
-    )
+    elsewhere: ClassVar[dict[str, str]] = dict.fromkeys(("beat", "cron"), "expected processes.scheduler")
     worker: Process | None = None
+    scheduler: Process | None = None  # exactly one in an environment
 
     def defined(self) -> dict[str, Process]:
         """Answer the processes that the app has."""
@@ -155,12 +154,19 @@ class Proxy(TomlModel):
     timeout: Seconds | None = None
 
 
+class Database(TomlModel):
+    """A database of its own on PostgreSQL, empty at first, and the variable that gets its address."""
+
+    variable: VariableName = "DATABASE_URL"
+    driver: Driver = "postgresql"
+    role: Literal["owner", "app"] = "owner"
+    sqlite: bool = False
+
+
 class Slipway(TomlModel):
     """`[tool.slipway]` as it is written."""
 
     elsewhere: ClassVar[dict[str, str]] = {
-        "database": "expected no such key: role and empty database are made under the application's name; the variable "
-        "with the address stands in [variables] of the environment file, as in docs/reference/database.md",
         **{
             name: f"expected commands.{name}" for name in ("check", "init", "migrate", "migrate_check", "seed", "shell")
         },
@@ -184,6 +190,7 @@ class Slipway(TomlModel):
     env: dict[VariableName, str] = Field(default={})
     secrets: tuple[SecretName, ...] = ()
     secrets_in_environment: bool = False
+    database: Database | None = None
     config_files: dict[StatePath, Text] = Field(default={})
     state_dirs: tuple[StatePath, ...] = ()
     links: dict[RelativePath, StatePath] = Field(default={})
@@ -200,7 +207,7 @@ class Slipway(TomlModel):
             "system_packages": {name: list(of) for name, of in self.system_packages if of},
             "smoke": [each.model_dump() for each in self.smoke],
             "secrets_in_environment": self.secrets_in_environment,
-            "config_files": {path: secret_of_file(path) for path in self.config_files},
+            "config_files": {path: secret_of_file(path) for path in (*self.config_files, *self._passwords())},
             "state_dirs": list(self.state_dirs),
             "links": dict(self.links),
             "scale": self.scale if self.scale != "many" else None,
@@ -211,6 +218,9 @@ class Slipway(TomlModel):
             "proxy_scheme": self.proxy.scheme,
         }
         return {name: value for name, value in found.items() if value}
+
+    def _passwords(self) -> tuple[str, ...]:
+        return (PASSWORDS,) if self.database else ()
 
     def traffic(self) -> dict[str, Any]:
         """Answer what the load balancer needs to know of it; what is not said is left out."""

@@ -18,6 +18,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"[A-Z][A-Z0-9_]*")
 # They stand in HAProxy's configuration, where blanks, quotes, # and \ mean something.
 _FOLDER = re.compile(r"/([A-Za-z0-9._~-]+/)+")
+_DRIVER = re.compile(r"postgres(ql)?(\+[a-z0-9]+)?|[a-z0-9]+\+postgres(ql)?")
 # As Debian and rpm name packages.
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]+")
 _REQUIREMENTS_FILE = re.compile(r".*(/|\.(txt|in|toml|cfg|py))|.*/.*")
@@ -132,6 +133,12 @@ def _inside_state(value: str) -> str:
     return value.rstrip("/")
 
 
+def _driver(value: str) -> str:
+    if not _DRIVER.fullmatch(value):
+        raise ValueError('expected what PostgreSQL\'s address begins with, as in "postgresql" or "postgresql+psycopg"')
+    return value
+
+
 def _method(value: str) -> str:
     if not value.isalpha() or value != value.upper():
         raise ValueError('expected an HTTP method in capitals, as in "POST"')
@@ -143,6 +150,7 @@ Seconds = Annotated[int, Field(ge=1)]
 Status = Annotated[int, Field(ge=100, le=599)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, AfterValidator(_name)]
+Driver = Annotated[str, AfterValidator(_driver)]
 PythonMinor = Annotated[str, AfterValidator(_python)]
 Glibc = Annotated[str, AfterValidator(_glibc)]
 Method = Annotated[str, AfterValidator(_method)]

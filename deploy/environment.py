@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from deploy import toml_model
+from deploy import database, toml_model
 from deploy.batches import CONFIRM
 from deploy.contract_model import Slipway
 from deploy.environment_model import ANY, NAME, PORT, EnvironmentFile, HostEntry
@@ -36,6 +36,7 @@ class Environment:
     wait: float = 0.0  # seconds to wait for whoever holds the lease
     spare: bool = False  # go on without hosts that can't be reached
     config_files: Mapping[str, str] = field(default_factory=dict)  # of the contract: place in the state, and text
+    lacking: tuple[str, ...] = ()  # what the contract asks for and nobody says
     limit: tuple[str, ...] = ()  # hosts that a task is limited to; none named: all
 
     @property
@@ -50,8 +51,8 @@ class Environment:
 
     @property
     def app(self) -> dict[str, HostEntry]:
-        """The hosts that run the application: those that serve it, and then its workers."""
-        return {**self.web, **self.having("worker")}
+        """The hosts that run the application: those that serve it, and then those that only work for it."""
+        return {**self.web, **self.having("worker"), **self.having("scheduler")}
 
     def having(self, role: str) -> dict[str, HostEntry]:
         """Give the hosts of a role, in the file's order."""
@@ -90,11 +91,19 @@ class Environment:
             raise EnvironmentFileError(f"--wait: expected seconds, got {text!r}")
         return replace(self, wait=float(text), spare=spare, limit=tuple(limit))
 
-    def serving(self, app: Slipway) -> Environment:
+    def serving(self, app: Slipway, name: str = "") -> Environment:
         """Give the same environment with what the contract says for all: the environment's own file has precedence."""
-        secrets = tuple(dict.fromkeys([*app.secrets, *self.file.secrets]))
-        own = {"variables": {**app.env, **self.file.variables}, "secrets": secrets}
-        return replace(self, file=self.file.model_copy(update=own), config_files=app.config_files)
+        of_database = database.given(app.database, name, self.file) if app.database else database.Given()
+        secrets = tuple(dict.fromkeys([*app.secrets, *of_database.secrets, *self.file.secrets]))
+        own: dict[str, object] = {
+            "variables": {**app.env, **of_database.variables, **self.file.variables},
+            "secrets": secrets,
+        }
+        if app.database and "variable" not in self.file.backup.model_fields_set:
+            own["backup"] = self.file.backup.model_copy(update={"variable": app.database.variable})
+        files = {**app.config_files, **of_database.config_files}
+        file = self.file.model_copy(update=own)
+        return replace(self, file=file, config_files=files, lacking=of_database.lacking)
 
     def pausing(self) -> Environment:
         """Give the same environment with a question after each batch of a rollout."""

@@ -70,9 +70,9 @@ Ip = Annotated[str, BeforeValidator(_ip)]
 Variable = Annotated[
     str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v)
 ]
-Role = Literal["web", "worker", "db", "lb"]
+Role = Literal["web", "worker", "scheduler", "db", "lb"]
 SALT_LEASE = 15  # seconds: a third of it must do for a renewal
-PROCESS_ROLES = ("web", "worker")  # those that are also names of processes
+PROCESS_ROLES = ("web", "worker", "scheduler")  # those that are also names of processes
 
 
 def reserved(name: str) -> str:
@@ -256,6 +256,8 @@ class EnvironmentFile(TomlModel):
                 raise ValueError(f"host {name!r}: expected lower-case letters, digits and dashes")
         if not any("web" in host.roles for host in hosts.values()):
             raise ValueError('expected at least one host with roles = ["web"]')
+        if len(several := [name for name, host in hosts.items() if "scheduler" in host.roles]) > 1:
+            raise ValueError(f"the role scheduler: expected one host, which has the only one; got {', '.join(several)}")
         return hosts
 
     @model_validator(mode="after")
@@ -263,8 +265,9 @@ class EnvironmentFile(TomlModel):
         for name, host in self.hosts.items():
             if self.transport == "ssh" and not host.address:
                 raise ValueError(f'hosts.{name}: expected address = "IP", where ssh finds it')
-            if host.listen and "worker" in host.roles and "web" not in host.roles:
-                raise ValueError(f"hosts.{name}.listen: expected only where roles has web; a worker listens nowhere")
+            if host.listen and host.processes and "web" not in host.roles:
+                what = host.processes[0]
+                raise ValueError(f"hosts.{name}.listen: expected only where roles has web; a {what} listens nowhere")
             if self.transport == "local" and host.address:
                 raise ValueError(f'hosts.{name}.address: expected only with transport = "ssh"')
             if self.transport == "local" and not host.listen and "web" in host.roles:

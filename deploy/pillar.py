@@ -1,6 +1,7 @@
 """What Salt's states get to know of a host: made from environment file, contract and secrets; pure.
 
-A host gets only what its roles need: no web host the database owner's password, no host another's secrets.
+A host gets only what its roles need: no web host the database owner's password, unless the contract wants to be that
+role (`database.role`), and no host another's secrets.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deploy import variables
+from deploy import database, variables
 from deploy.artifacts import units
 from deploy.contract import Contract
 from deploy.environment import Environment
+from deploy.environment_model import PROCESS_ROLES
 from deploy.errors import SlipwayError
 from deploy.secret import Secret
 from deploy.secrets_made import CERTIFICATE, DATABASE, REDIS, STATS, redis_wanted
@@ -21,6 +23,7 @@ from deploy.secrets_made import CERTIFICATE, DATABASE, REDIS, STATS, redis_wante
 FEATURES = {
     "firewall": True, "sshd": True, "time": True, "updates": True, "journald": True, "docker": True, "redis": False,
 }  # fmt: skip
+RUN_IT = {*PROCESS_ROLES}  # roles of hosts that have the application
 PARTS = ("app", "haproxy", "postgresql", "redis")  # what not every host has; `[pillar]` gives nobody a part it lacks
 STATS_LISTEN = "127.0.0.1:8404"
 ENCRYPTED = "-----BEGIN PGP MESSAGE-----"
@@ -53,7 +56,7 @@ def secrets_of(environment: Environment, host: str) -> tuple[str, ...]:
     """Name the secrets that reach a host."""
     roles, file = environment.hosts[host].roles, environment.file
     names: list[str] = []
-    if roles & {"web", "worker"}:
+    if roles & RUN_IT:
         names += file.secrets
     if "lb" in roles:
         names += [STATS] if file.balancer.tls == "off" else [CERTIFICATE, STATS]
@@ -101,14 +104,14 @@ class _Maker:
             },
             "features": dict(FEATURES),
         }
-        if roles & {"web", "worker"}:
+        if roles & RUN_IT:
             own["app"] = self._app()
         if "lb" in roles:
             own["haproxy"] = self._haproxy()
         if "db" in roles:
             own["postgresql"] = self._postgresql()
             if redis_wanted(environment):
-                own["redis"] = {"password": self._secret(REDIS), "clients": self._addresses("web", "worker")}
+                own["redis"] = {"password": self._secret(REDIS), "clients": self._addresses(*PROCESS_ROLES)}
         result: dict[str, Any] = merged({"slipway": own}, self._extra(own))
         return result
 
@@ -163,14 +166,13 @@ class _Maker:
         }
 
     def _postgresql(self) -> dict[str, Any]:
-        name = self.sources.contract.name.replace("-", "_")
-        role_names = {"owner": f"{name}_owner", "app": name, "reader": f"{name}_reader"}
+        role_names = database.roles(self.sources.contract.name)
         return {
-            "database": name,
+            "database": role_names["app"],
             "roles": {
                 role: {"name": role_names[role], "password": self._secret(secret)} for secret, role in DATABASE.items()
             },
-            "clients": self._addresses("web", "worker"),
+            "clients": self._addresses(*PROCESS_ROLES),
         }
 
     def _addresses(self, *roles: str) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+import deploy.alone as alone
 import deploy.schema as schema
 from deploy.batches import CONFIRM, Policy, batches
 from deploy.changes import Change
@@ -184,7 +185,7 @@ def _problems(hosts: Sequence[Host], target: Target, unseen: Sequence[str]) -> t
     pending = schema.decide(hosts, target, unseen)
     refused = pending.problem or schema.forbids(hosts, target) or unsafe(hosts, target, pending)
     problems += [refused] if refused else []
-    return tuple(problems)
+    return (*problems, *alone.problems(hosts, target.processes, unseen))
 
 
 def _stage(hosts: Sequence[Host], target: Target) -> Group:
@@ -211,13 +212,13 @@ def _proven(host: Host, target: Target) -> bool:
 
 def _database(hosts: Sequence[Host], chosen: Sequence[Host], target: Target, pending: schema.Decision) -> Group | None:
     first = next((h.name for h in chosen if h.web), chosen[0].name)
-    lane: list[Step] = []
+    lane, warned = list[Step](), no_return(hosts, target)
     if pending.run:
         lane += [*rehearsals(chosen, target, pending), *backups(hosts, target, pending)]
-        lane.append(migrate(first, target, pending))
-    elif target.migrate_once and not _migrated(hosts, target):
+        lane.append(migrate(first, target, pending, warned))
+    elif migrates(hosts, target, pending):
         lane += backups(hosts, target, pending)
-        lane.append(Step(Kind.MIGRATE, first, "once for this release, before any of its processes"))
+        lane.append(Step(Kind.MIGRATE, first, f"once for this release, before any of its processes{warned}"))
     ran = any(h.current is not None for h in hosts)
     if target.init and not any(g.activated is not None for h in hosts for g in h.generations) and not ran:
         lane.append(Step(Kind.INIT, first, "nothing ever served here"))
@@ -226,9 +227,17 @@ def _database(hosts: Sequence[Host], chosen: Sequence[Host], target: Target, pen
     return Group("database", (tuple(lane),)) if lane else None
 
 
-def _migrated(hosts: Sequence[Host], target: Target) -> bool:
-    """Say whether some generation of this very release ran its migrate command."""
-    return any(g.migrated and g.digest == target.digest for h in hosts for g in h.generations)
+def migrates(hosts: Sequence[Host], target: Target, pending: schema.Decision) -> bool:
+    """Say whether the database changes: migrations are due, or this very release never ran its migrate command."""
+    ran = any(g.migrated and g.digest == target.digest for h in hosts for g in h.generations)
+    return bool(pending.run) or (target.migrate_once and not ran)
+
+
+def no_return(hosts: Sequence[Host], target: Target) -> str:
+    """Say beside a migration that nothing here leads back from it; nothing where nothing ever ran."""
+    if target.no_way_back and not target.backup and any(host.current is not None for host in hosts):
+        return "; older code does not run after it, and no backup is made here: [backup] contract is false"
+    return ""
 
 
 def backups(hosts: Sequence[Host], target: Target, pending: schema.Decision) -> list[Step]:
@@ -262,9 +271,16 @@ def back_up(hosts: Sequence[Host], target: Target, why: str) -> Step:
 
 
 def unsafe(hosts: Sequence[Host], target: Target, pending: schema.Decision) -> str:
-    """Say why contract migrations can't be run: there would be no backup of what they take away."""
+    """Say why migrations can't be run that nothing leads back from: there would be no backup."""
+    if not (target.no_backup and any(host.current is not None for host in hosts)):
+        return ""
+    if target.no_way_back and migrates(hosts, target, pending):
+        return (
+            'older code refuses to run after its migrations (rollback = "needs-db-restore"), and no backup can be made '
+            f"before: {target.no_backup}; [backup] contract = false says that somebody else makes them"
+        )
     contracts = [revision for revision in pending.run if revision in target.contract_migrations]
-    if not (contracts and target.no_backup and any(host.current is not None for host in hosts)):
+    if not contracts:
         return ""
     return (
         f"contract migration {contracts[0]} takes away what only a backup brings back, and none can be made: "
@@ -272,9 +288,9 @@ def unsafe(hosts: Sequence[Host], target: Target, pending: schema.Decision) -> s
     )
 
 
-def migrate(host: str, target: Target, pending: schema.Decision) -> Step:
+def migrate(host: str, target: Target, pending: schema.Decision, warned: str = "") -> Step:
     """Make the step that brings the database to where it may go now."""
-    why = ", ".join(target.described.get(r, r) for r in pending.run)
+    why = ", ".join(target.described.get(r, r) for r in pending.run) + warned
     return Step(Kind.MIGRATE, host, why, revision=pending.to if pending.waiting else "")
 
 

@@ -106,7 +106,7 @@ def _config_files(environment: Environment, found: Variables) -> dict[str, Secre
 
 def fill_in(environment: Environment, written: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Fill placeholders in; answer the values, and what is wrong with them."""
-    known, plain, problems = placeholders(environment), {}, []
+    known, plain, problems = placeholders(environment), {}, [*environment.lacking]
     for name, value in written.items():
         unknown = [field for field in PLACEHOLDER.findall(value) if field not in known]
         problems += [f"{name}: unknown placeholder {{{f}}}{nearest(f, list(known))}" for f in unknown]

@@ -5,7 +5,7 @@ base:
     - app.agent
     - firewall
 
-  'I@slipway:roles:web or I@slipway:roles:worker':
+  'I@slipway:roles:web or I@slipway:roles:worker or I@slipway:roles:scheduler':
     - match: compound
     - python
     - docker

@@ -112,6 +112,7 @@ def test_the_planner_reaches_no_host() -> None:
             "bake",
             "schema",
             "fencing",
+            "alone",
             "wording",
         )
     }

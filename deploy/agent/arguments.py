@@ -63,7 +63,7 @@ VERSIONS = Kind("a list of versions", lambda value: isinstance(value, list) and 
 WORDS = Kind("a list of strings, not empty", lambda value: _strings(value) and bool(value))
 PROCESSES = Kind(
     'a list of "web" and names of processes',
-    lambda value: _strings(value) and len({*value}) == len(value) and {*value} <= {"web", "worker"},
+    lambda value: _strings(value) and len({*value}) == len(value) and {*value} <= {"web", "worker", "scheduler"},
 )
 TABLE = Kind("an object of strings", _is_table)
 ANYTHING = Kind("an object", lambda value: isinstance(value, dict))

@@ -93,13 +93,15 @@ def _layout(words: list[str]) -> tuple[Layout, list[str]]:
 
 def _unit(layout: Layout, words: list[str]) -> int:
     """Do what a unit of systemd calls us for; what goes wrong is for the journal."""
-    from deploy.agent.supervisors import become, container, systemd
+    from deploy.agent.supervisors import PROCESSES, become, container, systemd
 
     mode, more = words[2:3], words[3:]
-    shape = mode in ([], ["trial"], ["worker"], ["run"], ["clear"]) and bool(more) == (mode == ["run"])
-    shape = shape or (mode == ["clear"] and more == ["worker"])
+    beside = [[process] for process in PROCESSES]
+    shape = mode in ([], ["trial"], *beside, ["run"], ["clear"]) and bool(more) == (mode == ["run"])
+    shape = shape or (mode == ["clear"] and more in beside)
     if words[0] == "exec" and (len(words) < 2 or not words[1].isdigit() or not shape):
-        return _unusable("expected exec N, exec N trial, exec N worker, exec N run ARGV... or exec N clear [worker]")
+        named = "|".join(PROCESSES)
+        return _unusable(f"expected exec N, exec N trial, exec N {named}, exec N run ARGV... or exec N clear [{named}]")
     if words[0] == "exec" and (mode == ["clear"] or container.is_one(layout, int(words[1]))):
         from deploy.agent.supervisors import handover
 

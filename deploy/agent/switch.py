@@ -13,7 +13,7 @@ from deploy.agent.errors import AgentError, BadRequest
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
-from deploy.agent.supervisors import WEB, Running, Shared, Supervisor, key_of, number_of, supervisor_of
+from deploy.agent.supervisors import ALONE, WEB, Running, Shared, Supervisor, key_of, number_of, supervisor_of
 
 Say = Callable[[str], None]
 SEE_OFF = 1.0  # seconds; gunicorn with requests in hand stops accepting at once, and closes its sockets at the end
@@ -74,6 +74,7 @@ def activate(
 
     `processes` says what of it this host runs: web, on `listen`, and processes of the contract. With `linger` the
     others are waited for only until none takes another request; `stop` has to see the end of those in `leaving`.
+    A scheduler of another generation is gone before this one's begins, and comes back when that fails.
 
     Raises: NotServing died, not-ready, timeout, after which all is as before; AgentError for what is wrong beforehand.
     """
@@ -81,19 +82,14 @@ def activate(
     supervisor, keys = supervisor_of(layout), [key_of(process, number) for process in processes]
     previous = generations.current(layout)
     held, remembered = supervisor.listening(), generations.processes(layout, number)
-    seconds, clock = {"start": 0.0, "ready": 0.0, "stop": 0.0}, time.monotonic()
     with supervisor.shared_socket(listen) if listen is not None else contextlib.nullcontext() as shared:
         start = _Start(supervisor, generation, wanted, _without_trials(layout, supervisor, say), say)
         try:
-            for process in processes:
-                start.begin(process, shared, listen)
-            seconds["start"], clock = _lap(clock)
-            for process in processes:
-                start.wait(process, deadline)
-            seconds["ready"], clock = _lap(clock)
+            seconds, clock = start.all(processes, shared, listen, deadline)
         except BaseException:
             # What served before this call goes on, even when its check fails now: taking it down helps nobody.
             supervisor.stop(start.started if previous == number else keys, say)
+            start.bring_back(layout, previous, deadline)
             if held is None and listen is not None:
                 supervisor.release_socket()
             raise
@@ -168,6 +164,49 @@ class _Start:
     before: Mapping[str, Running]
     say: Say
     started: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)  # of other generations, for those that may only run alone
+
+    def all(
+        self, processes: Sequence[str], shared: Shared, listen: str | None, deadline: float
+    ) -> tuple[dict[str, float], float]:
+        """Start what overlaps and wait for it, then what must run alone; give the seconds, and when it was done."""
+        seconds, clock = {"start": 0.0, "ready": 0.0, "stop": 0.0}, time.monotonic()
+        for alone in (False, True):
+            chosen = [process for process in processes if (process in ALONE) is alone]
+            for process in chosen:
+                if alone:
+                    self._end_others(process)
+                self.begin(process, shared, listen)
+            took, clock = _lap(clock)
+            seconds["start"] += took
+            for process in chosen:
+                self.wait(process, deadline)
+            took, clock = _lap(clock)
+            seconds["ready"] += took
+        return seconds, clock
+
+    def _end_others(self, process: str) -> None:
+        """See the end of a process in other generations; looked up again: a boot may have been at it."""
+        mine = key_of(process, self.generation.number)
+        others = [r.key for r in self.supervisor.running() if r.process == process and r.key != mine]
+        if others:
+            self.say(f"{', '.join(others)} ends before {mine} begins: no two may run")
+            self.ended += others
+            self.supervisor.stop(others, self.say)
+
+    def bring_back(self, layout: Layout, previous: int | None, deadline: float) -> None:
+        """Start again what ended for nothing: of the generation that goes on."""
+        for key in self.ended:
+            if number_of(key) != previous:
+                continue
+            try:
+                generation = generations.load(layout, previous)
+                wanted = releases.load(layout, generation.version)
+                self.say(f"starting {key} again")
+                self.supervisor.start_beside(generation, wanted, key.rpartition("-")[0])
+                self.supervisor.wait_beside(key, deadline, self.say)
+            except (AgentError, OSError) as error:
+                self.say(f"{key} does not come back: {error}")
 
     def begin(self, process: str, shared: Shared, listen: str | None) -> None:
         """Start a process, unless it runs where and as it shall."""

@@ -22,12 +22,10 @@ FILES = {
     "tmpfiles.d/app.conf.in": "/usr/lib/tmpfiles.d/{name}.conf",
     "etc/app.env.in": "/etc/{name}/{name}.env",
 }
-# And those of what runs beside the web server, by the contract's name for it.
+# And those of each process that runs beside the web server, by the contract's name for it.
 PROCESS_FILES = {
-    "worker": {
-        "systemd/app-worker@.service.in": "/usr/lib/systemd/system/{name}-worker@.service",
-        "systemd/app-worker-image@.service.in": "/usr/lib/systemd/system/{name}-worker-image@.service",
-    }
+    "systemd/app-process@.service.in": "/usr/lib/systemd/system/{name}-{process}@.service",
+    "systemd/app-process-image@.service.in": "/usr/lib/systemd/system/{name}-{process}-image@.service",
 }
 
 
@@ -38,12 +36,12 @@ class TemplateMistake(SlipwayError):
 def render(contract: Contract, templates: Path = TEMPLATES) -> dict[str, str]:
     """Answer the text of each file by its place on a server."""
     words = words_of(contract)
-    wanted = [FILES, *(PROCESS_FILES[process] for process in contract.processes)]
-    return {
-        place.format(name=contract.name): fill(template, words, templates)
-        for files in wanted
-        for template, place in files.items()
-    }
+    found = {place.format(name=contract.name): fill(template, words, templates) for template, place in FILES.items()}
+    for name, process in contract.processes.items():
+        own = {**words, "process": name, "process_stop_seconds": process.stop_seconds}
+        for template, place in PROCESS_FILES.items():
+            found[place.format(name=contract.name, process=name)] = fill(template, own, templates)
+    return found
 
 
 def sudoers(contract: Contract, user: str = "deploy") -> dict[str, str]:
@@ -66,7 +64,6 @@ def words_of(contract: Contract) -> dict[str, Any]:
         "graceful_seconds": server.graceful_timeout,
         "stop_seconds": server.graceful_timeout + AFTER_GRACE,
         "after_grace": AFTER_GRACE,
-        **{name: process.model_dump(mode="json") for name, process in contract.processes.items()},
     }
 
 

@@ -32,7 +32,7 @@ def open_environment(name: str) -> tuple[Environment, Contract]:
     Raises: SlipwayError with every mistake in them.
     """
     settings, contract = environments.read(name), contracts.read(ROOT)
-    return settings.serving(contract.slipway), contract
+    return settings.serving(contract.slipway, contract.name), contract
 
 
 @contextmanager

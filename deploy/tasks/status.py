@@ -11,6 +11,7 @@ def status(c: Any, environment: str, limit: str = "", json: bool = False) -> Non
     """Show what ENV runs: each host's generation, version, health and place at the load balancer."""
     from dataclasses import asdict
 
+    from deploy import alone
     from deploy.drift import drift
     from deploy.fencing import notes
     from deploy.history import on_purpose
@@ -26,7 +27,7 @@ def status(c: Any, environment: str, limit: str = "", json: bool = False) -> Non
         left = _unfinished(hosts, observed, lately)
         meant = on_purpose(lately) if len({h.current for h in observed if not h.problem}) > 1 else None
         closed = error is None and hosts.balancer.is_closed()
-    differs = drift(observed, _wanted(settings))
+    differs, lonely = drift(observed, _wanted(settings)), [*alone.notes(observed, contract.processes)]
     problem = f"{error.message} -> {error.hint}" if error else ""
     if json:
         listed = [
@@ -39,7 +40,8 @@ def status(c: Any, environment: str, limit: str = "", json: bool = False) -> Non
             for h in observed
         ]
         said = {"url": settings.url, "problem": problem, "closed": closed, "unfinished": left, "drift": differs}
-        said |= {"last": asdict(lately[0]) if lately else None, "on_purpose": asdict(meant) if meant else None}
+        said |= {"alone": lonely, "last": asdict(lately[0]) if lately else None}
+        said |= {"on_purpose": asdict(meant) if meant else None}
         common.say_json({"environment": environment, **said, "hosts": listed})
         return
     rows = [["host", "generation", "version", "since", "health", "balancer", "sessions"]]
@@ -60,7 +62,7 @@ def status(c: Any, environment: str, limit: str = "", json: bool = False) -> Non
     common.say("\n".join(common.aligned(rows)))
     for who in sorted({h.deployer for h in observed if h.deployer}):
         common.say(f"a rollout is under way: {who}")
-    for text in filter(None, [*(h.problem for h in observed), problem, *notes(environment, observed)]):
+    for text in filter(None, [*(h.problem for h in observed), problem, *notes(environment, observed), *lonely]):
         common.say(text)
     if lately:
         common.say(f"last: {lately[0].summary}, {common.ago(lately[0].begun)}")

@@ -23,6 +23,7 @@ What told {{ name }} its variables, secrets, address and peers is gone:
       - /etc/systemd/system/{{ name }}.socket.d
       - /etc/systemd/system/{{ name }}@.service.d
       - /etc/systemd/system/{{ name }}-worker@.service.d
+      - /etc/systemd/system/{{ name }}-scheduler@.service.d
       - /etc/systemd/system/{{ name }}-image@.service.d
       - /etc/systemd/system/{{ name }}-leave.service
       - /etc/{{ name }}/leave.nft

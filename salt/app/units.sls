@@ -69,9 +69,11 @@ The user {{ name }} exists:
     - mode: '0644'
     - makedirs: True
 
-{#- What runs as the application: the web server, and a worker where there is one. #}
+{#- What runs as the application: the web server, and what the contract has beside it. #}
 {%- set app_units = [name ~ "@.service"] %}
-{%- if "/usr/lib/systemd/system/" ~ name ~ "-worker@.service" in files %}{% do app_units.append(name ~ "-worker@.service") %}{% endif %}
+{%- for unit in (name ~ "-worker@.service", name ~ "-scheduler@.service") %}
+{%- if "/usr/lib/systemd/system/" ~ unit in files %}{% do app_units.append(unit) %}{% endif %}
+{%- endfor %}
 {%- for unit in app_units %}
 
 {{ unit }} may ask its peers, and nobody else:

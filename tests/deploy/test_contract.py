@@ -111,7 +111,7 @@ method = "post"
         (
             "[tool.slipway]",
             "[tool.slipway]\nzzz = 1",
-            "unknown key; known here: app, commands, config_files, env, ",
+            "unknown key; known here: app, commands, config_files, database, env, ",
         ),
         ('app = "shop.wsgi:application"\n', "", "tool.slipway.app: expected, but it is missing"),
         (
@@ -205,8 +205,11 @@ def test_a_file_with_nothing_but_source_points_to_a_contract(tmp_path: Path) -> 
             'system_packages.debain = ["x"]',
             "slipway.toml:5:1: system_packages.debain: unknown key; did you mean 'debian'?",
         ),
-        ('processes.scheduler.command = ["x"]', "slipway.toml:5:1: processes.scheduler: expected no scheduler: of two"),
-        ('database = "DATABASE_URL"', "slipway.toml:5:1: database: expected no such key: role and empty database are"),
+        ('processes.beat.command = ["x"]', "slipway.toml:5:1: processes.beat: expected processes.scheduler"),
+        (
+            'database.driver = "mysql"',
+            "slipway.toml:5:1: database.driver: expected what PostgreSQL's address",
+        ),
         ('migrate = ["-m", "x"]', "slipway.toml:5:1: migrate: expected commands.migrate"),
         ('sticky = "cooky"', "slipway.toml:5:1: sticky: expected 'no', 'cookie' or 'source'"),
         ('static = { "static/" = 60 }', "slipway.toml:5:12: static.static/.[key]: expected the path of a folder"),

@@ -281,6 +281,12 @@ def test_a_release_that_older_code_does_not_survive_is_backed_up_for_before_it_m
         assert [(step.kind, step.host) for step in steps] == [(Kind.BACKUP, "db1"), (Kind.MIGRATE, "web1")]
         for other in (replace(careful, no_way_back=False), replace(careful, backup="")):
             assert Kind.BACKUP not in {step.kind for step in plan_rollout(hosts, other, Policy()).steps}
+        refused = plan_rollout(hosts, replace(careful, backup="", no_backup="it is elsewhere"), Policy())
+        assert not refused.steps
+        assert "no backup can be made before: it is elsewhere" in refused.problems[0]
+        announced = plan_rollout(hosts, replace(careful, backup=""), Policy())
+        [migrate] = [step for step in announced.steps if step.kind is Kind.MIGRATE]
+        assert "no backup is made here" in migrate.why, "somebody else makes them, and that is said"
     first = replace(TARGET, generation=1, migrate_once=True, backup="db1", no_way_back=True)
     assert Kind.BACKUP not in {step.kind for step in plan_rollout([Host("web1", "a:1")], first, Policy()).steps}
 

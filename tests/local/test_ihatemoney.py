@@ -47,7 +47,8 @@ def money(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterato
     """Adopt it, and set `local` up."""
     url = f"postgresql+psycopg2://ihatemoney@/ihatemoney?host={cluster.folder}&port={cluster.port}"
     with adopted(tmp_path_factory.mktemp("money"), sdists.IHATEMONEY, "ihatemoney") as site:
-        text = f'{site.environment.read_text()}\n[variables]\nDATABASE_URL = "{url}"\n'
+        backups = "[backup]\ncontract = false\n"  # nothing that an environment of one computer could back up
+        text = f'{site.environment.read_text()}\n{backups}[variables]\nDATABASE_URL = "{url}"\n'
         site.environment.write_text(text)
         site.release()
         site.fab("bootstrap:local")
@@ -78,7 +79,9 @@ def test_a_version_that_migrates_loses_no_request_and_old_code_is_not_brought_ba
     sdists.change_and_commit(
         money.app, {f"ihatemoney/migrations/versions/{before}_notes.py": REVISION.format(last=last)}
     )
-    money.release()
+    made = money.release()
+    planned = money.fab("plan:local", "--version", made["version"]).out
+    assert "older code does not run after it, and no backup is made here: [backup] contract is false" in planned
     with money.traffic() as during:
         assert money.steps(money.fab("deploy:local", "--json")).count("migrate") == 1
     assert (during[0].failed, during[0].requests > 10) == (0, True), during[0]

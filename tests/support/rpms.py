@@ -135,7 +135,7 @@ def described(repository: str, key: str) -> str:
     """Answer the description of a repository that the reference tells operators to write."""
     page = (ROOT / "docs/reference/rpm.md").read_text(encoding="utf-8")
     rows = [line.strip() for line in page.splitlines() if line.startswith("    ")]
-    start = next(number for number, row in enumerate(rows) if re.fullmatch(r"\[\w+\]", row))
+    start = next(number for number, row in enumerate(rows) if re.fullmatch(r"\[[\w-]+\]", row))
     own = {"baseurl": repository, "gpgkey": key}
     pairs = (row.partition("=") for row in rows[start + 1 : start + 6])
     return "\n".join([rows[start], *(f"{name}={own.get(name, value)}" for name, _, value in pairs)])

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 WEB = "web"  # the process that serves requests
-PROCESSES = ("worker",)  # those that the contract may have beside it
+ALONE = ("scheduler",)  # of which no two may run at a time: the old one leaves before the new one begins
+PROCESSES = ("worker", *ALONE)  # those that the contract may have beside it
 Shared = Optional["socket.socket"]  # the listening socket, where the agent has it in hand; systemd keeps its own
 
 

@@ -15,7 +15,7 @@ from deploy.agent.errors import AgentError, in_a_line
 from deploy.agent.generations import Generation
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
-from deploy.agent.supervisors import beside, serving
+from deploy.agent.supervisors import PROCESSES, beside, serving
 from deploy.agent.supervisors.spawn import FIRST
 
 META = "meta.json"  # the credential that says what the generation is
@@ -24,7 +24,7 @@ META = "meta.json"  # the credential that says what the generation is
 def become(layout: Layout, words: Sequence[str]) -> int:
     """Turn into gunicorn of a generation, a trial, a worker or a command of it; give 1 when that can't be.
 
-    `words` are `N`, `N trial`, `N worker` or `N run ARGV...`.
+    `words` are `N`, `N trial`, `N worker|scheduler` or `N run ARGV...`.
     """
     try:
         _become(layout, int(words[0]), words[1] if len(words) > 1 else "serve", list(words[2:]), os.environ)
@@ -46,7 +46,7 @@ def _become(layout: Layout, number: int, mode: str, argv: list[str], given: Mapp
         os.execve(python, [python, *argv], variables)  # noqa: S606
     if given.get("NOTIFY_SOCKET"):
         variables["NOTIFY_SOCKET"] = given["NOTIFY_SOCKET"]
-    if mode == "worker":
+    if mode in PROCESSES:
         os.execve(python, beside.command(wanted, mode, python), variables)  # noqa: S606
     key = f"trial-{number}" if mode == "trial" else str(number)
     count = 0 if mode == "trial" else inherited(given)

@@ -86,7 +86,7 @@ def of_command(name: str, overlay: Path | None) -> dict[str, str]:
 
 
 def job(layout: Layout, number: int, mode: str, argv: Sequence[str], given: Mapping[str, str]) -> Job:
-    """Say what is run for `N`, `N trial`, `N worker` or `N run ARGV...`.
+    """Say what is run for `N`, `N trial`, `N worker|scheduler` or `N run ARGV...`.
 
     Raises: AgentError no-generation, bad-generation, no-release, tampered, release-incomplete, bad-unit.
     """

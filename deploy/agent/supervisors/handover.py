@@ -37,9 +37,9 @@ CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (SO_PEERCRED in socket(7))
 
 
 def run(layout: Layout, words: Sequence[str], given: Mapping[str, str]) -> int:
-    """Run a container for `N`, `N trial`, `N worker` or `N run ARGV...`; give the status it ends with.
+    """Run a container for `N`, `N trial`, `N worker|scheduler` or `N run ARGV...`; give the status it ends with.
 
-    `N clear` and `N clear worker` clear away what is left of one.
+    `N clear` and `N clear worker|scheduler` clear away what is left of one.
     """
     number, mode = int(words[0]), words[1] if len(words) > 1 else "serve"
     try:

@@ -17,6 +17,7 @@ from deploy.agent.generations import Generation, current, processes
 from deploy.agent.layout import Layout
 from deploy.agent.manifest import Manifest
 from deploy.agent.supervisors import (
+    PROCESSES,
     WEB,
     Command,
     Running,
@@ -88,12 +89,13 @@ class SystemdSupervisor:
         return unit_of(self._layout, key)
 
     def _key(self, unit: str) -> str | None:
-        name = re.escape(self._name)
-        found = re.fullmatch(rf"{name}(?:-(trial|worker))?(?:-image)?[@-](\d+)\.service", unit)
+        name, names = re.escape(self._name), "|".join(("trial", *PROCESSES))
+        found = re.fullmatch(rf"{name}(?:-({names}))?(?:-image)?[@-](\d+)\.service", unit)
         return key_of(found[1] or WEB, int(found[2])) if found else None
 
     def _look(self) -> dict[str, Unit]:
-        kinds = "@*", "-image@*", "-worker@*", "-worker-image@*", "-trial-*"
+        beside = [kind for process in PROCESSES for kind in (f"-{process}@*", f"-{process}-image@*")]
+        kinds = "@*", "-image@*", *beside, "-trial-*"
         return systemctl.show(*(f"{self._name}{kind}.service" for kind in kinds), self._socket, self._umbrella)
 
     def _generations(self, units: dict[str, Unit]) -> dict[str, Unit]:

@@ -90,7 +90,7 @@ def entrypoint(template: str, manifest: Mapping[str, Any]) -> bytes:
         "port": (str(PORT),),
         "program": (f"{release}/{program}" if has_program else f"{release}/bin/python",),
         **{command: _command(manifest, command) for command in ("migrate", "seed")},
-        "worker": _process(manifest, "worker"),
+        **{process: _process(manifest, process) for process in ("worker", "scheduler")},
     }
     filled = re.sub(r"@([a-z]+)@", lambda match: shlex.join(values[match[1]]), template)
     return filled.encode()

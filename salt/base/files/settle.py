@@ -38,7 +38,7 @@ def daemon_reload(unit, test):
     """Let systemd read the units that changed: the service, its socket, its instances, and their drop-ins."""
     # Not by NeedDaemonReload: it does not see a first drop-in, whose directory is new too (systemd 252, measured).
     stem = unit.rpartition(".")[0]
-    kinds = ("", "-image", "-worker", "-worker-image")
+    kinds = ("", "-image", "-worker", "-worker-image", "-scheduler", "-scheduler-image")
     names = [unit, f"{stem}.socket", *(f"{stem}{kind}@.service" for kind in kinds)]
     files = [file for folder in UNITS for name in names for file in (folder / name, *folder.glob(f"{name}.d/*.conf"))]
     unread = newer(files, max(show(LOADED).values(), key=int))

@@ -33,7 +33,10 @@ CONTRACT: dict[str, Any] = {
     "app": "tiny:application",
     "server": {"workers": 2, "threads": 4, "timeout": 30, "graceful_timeout": 5, "keepalive": 75},
     "health": {"live": "/livez", "ready": "/readyz", "host": "localhost", "deadline": 10},
-    "processes": {"worker": {"command": ["-m", "tiny_worker"], "stop_seconds": 20}},
+    "processes": {
+        "worker": {"command": ["-m", "tiny_worker"], "stop_seconds": 20},
+        "scheduler": {"command": ["-m", "tiny_scheduler"], "stop_seconds": 20},
+    },
     "commands": {"migrate": ["-c", "import os; print('migrated', os.environ['RELEASE_GENERATION'])"]},
 }
 
@@ -132,7 +135,8 @@ def real(folder: Path) -> Release:
         info = f"{name}-{distribution.version}.dist-info"
         shutil.copytree(source.parent / info, site / info)
     shutil.copyfile(HERE / "tiny_app.py", site / "tiny.py")
-    shutil.copyfile(HERE / "tiny_worker.py", site / "tiny_worker.py")
+    for program in ("tiny_worker.py", "tiny_scheduler.py"):
+        shutil.copyfile(HERE / program, site / program)
     compileall.compile_dir(site, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     (folder / "bin").mkdir()
     (folder / "pyvenv.cfg").write_text(

@@ -84,7 +84,7 @@ def test_every_module_of_the_app_has_its_bytecode(release: ReleaseTree) -> None:
 
 def test_the_wheel_holds_the_app_and_nothing_else(tmp_path: Path) -> None:
     version, path, _ = wheel.build_wheel(ROOT, None, tmp_path, caches.of_user())
-    name = contract.read(ROOT).name
+    name = contract.read(ROOT).name.replace("-", "_")
     assert path.name == f"{name}-{version}-py3-none-any.whl"
     held = set(zipfile.ZipFile(path).namelist())
     info = f"{name}-{version}.dist-info"

@@ -110,7 +110,9 @@ def test_the_entrypoint_is_filled_quoted_and_a_shell_can_read_it() -> None:
 
 def test_each_branch_of_the_entrypoint_becomes_its_program() -> None:
     branches = TEMPLATE.partition("case ")[2].splitlines()[1:-1]
-    assert [line.split(")")[0].strip() for line in branches] == ["serve", "worker", "migrate", "seed", "health", "*"]
+    assert [line.split(")")[0].strip() for line in branches] == [
+        "serve", "worker", "scheduler", "migrate", "seed", "health", "*"
+    ]  # fmt: skip
     assert all(line.split(") ", 1)[1].startswith("exec ") for line in branches)
 
 
