@@ -99,6 +99,12 @@ def release_problems(environment: Environment, manifest: Mapping[str, Any]) -> l
             f"this computer: not installed: {', '.join(missing)} (system_packages of the contract) "
             f"-> as root: {packages.install(missing)}"
         )
+    kept = [key for key in ("links", "config_files", "state_dirs") if manifest["contract"].get(key)]
+    if environment.file.artifact == "image" and kept:
+        problems.append(
+            f'the contract has {" and ".join(kept)}, which no agent lays out for a container -> artifact = "tree" or '
+            f'"rpm" in {environment.path} (an image by itself lays them out, wherever else it runs)'
+        )
     for role in PROCESS_ROLES:
         hosts = ", ".join(environment.having(role))
         if role != WEB and hosts and role not in manifest["contract"].get("processes", {}):

@@ -23,7 +23,6 @@ EVERY = ("nftables", "sudo", "systemd-timesyncd", "unattended-upgrades")
 INSTALLED = {"lb": (*EVERY, "haproxy"), "web": (*EVERY, "python3.11"), "db": (*EVERY, "postgresql")}
 ENVIRONMENT = """
 transport = "ssh"
-secrets = ["DATABASE_OWNER_PASSWORD"]
 
 [ssh]
 identity = "{access.identity}"
@@ -41,9 +40,6 @@ seconds = 0
 [prober]
 clients = 2
 rate = 20
-
-[variables]
-DATABASE_URL = "postgresql+psycopg2://ihatemoney_owner:{{DATABASE_OWNER_PASSWORD}}@{db1}/ihatemoney"
 """
 STATE = "/var/lib/ihatemoney/state"
 
@@ -55,8 +51,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     sdists.checkout(sdists.IHATEMONEY, folder / "app")
     with switched_on(folder / "slipway", ENVIRONMENT, HOSTS, INSTALLED) as made:
         text = (sdists.CONTRACTS / "ihatemoney/slipway.toml").read_text().replace('"APP"', '"../app"')
-        link = 'links = { "var/ihatemoney-instance" = "instance" }\n[config_files]'
-        (made.path / "slipway.toml").write_text(text.replace("[config_files]", link))
+        link = 'links = { "var/ihatemoney-instance" = "instance" }\n'
+        (made.path / "slipway.toml").write_text(link + text)
         shutil.copy(sdists.CONTRACTS / "ihatemoney/slipway.lock", made.path)
         made.contract = contracts.read(made.path)
         release(made)
@@ -94,8 +90,10 @@ def test_what_it_keeps_and_reads_is_its_users_alone(site: Servers) -> None:
     assert web.run(f"stat --format '%a %U' {STATE}/instance").stdout.split() == ["700", "ihatemoney"]
     assert web.run(f"stat --format '%a %U' {STATE}/ihatemoney.cfg").stdout.split() == ["600", "ihatemoney"]
     password = site.secrets["DATABASE_OWNER_PASSWORD"]
-    assert f"ihatemoney_owner:{password}@" in web.run(f"cat {STATE}/ihatemoney.cfg").stdout
-    assert password not in web.run("cat /opt/ihatemoney/current/release/manifest.json").stdout
+    assert web.run(f"cat {STATE}/.pgpass").stdout == f"*:*:*:ihatemoney_owner:{password}\n"
+    assert web.run(f"stat --format '%a %U' {STATE}/.pgpass").stdout.split() == ["600", "ihatemoney"]
+    for path in (f"{STATE}/ihatemoney.cfg", "/opt/ihatemoney/current/release/manifest.json"):
+        assert password not in web.run(f"cat {path}").stdout
 
 
 def test_a_second_version_loses_no_request_and_old_code_is_not_brought_back(site: Servers) -> None:
@@ -111,3 +109,18 @@ def test_a_second_version_loses_no_request_and_old_code_is_not_brought_back(site
     # It ran its migrations again, and nobody can know that there were none.
     assert 'rollback = "needs-db-restore"' in site.fab("rollback:fleet", expect=2).err
     assert first != {second}
+
+
+def test_going_back_is_the_backup_and_then_the_older_version(site: Servers) -> None:
+    """What the deploy before kept; what users wrote since is gone, which a person has to say yes to."""
+    version = min(site.status()["web1"].generations, key=lambda generation: generation.number).version
+    assert {version} != site.versions()
+    visitor(site).post("/create", name="since", password="x" * 8, contact_email="a@example.org", default_currency="XXX")
+    assert "before migrations that older code refuses to run after" in site.fab("backups:fleet").out
+    site.fab("restore:fleet", "--backup", "latest", "--yes")
+    site.fab("deploy:fleet", "--version", version)
+    assert site.versions() == {version}
+    person = visitor(site)
+    assert "second edition" not in person.get("/")
+    person.post("/authenticate", id="trip", password="secret")
+    assert "Grace" in person.get("/trip/")

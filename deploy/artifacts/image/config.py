@@ -1,11 +1,12 @@
 """What an image says of itself: labels, user, variables, health check. `[project]` and the contract say it all."""
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from deploy.artifacts.image.base import Base
-from deploy.artifacts.image.layers import ENTRYPOINT, PORT, USER
+from deploy.artifacts.image.layers import ENTRYPOINT, PORT, USER, state_of
 from deploy.artifacts.manifest import NO_COMMIT, Manifest
 from deploy.contract import Contract
 from deploy.contract_model import Project
@@ -48,6 +49,18 @@ def labels(project: Project, manifest: Manifest, base: Base, mark: str = "") -> 
     return {name: value for name, value in said.items() if value}
 
 
+def _of_contract(contract: Contract, data: Mapping[str, Any]) -> dict[str, str]:
+    """Answer the variables that the contract has for every environment; what names an environment's own is not one."""
+    here = {"{state}": state_of(data["name"]), "{release}": f"/opt/{data['name']}/releases/{data['version']}"}
+    found = {}
+    for name, value in contract.slipway.env.items():
+        for word, place in here.items():
+            value = value.replace(word, place)
+        if not re.search(r"\{[A-Za-z_]+\}", value):
+            found[name] = value
+    return found
+
+
 def settings(contract: Contract, manifest: Manifest, base: Base, mark: str = "") -> dict[str, Any]:
     """Answer how a container of the image runs, as the engine's configuration has it."""
     data, health = manifest.data, contract.health
@@ -60,6 +73,7 @@ def settings(contract: Contract, manifest: Manifest, base: Base, mark: str = "")
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         "RELEASE_VERSION": data["version"],
+        **_of_contract(contract, data),
     }
     return {
         "User": f"{USER}:{USER}",

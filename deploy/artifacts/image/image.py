@@ -19,14 +19,9 @@ from deploy.artifacts.release import build_release
 from deploy.artifacts.source import opened
 from deploy.artifacts.source.beside import IMAGE, beside
 from deploy.contract import Contract
-from deploy.errors import SlipwayError
 
 ID = ".id"  # beside the archive, in the place of `.tar`: the id alone, for whoever vouches for the image
 _MADE_BY = tuple(sorted(Path(__file__).parent.glob("*.py")))
-
-
-class NoImageError(SlipwayError):
-    """No image can be made of this app."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,6 @@ def build_image(
 ) -> Image:
     """Write the archive of an image into `out`, unless it is there already."""
     started = time.monotonic()
-    _refuse_kept_files(contract)
     release = release or build_release(source, ref, out)
     path = out.resolve() / f"{release.path.name}.image.tar"
     top = sorted(path for path in release.path.iterdir() if path.is_file())  # the manifest names all that lies deeper
@@ -67,20 +61,6 @@ def build_image(
     identity, layers = archive.read(path)
     write(path.parent, path.with_suffix(ID).name, f"{identity}\n".encode())
     return Image(path, reference, release.version, identity, tuple(layers), built, time.monotonic() - started)
-
-
-def _refuse_kept_files(contract: Contract) -> None:
-    """Refuse an app whose files lie in the state directory: a container of an image has none that we lay out.
-
-    Raises: NoImageError.
-    """
-    slipway = contract.slipway
-    said = {"links": slipway.links, "config_files": slipway.config_files, "state_dirs": slipway.state_dirs}
-    if keys := [name for name, value in said.items() if value]:
-        raise NoImageError(
-            f"{contract.name}: no image can be made of it: the contract has {' and '.join(keys)}",
-            hint="make release or make rpm: there the agent lays these out before the application starts",
-        )
 
 
 def _write(

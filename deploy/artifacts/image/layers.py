@@ -22,6 +22,8 @@ PORT = 8000
 USER = 10001  # a number: orchestrators can tell that it is not root, and no file of the base has to be edited
 ENTRYPOINT = "usr/local/bin/entrypoint"
 HEALTHCHECK = "usr/local/lib/slipway/healthcheck.py"
+FURNISH = "usr/local/lib/slipway/furnish.py"
+KEPT = ("links", "config_files", "state_dirs")  # keys of a contract whose app finds something in the state directory
 
 
 class Entry(NamedTuple):
@@ -62,6 +64,10 @@ def split(tree: Path, files: Path) -> Parts:
         Entry(HEALTHCHECK, 0o644, source=files / "healthcheck.py"),
         Entry(f"var/lib/{name}", 0o700, USER),
     ]
+    if keeps(manifest["contract"]):
+        app.append(Entry(FURNISH, 0o644, source=files / "furnish.py"))
+        # Links of a release lead two folders up from it, and it lies one folder higher than on a server.
+        app.append(Entry("opt/state", 0o777, link=state_of(name)))
     return Parts(_with_folders(both[False]), _with_folders(app))
 
 
@@ -74,6 +80,16 @@ def app_paths(tree: Path, manifest: Mapping[str, Any]) -> set[str]:
         return {record, *(os.path.normpath(f"{site}/{row[0]}") for row in csv.reader(file) if row)}
 
 
+def keeps(contract: Mapping[str, Any]) -> bool:
+    """Say whether something has to be laid out in the state directory before the app starts."""
+    return any(contract.get(key) for key in KEPT)
+
+
+def state_of(name: str) -> str:
+    """Say where that is: where it is on a server, too, and within the volume of a container."""
+    return f"/var/lib/{name}/state"
+
+
 def entrypoint(template: str, manifest: Mapping[str, Any]) -> bytes:
     """Fill the entrypoint from what the manifest says of the app."""
     contract, release = manifest["contract"], f"/opt/{manifest['name']}/releases/{manifest['version']}"
@@ -83,6 +99,7 @@ def entrypoint(template: str, manifest: Mapping[str, Any]) -> bytes:
         "name": (manifest["name"],),
         "release": (release,),
         "bind": (f"0.0.0.0:{PORT}",),
+        "furnish": (":",),
         "gunicorn": gunicorn(manifest),
         "healthcheck": (f"/{HEALTHCHECK}",),
         "ready": (contract["health"]["ready"],),
@@ -92,6 +109,9 @@ def entrypoint(template: str, manifest: Mapping[str, Any]) -> bytes:
         **{command: _command(manifest, command) for command in ("migrate", "seed")},
         **{process: _process(manifest, process) for process in ("worker", "scheduler")},
     }
+    if keeps(contract):
+        values["furnish"] = (f"{release}/bin/python", "-ISB", f"/{FURNISH}", f"{release}/manifest.json")
+        values["furnish"] += (state_of(manifest["name"]),)
     filled = re.sub(r"@([a-z]+)@", lambda match: shlex.join(values[match[1]]), template)
     return filled.encode()
 

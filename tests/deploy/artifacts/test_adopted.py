@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from deploy import contract
+from deploy.agent import furnish
 from deploy.artifacts import build_release
 from deploy.artifacts.adopted import AdoptionError
 from deploy.artifacts.built import ReleaseError, ReleaseTree
 from deploy.artifacts.cache import Cache
-from deploy.artifacts.image.base import Base
-from deploy.artifacts.image.image import NoImageError, build_image
+from deploy.artifacts.image import layers
 from deploy.artifacts.importing import ImportCheckError
 from deploy.artifacts.tree import TreeError
 from deploy.artifacts.wheel import build_wheel
 from tests.support.releases import change, commit, git
+from tests.support.repository import ROOT
 from tests.support.sample import lock_of, make_wheel
 
+IMAGE_FILES = ROOT / "packaging/image"
 CONTRACT = 'name = "shop"\nsource = "../shop"\npython = "3.11"\napp = "shop:app"\n'
 TREE = CONTRACT + 'layout = "tree"\n'
 PACKAGED = """\
@@ -135,12 +139,31 @@ def test_what_has_no_packaging_says_how_it_ships(shop: Adoption, cache: Cache) -
     assert 'layout = "tree"' in (error.value.hint or "")
 
 
-def test_an_image_is_refused_where_files_are_kept(shop: Adoption, tmp_path: Path) -> None:
-    (shop.root / "slipway.toml").write_text(TREE + 'links."app/instance" = "instance"\nstate_dirs = ["x"]\n')
-    base = Base("small", "sha256:0", (), {}, ())
-    with pytest.raises(NoImageError, match="the contract has links and state_dirs") as error:
-        build_image(shop.root, None, tmp_path, base, contract.read(shop.root))
-    assert "make rpm" in (error.value.hint or "")
+def test_an_image_lays_out_what_the_agent_would(shop: Adoption, cache: Cache, tmp_path: Path) -> None:
+    """Links of the release lead there, and the entrypoint makes folders and files before anything starts."""
+    kept = 'links."app/instance" = "instance"\nstate_dirs = ["x/y"]\nconfig_files."etc/a.cfg" = "a"\n'
+    built = shop.build(TREE + kept, cache)
+    entries = {entry.path: entry for part in layers.split(built.path, IMAGE_FILES) for entry in part}
+    link = entries["opt/shop/release/app/instance"].link
+    assert link
+    assert os.path.normpath(f"/opt/shop/release/app/{link}") == "/opt/state/instance"
+    assert entries["opt/state"].link == "/var/lib/shop/state"
+    entrypoint = (entries[layers.ENTRYPOINT].data or b"").decode()
+    assert "-ISB /usr/local/lib/slipway/furnish.py" in entrypoint.partition("case ")[0]
+    assert entries[layers.FURNISH].source == IMAGE_FILES / "furnish.py"
+
+    ours, theirs, file = tmp_path / "in-image", tmp_path / "by-agent", tmp_path / "a.cfg"
+    for state in (ours, theirs):
+        state.mkdir()
+    file.write_text("whole")
+    command = [sys.executable, "-ISB", IMAGE_FILES / "furnish.py", built.path / "manifest.json", ours]
+    refused = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "expected ETC_A_CFG_FILE: the path" in refused.stderr) == (78, True)
+    subprocess.run(command, env={"ETC_A_CFG_FILE": str(file)}, check=True)
+    furnish.furnish(theirs, built.manifest.data["contract"], {"ETC_A_CFG_FILE": str(file)})
+    found = [{p.relative_to(s): oct(p.stat().st_mode) for p in s.rglob("*")} for s in (ours, theirs)]
+    assert found[0] == found[1]
+    assert (ours / "etc/a.cfg").read_text() == "whole"
 
 
 def test_a_link_into_the_state_hides_nothing(shop: Adoption, cache: Cache) -> None:
