@@ -3,8 +3,9 @@
     make bench-migrations            # a million users; ROWS=100000 for fewer
 
 A PostgreSQL of its own gets the schema from before users' names were in two columns, and rows. Then the migrations of
-this release, the backfill, each operation that the linter lets through, and the next release's contract run, one after
-the other. Exits 1 when a request waited for a second, or failed.
+this release, the backfill, each operation that is safe, and the next release's contract run, one after the other; at
+last what the linters refuse, to see why. Exits 1 when a request waited for a second, or failed, before that; or when
+something that locks the table for long was not refused.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ sys.path[0] = str(ROOT)  # not this folder: packaging.py there would be taken fo
 
 import psycopg  # noqa: E402  (this script runs from anywhere)
 
-from tests.migrations import story  # noqa: E402
-from tests.migrations.corpus import SAFE, tree  # noqa: E402
+from tests.migrations import squawk, story  # noqa: E402
+from tests.migrations.corpus import BLOCKING, SAFE, tree  # noqa: E402
 from tests.migrations.trees import Tree  # noqa: E402
 from tests.support import postgres  # noqa: E402
 
@@ -38,8 +39,8 @@ BEFORE = "0003"  # the schema before users' names were in two columns
 LONG = 10.0  # seconds of a transaction that somebody forgot
 READERS, WRITERS = 3, 2
 FILL = (
-    "INSERT INTO users (email, name, password_hash, active, created_at)"
-    " SELECT 'u' || n || '@example.org', 'Given' || n || ' Family', repeat('x', 97), true, now()"
+    "INSERT INTO users (email, name, password_hash, active, created_at, last_login_at)"
+    " SELECT 'u' || n || '@example.org', 'Given' || n || ' Family', repeat('x', 97), true, now(), now()"
     " FROM generate_series(1, {rows}) AS n"
 )
 KILLED = (
@@ -167,7 +168,19 @@ def run(rows: int, folder: Path, cluster: postgres.Cluster) -> list[Row]:
         step("contract: both parts are promised", lambda: after.app(owner, "db", "upgrade", promise))
         drop = lambda: after.app(owner, "db", "upgrade", contract)  # noqa: E731
         step("contract: the one column goes, behind 10 s of the same", lambda: holding(plain, drop))
+        passed = [name for name, body in BLOCKING.items() if not block(traffic, folder, cluster, owner, name, body)]
+    if passed:
+        raise SystemExit(f"not refused: {', '.join(passed)}")
     return found
+
+
+def block(traffic: Traffic, folder: Path, cluster: postgres.Cluster, owner: str, name: str, body: str) -> str:
+    """Do what the linters refuse, and see how long others wait; answer the rule."""
+    rules = squawk.refused(tree(Path(tempfile.mkdtemp(dir=folder)) / "case", [("case", body)]))
+    rule = rules[0].partition(":")[0] if rules else ""
+    rule = ":".join(rules[0].split(":")[:2]) if rule == "squawk" else rule
+    measured(traffic, f"refused ({rule}): {name}", lambda: apply(folder, cluster, owner, body))
+    return rule
 
 
 def apply(folder: Path, cluster: postgres.Cluster, owner: str, body: str) -> None:

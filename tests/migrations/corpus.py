@@ -82,6 +82,25 @@ BREAKING = {
     "a default dropped": 'op.alter_column("users", "id", server_default=None)',
 }
 
+BLOCKING = {
+    "an index": 'op.create_index("ix_slow", "users", ["password_hash"])',
+    "an index less": 'op.drop_index("ix_slow", "users")',
+    "unique": 'op.create_unique_constraint("uq_slow", "users", ["password_hash", "id"])',
+    "a foreign key": 'op.create_foreign_key("fk_slow", "users", "users", ["id"], ["id"])',
+    "a check": 'op.create_check_constraint("ck_slow", "users", "length(password_hash) > 9")',
+    "a check, validated in the same transaction": (
+        'op.create_check_constraint("ck_late", "users", "length(password_hash) > 8", postgresql_not_valid=True)\n'
+        '    op.execute("ALTER TABLE users VALIDATE CONSTRAINT ck_late")'
+    ),
+    "NOT NULL": 'op.alter_column("users", "last_login_at", nullable=False)',
+    "another type": 'op.alter_column("users", "id", type_=sa.BigInteger)',
+    "a default that each row asks for": (
+        'op.add_column("users", sa.Column("token", sa.Uuid, server_default=sa.text("gen_random_uuid()")))'
+    ),
+    "rows": 'op.execute("UPDATE users SET active = true")',
+}
+"""What the release before may survive, and who uses a large table does not: it is locked for long."""
+
 
 def number(further: int = 1) -> str:
     """Return the number of a migration that comes after this checkout's."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.artifacts.migration_lint import RULES
+from deploy.artifacts.migrations import MigrationError, read
 from tests.migrations.trees import VERSIONS, Failed, Tree
 
 PREFIX = "squawk:"
@@ -84,6 +85,16 @@ def check(tree: Tree, since: str = "") -> list[str]:
         found = judge(sql)
         problems += [f"{entry.revision}: {text}" for text in wrong(found, entry.kind, reviewed)]
     return problems
+
+
+def refused(tree: Tree) -> list[str]:
+    """Answer what either of the two linters refuses of a tree's newest migration."""
+    try:
+        read(tree.root, str(VERSIONS))
+    except MigrationError as error:
+        return [problem.partition(": ")[2] for problem in error.problems]
+    problems = check(tree, since=tree.revisions()[-2].revision)
+    return [problem.partition(": ")[2] for problem in problems]
 
 
 def judge(sql: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.artifacts.migration_lint import RULES
 from tests.migrations import squawk
-from tests.migrations.corpus import BREAKING, SAFE, number, tree
+from tests.migrations.corpus import BLOCKING, BREAKING, SAFE, number, tree
 from tests.migrations.trees import ROOT, Tree
 
 
@@ -79,3 +79,8 @@ def test_an_exception_that_is_not_needed_is_refused(tmp_path: Path) -> None:
     assert found(tmp_path, body, reviewed=reviewed) == [
         f"{number()}: reviewed: 'squawk:identifier-too-long' is not needed: remove it"
     ]
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_what_locks_a_large_table_for_long_is_refused_by_one_of_the_two(tmp_path: Path, name: str) -> None:
+    assert squawk.refused(tree(tmp_path / "case", [("case", BLOCKING[name])])) != []
