@@ -14,7 +14,6 @@ from app.database.migrate import disposed, upgrade
 from app.database.target import Target
 from tests.migrations.corpus import SAFE, tree
 from tests.migrations.databases import Databases, Mariadb, Postgresql, Sqlite
-from tests.support.postgres import DATABASES
 
 # Each run is killed one statement later than the one before, until one comes to its end; with 0, after its first one.
 KILLING = """
@@ -63,11 +62,6 @@ ONCE = "op.execute(\"INSERT INTO countries (code, name) VALUES ('XX', 'once')\")
 SEVERAL = f"{SAFE['a table']}\n    {SAFE['more room']}\n    {ONCE}\n    {SAFE['NULL allowed']}"
 
 
-@pytest.fixture(params=DATABASES)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def target(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[Target]:
     """A database, as its owner: one that is migrated, on PostgreSQL one that lacks this checkout's migrations, too."""
@@ -94,57 +88,45 @@ def columns(found: Inspector, table: str) -> set[str]:
     return {column["name"] for column in found.get_columns(table)}
 
 
-class TestSqlite:
-    @pytest.fixture
-    def kind(self) -> str:
-        return "sqlite"
-
-    def test_all_of_it_is_one_transaction(self, target: Target, tmp_path: Path) -> None:
-        """Tables that are made anew, too."""
-        assert killed(target, tmp_path, SAFE["a table"], ANEW) >= 20
-        with disposed(make_engine(target)) as engine:
-            found = inspect(engine)
-            assert "nickname" in columns(found, "users")
-            assert "visits" in found.get_table_names()
-            assert not [name for name in found.get_table_names() if name.startswith("_alembic_tmp")]
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_on_sqlite_all_of_it_is_one_transaction(target: Target, tmp_path: Path) -> None:
+    """Tables that are made anew, too."""
+    assert killed(target, tmp_path, SAFE["a table"], ANEW) >= 20
+    with disposed(make_engine(target)) as engine:
+        found = inspect(engine)
+        assert "nickname" in columns(found, "users")
+        assert "visits" in found.get_table_names()
+        assert not [name for name in found.get_table_names() if name.startswith("_alembic_tmp")]
 
 
-class TestPostgresql:
-    @pytest.fixture
-    def kind(self) -> str:
-        return "postgresql"
-
-    def test_each_revision_is_one_and_an_index_is_built_beside(self, target: Target, tmp_path: Path) -> None:
-        more = SAFE["a table"], SAFE["a check that all rows meet"]
-        assert killed(target, tmp_path, SAFE["one with a default"], INDEX, *more) >= 20
-        with disposed(make_engine(target)) as engine:
-            found = inspect(engine)
-            assert "ix_new" in {index["name"] for index in found.get_indexes("users")}
-            assert "nickname" in columns(found, "users")
-            assert "r" in columns(found, "places")
-            assert "visits" in found.get_table_names()
-            with engine.connect() as connection:
-                assert connection.scalars(migrate.UNFINISHED).all() == []
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_on_postgresql_each_revision_is_one_and_an_index_is_built_beside(target: Target, tmp_path: Path) -> None:
+    more = SAFE["a table"], SAFE["a check that all rows meet"]
+    assert killed(target, tmp_path, SAFE["one with a default"], INDEX, *more) >= 20
+    with disposed(make_engine(target)) as engine:
+        found = inspect(engine)
+        assert "ix_new" in {index["name"] for index in found.get_indexes("users")}
+        assert "nickname" in columns(found, "users")
+        assert "r" in columns(found, "places")
+        assert "visits" in found.get_table_names()
+        with engine.connect() as connection:
+            assert connection.scalars(migrate.UNFINISHED).all() == []
 
 
-class TestMariadb:
-    @pytest.fixture
-    def kind(self) -> str:
-        return "mariadb"
-
-    @pytest.mark.parametrize(
-        ("after", "step", "kills"), [("", 1, 20), ("(CREATE|ALTER|DROP) (?!INDEX IF|.* MODIFY)", 0, 3)]
-    )
-    def test_each_statement_stays_and_is_not_done_again(
-        self, target: Target, tmp_path: Path, after: str, step: int, kills: int
-    ) -> None:
-        """First killed one statement later each time; then right after each change, before that is written down."""
-        assert killed(target, tmp_path, SAFE["one with a default"], SEVERAL, INDEX, after=after, step=step) >= kills
-        with disposed(make_engine(target)) as engine:
-            found = inspect(engine)
-            assert "ix_new" in {index["name"] for index in found.get_indexes("users")}
-            assert "nickname" in columns(found, "users")
-            assert "visits" in found.get_table_names()
-            assert "migration_progress" not in found.get_table_names()
-            with engine.connect() as connection:
-                assert connection.exec_driver_sql("SELECT code FROM countries").scalars().all() == ["XX"]
+@pytest.mark.parametrize("kind", ["mariadb"])
+@pytest.mark.parametrize(
+    ("after", "step", "kills"), [("", 1, 20), ("(CREATE|ALTER|DROP) (?!INDEX IF|.* MODIFY)", 0, 3)]
+)
+def test_on_mariadb_each_statement_stays_and_is_not_done_again(
+    target: Target, tmp_path: Path, after: str, step: int, kills: int
+) -> None:
+    """First killed one statement later each time; then right after each change, before that is written down."""
+    assert killed(target, tmp_path, SAFE["one with a default"], SEVERAL, INDEX, after=after, step=step) >= kills
+    with disposed(make_engine(target)) as engine:
+        found = inspect(engine)
+        assert "ix_new" in {index["name"] for index in found.get_indexes("users")}
+        assert "nickname" in columns(found, "users")
+        assert "visits" in found.get_table_names()
+        assert "migration_progress" not in found.get_table_names()
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT code FROM countries").scalars().all() == ["XX"]
