@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy import contract
-from deploy.adopt import inspect, lock, variables, write
+from deploy.adopt import lock, surroundings, variables, write
 from deploy.adopt.inspect import Findings
 from deploy.errors import SlipwayError
 
@@ -46,7 +46,7 @@ def adopt(app: Path, into: Path, *, force: bool = False, say: Say = lambda text:
             f"{target.name} is there already: it may have changes by hand",
             hint=f"edit it, or: rm {target.name}; then again",
         )
-    findings = inspect.look(root)
+    findings = surroundings.all_of(root)
     source = os.path.relpath(root, into.resolve())
     target.write_text(write.text(findings, source), encoding="utf-8")
     changed = tuple(_forget(path, into) for path in sorted((into / ENVIRONMENTS).glob("*.toml")) if _is_ours(path))

@@ -83,7 +83,11 @@ class Repository:
 
 def look(root: Path) -> Findings:
     """Say what the repository at `root` is."""
-    repository = open_repository(root)
+    return of(open_repository(root))
+
+
+def of(repository: Repository) -> Findings:
+    """Say what a repository is."""
     findings = Findings()
     _identity(repository, findings)
     _served(repository, findings)

@@ -179,10 +179,10 @@ def migrate(
             return {"output": f"not run: {why}", "seconds": 0.0}
         once.note(layout, once.BEGUN)
     revision = _revision(wanted, argv, to) if command == "migrate" else to or ""
-    argv = [word.replace(REVISION, revision or "head") for word in argv]
+    argv = [generations.filled(layout, generation, word.replace(REVISION, revision or "head")) for word in argv]
     recorder = Recorder(asker)
     began = time.monotonic()
-    check = _check_of(wanted, command, to)
+    check = [generations.filled(layout, generation, word) for word in _check_of(wanted, command, to) or ()]
     if check and _of_generation(layout, generation, check, timeout, recorder, replaced) == 0:
         generations.mark_migrated(layout, number, revision)
         return {"output": "not run: migrate_check finds the schema as it should be", "seconds": 0.0}
