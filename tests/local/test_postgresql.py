@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,15 @@ def migrating() -> ReleaseTree:
 
 @pytest.fixture
 def site(tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A site on a database that is one migration behind, filled so that nobody waits for that."""
+    with on_postgresql(tmp_path / "site", postgres, monkeypatch) as made:
+        yield made
+
+
+@contextmanager
+def on_postgresql(path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Give a site on a database that is one migration behind, filled so that nobody waits for that."""
     postgres.clone("full", "rollout")
-    made = make_site(tmp_path / "site", ships="gazetteer")
+    made = make_site(path, ships="gazetteer")
     made.edit("sqlite:///{directory}/db/gazetteer.sqlite3", postgres.tcp_url("rollout"))
     made.edit('secrets = ["SECRET_KEY"]', 'secrets = ["SECRET_KEY", "DATABASE_PASSWORD"]')
     text = made.environment.read_text() + MIGRATE.format(url=postgres.tcp_url("rollout", OWNER))
