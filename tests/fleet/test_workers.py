@@ -135,3 +135,26 @@ def test_the_worker_is_confined(server: Server) -> None:
         f"systemd-analyze security --no-pager --threshold=20 {NAME}-worker@1.service", check=False
     )
     assert said.returncode == 0, said.stdout.splitlines()[-1]
+
+
+def test_a_scheduler_is_one_unit_at_a_time_and_comes_back_after_a_boot(server: Server, real_release: Release) -> None:
+    """The old one has ended before the new one begins; when that dies, the old one is started again."""
+    log = server.machine.root / f"var/lib/{NAME}/state/scheduler.log"
+    server.prepare(1, real_release)
+    server.prepare(2, real_release.variant("2.0"))
+    server.prepare(3, real_release.variant("3.0"), SCHEDULER="raise")
+    activate(server, 1, "web", "scheduler")
+    clients = load(server.listen, 4)
+    activate(server, 2, "web", "scheduler")
+    with pytest.raises(AgentFailure) as caught:
+        activate(server, 3, "web", "scheduler")
+    assert "this scheduler can't be started" in json.dumps(caught.value.error)
+    assert outcome(clients)["failures"] == []
+    assert processes(server) == {(2, "web", True), (2, "scheduler", True)}
+    assert server.show(f"{NAME}-scheduler@2.service", "ActiveState") == "active"
+    assert log.read_text().splitlines() == ["1 begins", "1 ends", "2 begins", "2 ends", "2 begins"]
+    server.machine.shut_down()
+    server.machine.boot()
+    eventually(lambda: processes(server) == {(2, "web", True), (2, "scheduler", True)}, PATIENCE)
+    assert log.read_text().splitlines()[-2:] == ["2 ends", "2 begins"]
+    assert "twice" not in log.read_text()

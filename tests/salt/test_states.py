@@ -251,7 +251,7 @@ def test_salt_and_the_agent_write_the_same(compiled: dict[str, Any]) -> None:
 def test_a_worker_may_ask_its_peers_and_nobody_may_ask_it(compiled: dict[str, Any]) -> None:
     jobs, web = (compiled[f"{host} debian12"]["files"] for host in ("jobs1", "web2"))
     for files in (jobs, web):
-        for unit in ("sample@.service", "sample-worker@.service"):
+        for unit in ("sample@.service", "sample-worker@.service", "sample-scheduler@.service"):
             assert "IPAddressAllow=10.0.0.31\n" in files[f"/etc/systemd/system/{unit}.d/peers.conf"]
     assert "/usr/lib/systemd/system/sample-worker@.service" in jobs
     assert "8000" not in next(text for place, text in jobs.items() if place.endswith(".nft"))

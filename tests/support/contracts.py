@@ -21,6 +21,12 @@ command = ["-m", "app", "worker"]
 """
 
 
+SCHEDULER = """
+[tool.slipway.processes.scheduler]
+command = ["-m", "app", "scheduler"]
+"""
+
+
 def minimal(more: str = "") -> Contract:
     """Make the smallest contract there is, and whatever TOML is added."""
     return parse(TEXT + more)

@@ -16,7 +16,7 @@ from deploy.fleet import machines
 from deploy.fleet.base import obstacle
 from deploy.fleet.machines import Fleet, Machine
 from tests.deploy.agent import kit
-from tests.support.contracts import WORKER, minimal
+from tests.support.contracts import SCHEDULER, WORKER, minimal
 
 NAME = "sample"
 PORT = 8000
@@ -53,7 +53,7 @@ def install(machine: Machine, scratch: Path) -> Machine:
     zipapp = scratch / "releasectl"
     builder.write(zipapp)
     machine.push(zipapp, f"/usr/lib/{NAME}/releasectl", 0o755)
-    for path, text in render(minimal(WORKER)).items():
+    for path, text in render(minimal(WORKER + SCHEDULER)).items():
         target = machine.root / path[1:]
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
