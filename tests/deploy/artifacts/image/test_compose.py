@@ -13,7 +13,7 @@ import pytest
 from app.database.revisions import read_revisions
 from app.settings import Settings
 from app.settings.table import variables
-from deploy import contract
+from deploy import contract, database
 from deploy.artifacts.image import engine, trial
 from tests.deploy.agent.kit import eventually
 from tests.support import composing, images, releases
@@ -25,7 +25,8 @@ CONTRACT = contract.read(ROOT)
 DOCUMENT = composing.document()
 SERVICES: dict[str, dict[str, Any]] = DOCUMENT["services"]
 OF_APP = ("migrate", "seed", "web1", "web2", "worker")
-OWNER = f"{CONTRACT.name}_owner"
+ROLES = database.roles(CONTRACT.name)
+OWNER, DATABASE = ROLES["owner"], ROLES["app"]
 
 
 def test_requests_in_flight_get_the_time_that_the_contract_gives_them() -> None:
@@ -68,8 +69,8 @@ def test_the_application_understands_its_variables(name: str, tmp_path: Path) ->
             (tmp_path / Path(path).name).write_text("kU4vPq8ZxT2mLw9RbN6yHc3JdF7gSa5E\n")
             given[variable] = str(tmp_path / Path(path).name)
     settings = Settings.from_environ(given)
-    role = OWNER if name == "migrate" else CONTRACT.name
-    assert settings.database_url == f"postgresql+psycopg://{role}@db/{CONTRACT.name}"
+    role = OWNER if name == "migrate" else DATABASE
+    assert settings.database_url == f"postgresql+psycopg://{role}@db/{DATABASE}"
     assert settings.database_password is not None
 
 
@@ -143,7 +144,7 @@ def ask(project: Project, path: str, body: Any = None) -> Any:
 
 
 def sql(project: Project, statement: str) -> str:
-    words = ("psql", "-U", "postgres", "-AtX", "-c", statement, CONTRACT.name)
+    words = ("psql", "-U", "postgres", "-AtX", "-c", statement, DATABASE)
     return project("exec", "-T", "db", *words).strip()
 
 
@@ -159,7 +160,7 @@ def test_the_schema_belongs_to_a_role_that_no_web_container_knows(up: Project) -
     assert sql(up, "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'") == OWNER
     ask(up, "/version")
     connected = set(sql(up, "SELECT DISTINCT usename FROM pg_stat_activity WHERE client_addr IS NOT NULL").split())
-    assert connected == {CONTRACT.name}
+    assert connected == {DATABASE}
     for name in ("web1", "web2"):
         assert up("exec", "-T", name, "ls", "/run/secrets").split() == [
             "database_password",
