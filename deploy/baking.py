@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 POLL = 0.25  # seconds between two looks at the counters
 LOOK = 1.0  # seconds between two looks at processes: each is a question to every new server's agent
 
-Counted = list[dict[str, Counters]]  # a load balancer each
+Counted = list[dict[str, Counters]]  # one for each load balancer and each of its backends
 
 
 class Watch:
@@ -89,11 +89,11 @@ class Watch:
 
 
 def _seen(before: Counted, after: Counted, names: Iterable[str]) -> dict[str, Seen]:
-    """Say what each server did between two looks, behind all load balancers together."""
+    """Say what each server did between two looks, in all backends of all load balancers together."""
     return {
         name: together(
             since(one.get(name, Counters()), other.get(name, Counters()))
-            for one, other in zip(before, after, strict=True)
+            for one, other in zip(before, after, strict=False)  # a highstate may bring another backend
         )
         for name in names
     }

@@ -18,9 +18,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import reduce
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
 
+from deploy import backends
 from deploy.agents import Agent, AgentError
 from deploy.bake import Counters
 from deploy.errors import SlipwayError
@@ -95,7 +98,10 @@ def agent_sender(agent: Agent, tokens: Mapping[str, int]) -> Send:
 
 
 class Balancer:
-    """HAProxy, on one host or on several, and the backend whose servers are the web hosts."""
+    """HAProxy, on one host or on several, and the backend whose servers are the web hosts.
+
+    Servers of the same name in backends beside it follow what is set here; what they do counts as well.
+    """
 
     def __init__(self, backend: str, *sends: Send, switch: str = SWITCH, names: Sequence[str] = ()) -> None:
         self.backend = backend
@@ -148,7 +154,8 @@ class Balancer:
 
     def _read(self, send: Send) -> dict[str, Server]:
         stat, listed, held = send("show stat -1 4 -1", f"show servers state {self.backend}", "show holds")
-        counters = {row["svname"]: row for row in _table(stat, "# ") if row["pxname"] == self.backend}
+        rows = self._rows(stat)
+        counters = {row["svname"]: row for row in rows if row["pxname"] == self.backend}
         states = _table(listed.split("\n", 1)[-1], "# ", delimiter=" ")
         holds, found = json.loads(held), {}
         for state in states:
@@ -159,33 +166,23 @@ class Balancer:
                 admin="maint" if admin & MAINT else "drain" if admin & DRAIN else "ready",
                 up=int(state["srv_op_state"]) == RUNNING,
                 proven=row.get("status") in ("UP", "DRAIN"),  # "UP 1/2": not every check that it takes has passed
-                sessions=int(row.get("scur") or 0) + int(row.get("qcur") or 0),
+                sessions=sum(_open(each) for each in rows if each["svname"] == name),
                 check=row.get("check_status", "").lstrip("* "),
                 address=f"[{host}]:{state['srv_port']}" if ":" in host else f"{host}:{state['srv_port']}",
                 hold=Hold(**holds[name]) if name in holds else None,
             )
         return found
 
-    def counters(self) -> list[dict[str, Counters]]:
-        """Tell what each load balancer has counted of each server."""
-        with _understood():
-            return [self._counters(send) for send in self._sends]
+    def _rows(self, stat: str) -> list[dict[str, str]]:
+        """Read what was counted of servers, in the project's own backend first."""
+        found = [row for row in _table(stat, "# ") if backends.is_of(row["pxname"], self.backend)]
+        return sorted(found, key=lambda row: row["pxname"])
 
-    def _counters(self, send: Send) -> dict[str, Counters]:
-        (stat,) = send("show stat -1 4 -1")
-        return {
-            row["svname"]: Counters(
-                answers=sum(int(row[f"hrsp_{kind}"] or 0) for kind in ("2xx", "3xx", "4xx", "5xx", "other")),
-                errors=int(row["hrsp_5xx"] or 0),
-                lost=int(row["eresp"] or 0),
-                retries=int(row["wretr"] or 0) + int(row["wredis"] or 0),
-                milliseconds=int(row["rtime"] or 0),
-                waiting=int(row["scur"] or 0) + int(row["qcur"] or 0),
-                down=row["check_status"].lstrip("* ") if row["status"].startswith("DOWN") else "",
-            )
-            for row in _table(stat, "# ")
-            if row["pxname"] == self.backend
-        }
+    def counters(self) -> list[dict[str, Counters]]:
+        """Tell what was counted of each server: for each load balancer, and each of its backends."""
+        with _understood():
+            rows = [self._rows(send("show stat -1 4 -1")[0]) for send in self._sends]
+            return [_counters(list(some)) for each in rows for _, some in groupby(each, itemgetter("pxname"))]
 
     def server(self, name: str) -> Server:
         """Look at one server.
@@ -215,8 +212,11 @@ class Balancer:
     def set_address(self, name: str, address: str) -> None:
         """Send a server's requests elsewhere. HAProxy answers a change, and no change, with a sentence."""
         host, _, port = address.rpartition(":")
-        command = f"set server {self.backend}/{name} addr {host.strip('[]')} port {port}"
-        answers = [send(command, change=True)[0].strip() for send in self._sends]
+        answers = []
+        for send in self._sends:
+            for proxy in dict.fromkeys(row["pxname"] for row in self._rows(send("show stat -1 4 -1")[0])):
+                command = f"set server {proxy}/{name} addr {host.strip('[]')} port {port}"
+                answers += [send(command, change=True)[0].strip()]
         if self.server(name).address != address:
             raise BalancerError(f"load balancer: could not send {name}'s requests to {address}: {' '.join(answers)}")
 
@@ -289,6 +289,27 @@ class Balancer:
         """Return the state of all servers, for `load-server-state-from-file`."""
         (states,) = self._sends[0]("show servers state")
         return states
+
+
+def _counters(rows: Sequence[Mapping[str, str]]) -> dict[str, Counters]:
+    """Read the counters of one backend's servers."""
+    return {
+        row["svname"]: Counters(
+            answers=sum(int(row[f"hrsp_{kind}"] or 0) for kind in ("2xx", "3xx", "4xx", "5xx", "other")),
+            errors=int(row["hrsp_5xx"] or 0),
+            lost=int(row["eresp"] or 0),
+            retries=int(row["wretr"] or 0) + int(row["wredis"] or 0),
+            milliseconds=int(row["rtime"] or 0),
+            waiting=_open(row),
+            down=row["check_status"].lstrip("* ") if row["status"].startswith("DOWN") else "",
+        )
+        for row in rows
+    }
+
+
+def _open(row: Mapping[str, str]) -> int:
+    """Count the requests that a server has, and those that wait for it."""
+    return int(row["scur"] or 0) + int(row["qcur"] or 0)
 
 
 def seen_together(looked: Mapping[str, Mapping[str, Server]], *, alone: bool = False) -> dict[str, Server]:

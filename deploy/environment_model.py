@@ -133,6 +133,43 @@ class RpmEntry(TomlModel):
     source: Literal["operator", "repository"] = "operator"
 
 
+def _share(value: Any) -> Any:
+    if isinstance(value, str) and (m := re.fullmatch(r"(\d+(?:\.\d+)?)%", value)) and float(m[1]) <= 100:
+        return value
+    raise ValueError('expected a share such as "1%"')
+
+
+Share = Annotated[str, BeforeValidator(_share)]
+
+
+def share(text: str) -> float:
+    """Read a share such as "1%"."""
+    return float(text.rstrip("%")) / 100
+
+
+class BackendEntry(TomlModel):
+    """`[balancer.backends.NAME]`: requests that have places of their own at every web host."""
+
+    paths: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    share: Share = "25%"
+    max_request: int | None = Field(None, ge=1, le=3600, description="seconds; by default as everywhere")
+
+    @model_validator(mode="after")
+    def _can_be_told_apart(self) -> BackendEntry:
+        if not self.paths and not self.names:
+            raise ValueError('expected paths = ["/..."], or names = ["HOST"]: whose requests are they?')
+        for path in self.paths:
+            if not re.fullmatch(r"(/[\w.~-]+)+", path, re.ASCII):
+                raise ValueError(f'paths: expected one such as "/api", without a slash at its end; got {path!r}')
+        for name in self.names:
+            if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name):
+                raise ValueError(f'names: expected one in lower case such as "api.example.org"; got {name!r}')
+        if not 0 < share(self.share) < 1:
+            raise ValueError(f'share: expected more than "0%" and less than "100%"; got {self.share!r}')
+        return self
+
+
 class BalancerEntry(TomlModel):
     """`[balancer]`: where users come in."""
 
@@ -140,6 +177,20 @@ class BalancerEntry(TomlModel):
     tls: Literal["off", "self-signed", "provided"] = "off"
     names: tuple[str, ...] = ()
     max_request: int = Field(60, ge=1, le=3600, description="seconds the longest request may take")
+    backends: dict[str, BackendEntry] = Field(default={})
+
+    @model_validator(mode="after")
+    def _backends_leave_room(self) -> BalancerEntry:
+        for name in self.backends:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"backends.{name}: expected a name of lower-case letters, digits and dashes")
+        if sum(share(backend.share) for backend in self.backends.values()) >= 1:
+            raise ValueError("backends: expected shares of less than 100% together; the rest is for all other requests")
+        for what in ("paths", "names"):
+            said = [each for backend in self.backends.values() for each in getattr(backend, what)]
+            if twice := next((each for each in said if said.count(each) > 1), None):
+                raise ValueError(f"backends: expected {twice} in one of them only")
+        return self
 
 
 class MigrateEntry(TomlModel):
@@ -158,20 +209,6 @@ class BackupEntry(TomlModel):
     variable: str = Field("DATABASE_URL", min_length=1, description="the one that says where the database is")
     keep: int = Field(5, ge=1, le=1000, description="backups kept")
     contract: bool = Field(True, description="a backup before each contract migration")
-
-
-def _share(value: Any) -> Any:
-    if isinstance(value, str) and (m := re.fullmatch(r"(\d+(?:\.\d+)?)%", value)) and float(m[1]) <= 100:
-        return value
-    raise ValueError('expected a share such as "1%"')
-
-
-Share = Annotated[str, BeforeValidator(_share)]
-
-
-def share(text: str) -> float:
-    """Read a share such as "1%"."""
-    return float(text.rstrip("%")) / 100
 
 
 class BakeEntry(TomlModel):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,14 +16,14 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
-from deploy import sessions
+from deploy import backends, sessions
 from deploy.balancer import Balancer
 from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.errors import SlipwayError
 
 TEMPLATES = Path(__file__).parent.parent / "salt" / "haproxy" / "files"
-SERVER_NAME = 3  # column of that format
+BACKEND_NAME, SERVER_NAME = 1, 3  # columns of that format
 PATIENCE = 60.0  # seconds for a start or a check of the configuration
 EMPTY_STATE = "1\n"  # the version of the format, and no server (management guide, "show servers state")
 CONFIG = "haproxy.cfg"
@@ -56,8 +57,7 @@ def render(environment: Environment, contract: Contract) -> str:
             state="run/server-state",
             errors=PAGES,
             maintenance=SWITCH,
-            slots=contract.server.slots,
-            max_request=contract.max_request(environment.file.balancer),
+            **backends.of(contract, environment.file.balancer),
             traffic=contract.slipway.traffic(),
             **ONLY_ON_SERVERS,
         )
@@ -83,7 +83,7 @@ def ensure(directory: Path, text: str, balancer: Balancer, fenced: Collection[st
     shutil.copytree(TEMPLATES / PAGES, directory / PAGES, dirs_exist_ok=True)
     (directory / SWITCH).touch()
     states = directory / "run" / "server-state"
-    _write(states, balancer.save_state() if running else only(states, fenced))
+    _write(states, with_followers(balancer.save_state() if running else only(states, fenced), text))
     run(directory, "-c", "-f", candidate)
     takeover = ["-x", "run/admin.sock", "-sf", str(balancer.pid())] if running else []
     run(directory, "-D", "-f", candidate, "-p", "run/haproxy.pid", *takeover)
@@ -93,6 +93,22 @@ def ensure(directory: Path, text: str, balancer: Balancer, fenced: Collection[st
     )
     (directory / candidate).rename(directory / CONFIG)
     return "reloaded" if running else "started"
+
+
+def with_followers(states: str, text: str) -> str:
+    """Let the servers of a backend that is new begin where those are that they follow, not where they are to go. Pure.
+
+    Else they would get requests at an address where nobody listens before the rollout has come to them.
+    """
+    rows = [row.split(" ") for row in states.splitlines(keepends=True)]
+    known = {(row[BACKEND_NAME], row[SERVER_NAME]): row for row in rows if len(row) > SERVER_NAME}
+    found = []
+    for section in re.finditer(r"^backend (\S+)\n((?:[ \t]+.*\n|\n)*)", text, re.MULTILINE):
+        for server, leader in re.findall(r"^\s+server (\S+) \S+ track (\S+)/", section[2], re.MULTILINE):
+            row = known.get((leader, server))
+            if row and (section[1], server) not in known:
+                found.append(" ".join([*row[:BACKEND_NAME], section[1], *row[BACKEND_NAME + 1 :]]))
+    return states.rstrip("\n") + "\n" + "".join(found) if found else states
 
 
 def only(states: Path, servers: Collection[str]) -> str:

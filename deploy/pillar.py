@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deploy import database, variables
+from deploy import backends, database, variables
 from deploy.artifacts import units
 from deploy.contract import Contract
 from deploy.environment import Environment
@@ -159,8 +159,7 @@ class _Maker:
             "tls": None if entry.tls == "off" else {"certificate": self._secret(CERTIFICATE)},
             "servers": [{"name": name, "address": host.listen} for name, host in environment.web.items()],
             "health": contract.health.model_dump(exclude_none=True, exclude={"deadline"}),
-            "slots": contract.server.slots,
-            "max_request": contract.max_request(entry),
+            **backends.of(contract, entry),
             "traffic": contract.slipway.traffic(),
             "stats": {"listen": STATS_LISTEN, "user": "stats", "password": self._secret(STATS)},
         }

@@ -25,14 +25,18 @@ ALLOWED = (
     "show stat [PROXY TYPE SERVER]",
     "show servers state [{name}]",
     "set server {name}/SERVER state ready|drain|maint",
-    "set server {name}/SERVER addr ADDRESS port PORT",
+    "set server {name}[.BACKEND]/SERVER addr ADDRESS port PORT",
     "show holds",
     "probe {name}/SERVER PATH HOST",
     "show|clear acl SWITCH",
     "add acl SWITCH on",
 )
 _SHOW = r"show (?:info|holds|stat(?: -?\d{{1,9}} \d{{1,9}} -?\d{{1,9}})?|servers state(?: {name})?)"
-_SET = r"set server {name}/[\w.-]+ (?:state (?:ready|drain|maint)|addr [0-9A-Fa-f.:]{{2,45}} port \d{{1,5}})"
+# Servers in backends beside the project's own follow those (docs/decisions/0053-backends-that-follow-one.md).
+_SET = (
+    r"set server (?:{name}/[\w.-]+ state (?:ready|drain|maint)"
+    r"|{name}(?:\.[a-z0-9-]+)?/[\w.-]+ addr [0-9A-Fa-f.:]{{2,45}} port \d{{1,5}})"
+)
 _PROBE = r"probe {name}/([\w.-]+) (/[!-~]*) ([\w.:\[\]-]+)"  # answered here: HAProxy can't be told to check at once
 _SWITCH = r"-m str -f (\S+)"  # the list that, with `on` in it, closes the site (salt/haproxy/files/haproxy.cfg.jinja)
 _STATES = re.compile(r"1\n# be_id be_name ")  # how a server-state file begins (management guide, "show servers state")

@@ -81,6 +81,7 @@ HAProxy sends requests to the web hosts:
           "slots": haproxy.slots,
           "max_request": haproxy.max_request,
           "traffic": haproxy.get("traffic", {}),
+          "backends": haproxy.get("backends", []),
           "tls": tls is mapping,
         } | json(sort_keys=True) | sha256 | truncate(16, True, "") }}
         listen: {{ haproxy.listen | json }}
@@ -89,6 +90,7 @@ HAProxy sends requests to the web hosts:
         slots: {{ haproxy.slots }}
         max_request: {{ haproxy.max_request }}
         traffic: {{ haproxy.get("traffic", {}) | json }}
+        backends: {{ haproxy.get("backends", []) | json }}
         sockets: /run/haproxy
         state: /var/lib/haproxy/server-state
         user: haproxy

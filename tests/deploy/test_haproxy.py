@@ -14,7 +14,7 @@ import pytest
 
 from deploy.balancer import Balancer, unix_sender
 from deploy.environment import read
-from deploy.haproxy import ensure, render, stop
+from deploy.haproxy import ensure, render, stop, with_followers
 from tests.support.contracts import minimal
 from tests.support.ports import free_ports
 
@@ -161,3 +161,63 @@ def test_a_slow_request_waits_at_the_load_balancer(site: Site) -> None:
     assert "option http-buffer-request" in site.configure("proxy.buffer = true")
     assert site.get()[2] in HOSTS
     assert "http-buffer-request" not in site.configure()
+
+
+API = '[balancer.backends.api]\npaths = ["/api"]\nnames = ["api.example"]\nmax_request = 10\n'
+
+
+def answered(site: Site) -> dict[str, int]:
+    """Count what each backend's servers have answered."""
+    looked = site.balancer.counters()
+    return {
+        name: sum(c.answers for c in counted.values()) for name, counted in zip(("all", "api"), looked, strict=True)
+    }
+
+
+def test_another_backend_takes_its_own_requests_and_its_servers_follow(site: Site) -> None:
+    written = site.configure(balancer=API)
+    assert "timeout server 10s" in written
+    before = answered(site)
+    for path in ("/api", "/api/places", "/apiary", "/"):
+        site.get(path)
+    site.get("/", Host="API.example:8080")
+    after = answered(site)
+    assert {name: after[name] - before[name] for name in after} == {"all": 2, "api": 3}
+    for state in ("drain", "maint"):
+        site.balancer.set_state("web1", state)
+        assert {site.get("/api/x")[2] for _ in range(6)} == {"web2"}
+    site.configure(balancer=API.replace("10", "11"))  # reloads, and sets ready
+    assert {site.get("/api/x")[2] for _ in range(12)} == set(HOSTS)
+
+
+def test_a_reload_keeps_a_server_drained_in_every_backend(site: Site) -> None:
+    site.configure(balancer=API)
+    site.balancer.set_state("web1", "drain")
+    text = render(read("site", site.folder), minimal("proxy.timeout = 120"))
+    assert ensure(site.folder / "lb", text, site.balancer) == "reloaded"
+    assert site.balancer.wait_until("web2", lambda server: server.up, WAIT)
+    assert {site.get(path)[2] for path in ("/", "/api") for _ in range(6)} == {"web2"}
+
+
+def test_a_server_that_moves_does_so_in_every_backend(site: Site) -> None:
+    site.configure(balancer=API)
+    site.balancer.set_state("web1", "maint")
+    old = site.balancer.server("web1").address
+    site.balancer.set_address("web1", f"127.0.0.1:{site.ports['web2']}")
+    site.balancer.set_state("web1", "ready")
+    assert site.balancer.wait_until("web1", lambda server: server.up and server.proven, WAIT)
+    assert {site.get(path)[2] for path in ("/", "/api") for _ in range(6)} == {"web2"}
+    site.balancer.set_address("web1", old)
+    assert site.balancer.wait_until("web1", lambda server: server.up and server.proven, WAIT)
+    assert {site.get("/api")[2] for _ in range(6)} == set(HOSTS)
+
+
+def test_a_new_backend_begins_where_its_servers_are_and_not_where_they_are_to_go(site: Site) -> None:
+    site.configure()
+    (site.folder / "moved.toml").write_text(
+        (site.folder / "site.toml").read_text().replace(str(site.ports["web1"]), str(free_ports(1)[0])) + API
+    )
+    text = render(read("moved", site.folder), minimal())
+    assert ensure(site.folder / "lb", text, site.balancer) == "reloaded"
+    assert {site.get("/api")[2] for _ in range(12)} == set(HOSTS)
+    assert with_followers("1\n", text) == "1\n", "at a first start all begin where the configuration says"

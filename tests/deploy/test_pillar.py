@@ -84,6 +84,7 @@ def test_a_load_balancer_knows_its_servers_and_its_certificate(environment: Envi
         "health": {"live": "/livez", "ready": "/readyz", "host": "localhost"},
         "slots": 16,
         "max_request": 60,
+        "backends": [],
         "traffic": {},
         "stats": {"listen": "127.0.0.1:8404", "user": "stats", "password": "value of STATS_PASSWORD"},
     }

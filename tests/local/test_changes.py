@@ -12,14 +12,19 @@ import time
 import urllib.request
 from pathlib import Path
 
+from deploy import contract
 from deploy.artifacts import ReleaseTree
+from deploy.balancer import Balancer, unix_sender
+from deploy.hosts import LOCAL_BALANCER
 from tests.deploy.agent import kit
 from tests.local.conftest import HOSTS, Site, stopped
 from tests.support.ports import free_ports
 
 
 def test_changed_addresses_move_host_by_host_without_losing_a_request(site: Site, base: ReleaseTree) -> None:
+    """In every backend: a part of the requests has got one of its own meanwhile."""
     site.ensure(base)
+    site.edit("[rollout]\n", '[balancer.backends.orders]\npaths = ["/orders"]\n\n[rollout]\n')
     for old, new in zip(site.ports[1:], free_ports(2), strict=True):
         site.edit(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
     site.settings = site.environment.read_text()  # the next suite may have it like that
@@ -32,6 +37,13 @@ def test_changed_addresses_move_host_by_host_without_losing_a_request(site: Site
         assert host.listening == host.listen
         assert host.server
         assert host.server.address == host.listen
+        assert host.server.place == "ready, up"
+    send = unix_sender(site.directory / LOCAL_BALANCER / "run" / "admin.sock")
+    (states,) = send("show servers state")
+    addresses = [row[4] + ":" + row[18] for line in states.splitlines()[2:] if len(row := line.split()) > 18]
+    assert sorted(addresses) == sorted(2 * [str(host.listen) for host in site.status().values()])
+    every, orders = Balancer(contract.read(site.path).name, send).counters()
+    assert all(counted[host].answers and not counted[host].lost for counted in (every, orders) for host in HOSTS)
 
 
 def test_a_balancer_address_that_is_taken_is_an_error_every_time(site: Site, base: ReleaseTree) -> None:

@@ -156,9 +156,14 @@ def test_web_hosts_get_what_the_form_of_releases_needs(
 
 @pytest.fixture(scope="session")
 def switched_off(roots: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The states of an environment that wants no feature, nor TLS."""
-    wanted = "\n[pillar.slipway.features]\n" + "".join(
-        f"{feature} = false\n" for feature in ("firewall", "sshd", "time", "updates", "journald", "docker", "redis")
+    """The states of an environment that wants no feature, nor TLS, but two backends."""
+    backends = '\n[balancer.backends.api]\npaths = ["/api"]\nnames = ["api.example", "api"]\nmax_request = 300\n'
+    wanted = (
+        backends
+        + "\n[pillar.slipway.features]\n"
+        + "".join(
+            f"{feature} = false\n" for feature in ("firewall", "sshd", "time", "updates", "journald", "docker", "redis")
+        )
     )
     environment = written(
         tmp_path_factory.mktemp("off"), 'artifact = "image"' + SERVERS.replace('"self-signed"', '"off"') + JOBS + wanted
@@ -306,8 +311,12 @@ def test_nft_reads_the_firewall(compiled: dict[str, Any], server: str, tmp_path:
     check(words, tmp_path, compiled[server]["files"]["/etc/sample/firewall.nft"])
 
 
-def test_haproxy_reads_its_configuration(compiled: dict[str, Any], tmp_path: Path) -> None:
-    files = compiled["lb1 debian12"]["files"]
+@pytest.mark.parametrize("backends", [0, 1])
+def test_haproxy_reads_its_configuration(
+    compiled: dict[str, Any], switched_off: dict[str, Any], tmp_path: Path, backends: int
+) -> None:
+    files = (switched_off["lb1"] if backends else compiled["lb1 debian12"])["files"]
+    assert files["/etc/haproxy/haproxy.cfg"].count("track sample/web1\n") == backends
     places = {"/etc/haproxy": str(tmp_path), "/var/lib/haproxy": str(tmp_path), "/run/haproxy": str(tmp_path)}
     text = files["/etc/haproxy/haproxy.cfg"]
     for place, there in places.items():

@@ -54,11 +54,11 @@ def ports(configuration, backend):
 
 
 def with_ports(text, backend, wanted):
-    """Put the ports of the configuration into the states."""
+    """Put the ports of the configuration into the states, in the backends beside it as well: BACKEND.OTHER."""
     lines = []
     for line in text.splitlines():
         words = line.split(" ")
-        if len(words) > PORT and words[BACKEND] == backend and words[SERVER] in wanted:
+        if len(words) > PORT and words[BACKEND].split(".")[0] == backend and words[SERVER] in wanted:
             words[PORT] = wanted[words[SERVER]]
         lines.append(" ".join(words))
     return "\n".join(lines) + "\n"

@@ -28,6 +28,7 @@ LOOKS = [
 CHANGES = [
     "set server shop/web1 state drain", "set server shop/web-1.x state maint", "set server shop/web1 state ready",
     "set server shop/web1 addr 10.0.0.21 port 8000", "set server shop/web1 addr fd00::21 port 8000",
+    "set server shop.api/web1 addr 10.0.0.21 port 8000",
 ]  # fmt: skip
 FORBIDDEN = [
     "", "help", "show env", "show sess", "show info\nshutdown sessions server shop/web1",
@@ -38,6 +39,8 @@ FORBIDDEN = [
     "set server shop/web1 addr 10.0.0.21 port 8000 check", "SHOW INFO", "show  info", " show info", "<<\nshow info",
     "probe other/web1 / localhost", "probe shop/web1 readyz localhost", "probe shop/web1 / a\r\nX: b",
     "probe shop/web1 /",
+    "set server shop.api/web1 state ready", "set server shop./web1 addr 10.0.0.21 port 8000",
+    "set server shop-admin/web1 addr 10.0.0.21 port 8000", "set server shop.a.b/web1 addr 10.0.0.21 port 8000",
     "set server shopX/web1 state ready", "set server shop/w\u00e9b state ready", "set server shop/web1 state stopped",
 ]  # fmt: skip
 

@@ -90,3 +90,9 @@ def test_an_answer_that_is_none_fails_the_reload(program: ModuleType, tmp_path: 
         with pytest.raises(OSError, match="expected the states of servers"):
             program.main("sample", str(tmp_path / "s"), str(tmp_path / "none.cfg"), str(tmp_path / "state"))
     assert (tmp_path / "state").read_text() == "1\nkept\n"
+
+
+def test_ports_are_the_configurations_in_every_backend_of_the_project(program: ModuleType) -> None:
+    rows = [f"2 {backend} 1 web1 10.0.0.21 2 {'0 ' * 12}8000" for backend in ("shop", "shop.api", "shop-admin")]
+    found = program.with_ports("1\n" + "\n".join(rows) + "\n", "shop", {"web1": "9"})
+    assert [line.split()[-1] for line in found.splitlines()[1:]] == ["9", "9", "8000"]
