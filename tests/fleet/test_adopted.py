@@ -12,7 +12,7 @@ import pytest
 
 from deploy import contract as contracts
 from deploy.prober import first_certificate
-from tests.support import sdists
+from tests.support import rpms, sdists
 from tests.support.browser import Browser
 from tests.support.servers import Servers, switched_on
 
@@ -47,6 +47,7 @@ STATE = "/var/lib/ihatemoney/state"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Adopt it, set four servers up, and deploy to them."""
+    rpms.need_tools()
     folder = tmp_path_factory.mktemp("adopted")
     sdists.checkout(sdists.IHATEMONEY, folder / "app")
     with switched_on(folder / "slipway", ENVIRONMENT, HOSTS, INSTALLED) as made:
@@ -56,6 +57,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         shutil.copy(sdists.CONTRACTS / "ihatemoney/slipway.lock", made.path)
         made.contract = contracts.read(made.path)
         release(made)
+        build(made, "rpm")
+        assert any("-release-" in path.name for path in (made.path / "dist").glob("*.rpm"))
         made.fab("bootstrap:fleet")
         made.bundle = made.secrets["TLS_CERTIFICATE"]
         made.fab("deploy:fleet", "--json")
@@ -63,11 +66,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 def release(site: Servers) -> str:
-    """Build what the application's checkout has."""
-    command = [sys.executable, "-m", "deploy.artifacts", "release", "--json"]
+    """Build what the application's checkout has; give its version."""
+    return str(json.loads(build(site, "release"))["version"])
+
+
+def build(site: Servers, what: str) -> str:
+    """Build as `make` does."""
+    command = [sys.executable, "-m", "deploy.artifacts", what, "--json"]
     done = subprocess.run(command, cwd=site.path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
-    return str(json.loads(done.stdout)["version"])
+    return done.stdout
 
 
 def visitor(site: Servers) -> Browser:

@@ -14,6 +14,7 @@ from tests.support.servers import Servers, reference
 pytestmark = pytest.mark.timeout(600)
 
 NAME = "gazetteer"
+DATABASE = NAME.replace("-", "_")
 JOB = "auth.remove-expired-tokens"
 HOSTS = ("lb1", "web1", "worker1", "db1")
 PATIENCE = 90.0  # seconds; nothing here is about time
@@ -76,7 +77,7 @@ def test_a_job_that_a_web_host_asks_for_is_done_by_the_worker(site: Servers) -> 
 
 def psql(site: Servers, sql: str) -> str:
     """Ask the database as its own superuser."""
-    return site["db1"].run(["runuser", "-u", "postgres", "--", "psql", "-qtA", "-c", sql, NAME]).stdout.strip()
+    return site["db1"].run(["runuser", "-u", "postgres", "--", "psql", "-qtA", "-c", sql, DATABASE]).stdout.strip()
 
 
 def test_the_database_is_backed_up_and_brought_back_on_its_own_server(site: Servers) -> None:
