@@ -168,6 +168,7 @@ def run(rows: int, folder: Path, cluster: postgres.Cluster) -> list[Row]:
         step("contract: both parts are promised", lambda: after.app(owner, "db", "upgrade", promise))
         drop = lambda: after.app(owner, "db", "upgrade", contract)  # noqa: E731
         step("contract: the one column goes, behind 10 s of the same", lambda: holding(plain, drop))
+        forget(cluster, heads[-4])
         passed = [name for name, body in BLOCKING.items() if not block(traffic, folder, cluster, owner, name, body)]
     if passed:
         raise SystemExit(f"not refused: {', '.join(passed)}")
@@ -186,9 +187,21 @@ def block(traffic: Traffic, folder: Path, cluster: postgres.Cluster, owner: str,
 def apply(folder: Path, cluster: postgres.Cluster, owner: str, body: str) -> None:
     """Run one operation of the corpus as a migration, and let the database forget that it was there."""
     made = tree(Path(tempfile.mkdtemp(dir=folder)) / "case", [("case", body)])
-    before = cluster.sql("SELECT version_num FROM alembic_version", "bench")
+    before = at(cluster)
     made.app(owner, "db", "upgrade")
-    back = f"UPDATE alembic_version SET version_num = '{before}'"  # noqa: S608  what was read there
+    if at(cluster) == before:
+        raise SystemExit(f"nothing was migrated: {body}")
+    forget(cluster, before)
+
+
+def at(cluster: postgres.Cluster) -> str:
+    """Answer the revision of the database."""
+    return cluster.sql("SELECT version_num FROM alembic_version", "bench")
+
+
+def forget(cluster: postgres.Cluster, revision: str) -> None:
+    """Let the database take itself for one at a revision."""
+    back = f"UPDATE alembic_version SET version_num = '{revision}'"  # noqa: S608  what was read there
     cluster.sql(back, "bench", postgres.OWNER)
 
 

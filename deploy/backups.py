@@ -46,7 +46,8 @@ def find(environment: Environment) -> Database:
     if kind == "sqlite":
         return Database(next(iter(environment.web)), kind, place[1:])
     if kind not in ("postgresql", "postgres"):
-        return Database(problem=f"{named} is of {kind}, which can't be backed up from here")
+        whose = "expected PostgreSQL or SQLite; back it up by its own means (MariaDB: mariadb-dump)"
+        return Database(problem=f"{named} is of {kind}, which can't be backed up from here: {whose}")
     hosts = environment.having("db")
     host = next((name for name, entry in hosts.items() if entry.address == parts.hostname), "")
     if not host:

@@ -89,7 +89,7 @@ BLOCKING = {
     "a foreign key": 'op.create_foreign_key("fk_slow", "users", "users", ["id"], ["id"])',
     "a check": 'op.create_check_constraint("ck_slow", "users", "length(password_hash) > 9")',
     "a check, validated in the same transaction": (
-        'op.create_check_constraint("ck_late", "users", "length(password_hash) > 8", postgresql_not_valid=True)\n'
+        'op.create_check_constraint(op.f("ck_late"), "users", "length(password_hash) > 8", postgresql_not_valid=True)\n'
         '    op.execute("ALTER TABLE users VALIDATE CONSTRAINT ck_late")'
     ),
     "NOT NULL": 'op.alter_column("users", "last_login_at", nullable=False)',
