@@ -13,7 +13,10 @@ from deploy.agent.errors import NotServing
 
 INTERVAL = 0.05  # seconds between two questions
 TELL = 4.0  # seconds between two words to the operator while nothing changes
-PATIENCE = 5.0  # seconds that one answer may take while there is time left
+PATIENCE = 5.0  # seconds until a listener counts as busy
+# Seconds that one answer may take while there is time left: more than an application needs to find out that whom it
+# depends on, its database behind a link that is cut, does not answer, or nobody hears why it is not ready.
+ANSWER = 10.0
 BODY = 2000  # bytes of an answer that are shown
 PAGE = 1 << 18  # bytes of a page that a text is looked for in
 UNIX_PATH_MAX = 107  # bytes; sockaddr_un of Linux
@@ -116,7 +119,7 @@ def wait(
     last = Answer(None, "not asked")
     told = time.monotonic()
     while True:
-        answer = ask(path, url, host, max(0.05, min(PATIENCE, end - time.monotonic())))
+        answer = ask(path, url, host, max(0.05, min(ANSWER, end - time.monotonic())))
         if answer.status == 200:
             return answer
         check_alive()

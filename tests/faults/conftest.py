@@ -18,7 +18,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if isinstance(report, pytest.TestReport):
                 reports[report.nodeid].append(report)
     done = {
-        test: table.done_of(test, (r.outcome for r in each), next(r.user_properties for r in each))
+        test: table.done_of(test, (r.outcome for r in each), max((r.user_properties for r in each), key=len))
         for test, each in reports.items()
     }
     if done:

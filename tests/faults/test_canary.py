@@ -1,20 +1,19 @@
 """Known secrets are planted wherever one can come from; a day's work later they are where they belong, and only there.
 
-On servers, tests/fleet/test_systemd_supervisor.py looks at the journal and at units as well.
+On servers, tests/faults/test_servers.py looks.
 """
 
 from __future__ import annotations
 
 import base64
 import os
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
+from tests.faults.watch import Watch
 from tests.local.conftest import Site, make_site
 from tests.local.test_bad_releases import FAILS_AT_IMPORT
 from tests.support import releases
@@ -29,44 +28,6 @@ BELONG = ("var/local/secrets/*", "var/local/*/generations/*/credentials/*", "vau
 def found_in(data: bytes) -> bool:
     """Tell whether a canary is in it, as it is or in base64."""
     return any(mark in data for mark in MARKS)
-
-
-class Watch(threading.Thread):
-    """Look at all processes again and again: no secret is in arguments, nor in variables of a process of the app."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(daemon=True)
-        self.directory, self.seen, self.over = directory, set[str](), threading.Event()
-        self.looks = 0
-
-    def run(self) -> None:
-        """Look until it is over."""
-        while not self.over.wait(0.05):
-            self.looks += 1
-            for process in Path("/proc").glob("[0-9]*"):
-                self.look(process)
-
-    def look(self, process: Path) -> None:
-        """Look at one, which may be gone by then."""
-        try:
-            words = (process / "cmdline").read_bytes()
-            if found_in(words):
-                self.seen.add(f"arguments of {words[:60]!r}")
-            inside = (process / "cwd").readlink().is_relative_to(self.directory)
-            if inside and found_in((process / "environ").read_bytes()):
-                self.seen.add(f"variables of {words[:60]!r}")
-        except OSError:
-            return
-
-
-@contextmanager
-def watched(directory: Path) -> Iterator[Watch]:
-    """Look at processes meanwhile."""
-    watch = Watch(directory)
-    watch.start()
-    yield watch
-    watch.over.set()
-    watch.join()
 
 
 def plant(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +55,7 @@ def test_secrets_are_nowhere_but_where_they_belong(tmp_path: Path, monkeypatch: 
     site = make_site(tmp_path)
     plant(site, monkeypatch)
     try:
-        with watched(site.directory) as watch:
+        with Watch(MARKS, lambda process: (process / "cwd").readlink().is_relative_to(site.directory)) as watch:
             said = [
                 site.fab(*words.split(), expect=code)
                 for words, code in (

@@ -17,7 +17,7 @@ from tests.deploy.agent.test_crash import SCENES, described, nothing_is_half_mad
 from tests.support.volume import Volume, volume
 
 FAULTS = {"full": Volume.fill, "no inode": Volume.use_inodes}
-FULL = "disk-full"
+FULL, READ_ONLY = "disk-full", "read-only"
 WENT_WELL, TOOK_NO_HARM, SAID_SO, ELSE = 0, 10, 11, 12
 
 
@@ -28,7 +28,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Volume]:
         yield made
 
 
-def break_at(k: int, fault: Callable[[], None], work: Callable[[], object]) -> int:
+def break_at(k: int, code: str, fault: Callable[[], None], work: Callable[[], object]) -> int:
     """Do the work in a child for which the disk fails just before its k-th effect, and stays so; tell how it ended."""
     pid = os.fork()
     if pid == 0:
@@ -46,13 +46,40 @@ def break_at(k: int, fault: Callable[[], None], work: Callable[[], object]) -> i
             work()
             os._exit(TOOK_NO_HARM if left < 0 else WENT_WELL)
         except AgentFailure as error:
-            if error.code != FULL:
+            if error.code != code:
                 os.write(2, f"at effect {k}: {error}\n".encode())
-            os._exit(SAID_SO if error.code == FULL else ELSE)
+            os._exit(SAID_SO if error.code == code else ELSE)
         except BaseException as error:
             os.write(2, f"at effect {k}: {error!r}\n".encode())
             os._exit(ELSE)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def at_each_effect(
+    disk: Volume, scene: str, code: str, fault: Callable[[], None], undo: Callable[[], None]
+) -> list[int]:
+    """Break a verb at each of its effects, undo that, and try again; give how it ended each time."""
+    before, request = SCENES[scene]
+    reference = Layout.under(disk.path / "reference")
+    reference.make()
+    play(reference, [*before, request])
+    wanted = described(reference)
+    shutil.rmtree(reference.base)
+    ends = []
+    while WENT_WELL not in ends:
+        k, layout = len(ends), Layout.under(disk.path / "broken")
+        layout.make()
+        play(layout, before)
+        disk.write_out()
+        ends.append(break_at(k, code, fault, lambda layout=layout: call(layout, **request)))  # type: ignore[misc]
+        assert ends[-1] != ELSE, f"at effect {k}: expected {code}"
+        undo()
+        nothing_is_half_made(layout)
+        call(layout, **request)
+        assert described(layout) == wanted, f"at effect {k}"
+        shutil.rmtree(layout.base)
+    assert len(ends) < 1000
+    return ends
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -60,31 +87,18 @@ def break_at(k: int, fault: Callable[[], None], work: Callable[[], object]) -> i
 def test_it_says_so_and_the_same_again_mends_it(
     disk: Volume, scene: str, fault: str, record_property: Callable[[str, object], None]
 ) -> None:
-    before, request = SCENES[scene]
-    cause = FAULTS[fault]
-    reference = Layout.under(disk.path / "reference")
-    reference.make()
-    play(reference, [*before, request])
-    wanted = described(reference)
-    shutil.rmtree(reference.base)
-    ends = []
-    for k in range(1000):
-        layout = Layout.under(disk.path / "broken")
-        layout.make()
-        play(layout, before)
-        ends.append(
-            break_at(k, lambda: cause(disk), lambda layout=layout: call(layout, **request))  # type: ignore[misc]
-        )
-        disk.heal()
-        assert ends[-1] != ELSE, f"{fault} at effect {k}: expected {FULL}"
-        nothing_is_half_made(layout)
-        call(layout, **request)
-        assert described(layout) == wanted, f"{fault} at effect {k}"
-        shutil.rmtree(layout.base)
-        if ends[-1] == WENT_WELL:
-            break
-    assert ends[-1] == WENT_WELL
+    ends = at_each_effect(disk, scene, FULL, lambda: FAULTS[fault](disk), disk.heal)
     assert {SAID_SO, TOOK_NO_HARM} & {*ends}, "what only links and removes needs no room"
+    record_property("cases", len(ends) - 1)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_disk_that_becomes_read_only_on_the_way(
+    disk: Volume, scene: str, record_property: Callable[[str, object], None]
+) -> None:
+    """As when the kernel finds an error in it. Checked and mounted again, it has nothing half made."""
+    ends = at_each_effect(disk, scene, READ_ONLY, disk.fail, disk.repair)
+    assert SAID_SO in ends
     record_property("cases", len(ends) - 1)
 
 

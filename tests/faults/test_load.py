@@ -19,7 +19,9 @@ from tests.faults.users import Answer, Users, percentile, users
 from tests.local.conftest import HOSTS, Site, own_site, processes_in
 from tests.support import releases
 
-MINUTES = float(os.environ.get("FAULTS_MINUTES", "3"))
+MINUTES = float(os.environ.get("FAULTS_MINUTES", "2"))
+pytestmark = pytest.mark.timeout(MINUTES * 60 + 900)
+
 WSGI = '''
 
 import time

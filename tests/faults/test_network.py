@@ -22,6 +22,8 @@ __all__ = ["real_release", "remote"]
 
 LARGE = 30_000_000  # bytes
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 def deployed(remote: Remote, real_release: kit.Release) -> Remote:
@@ -121,6 +123,9 @@ def test_a_connection_is_cut_in_the_middle_of_an_upload(site: Remote) -> None:
     faults.heal(site["web2"])
     kit.eventually(lambda: all(host.in_service for host in site.status().values()), 60)
     assert site.versions() == {"1.0"}
+    # The agent there waits for the rest, until its sshd hears that nobody is at the other end any more.
+    site.hang_up()
+    kit.eventually(lambda: site["web2"].run("pgrep --full '[r]eleasectl .*session'", check=False).returncode, 170)
     site.deploy("3.0")
     assert site.versions() == {"3.0"}
     assert site["web2"].run(f"find {arriving} -type f").stdout == ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 import pytest
 
@@ -26,13 +28,8 @@ def do(*words: str) -> str:
 class Volume:
     """An ext4 file system in a file."""
 
-    image: Path
+    device: str  # such as `loop3`; it stays when the file system is checked, and so does what the kernel knows of it
     path: Path
-
-    @property
-    def device(self) -> str:
-        """Name its loop device, such as `loop3`."""
-        return Path(do("findmnt", "--noheadings", "--output", "SOURCE", str(self.path))).name
 
     @property
     def filler(self) -> Path:
@@ -42,8 +39,7 @@ class Volume:
     def mount(self) -> None:
         """Mount it."""
         self.path.mkdir(exist_ok=True)
-        provide_loop()
-        do("mount", "-o", "loop,noatime", str(self.image), str(self.path))
+        do("mount", "-o", "noatime,errors=remount-ro", f"/dev/{self.device}", str(self.path))
 
     def unmount(self) -> None:
         """Take it away."""
@@ -83,6 +79,24 @@ class Volume:
         finally:
             do("mount", "-o", "remount,rw", str(self.path))
 
+    def fail(self) -> None:
+        """Let the kernel find an error in it: from now on it takes no write, whoever has a file open."""
+        Path(f"/sys/fs/ext4/{self.device}/trigger_fs_error").write_text("1")
+
+    def repair(self) -> None:
+        """Check it and mount it again, as a person does after an error; what was not written to it is lost."""
+        self.unmount()
+        check = ["e2fsck", "-fp", f"/dev/{self.device}"]
+        # A machine that boots at this moment has a copy of every mount until it has a root of its own.
+        while "is in use" in (done := subprocess.run(check, stdout=PIPE, stderr=STDOUT, text=True, check=False)).stdout:
+            time.sleep(0.05)
+        assert done.returncode in (0, 1), f"neither whole nor mended: {done.stdout}"
+        self.mount()
+
+    def write_out(self) -> None:
+        """Have all that was written so far on the disk."""
+        do("sync", "--file-system", str(self.path))
+
     def heal(self) -> None:
         """Undo what was done."""
         if self.filler.is_dir():
@@ -108,12 +122,16 @@ def volume(folder: Path, megabytes: int = 24, inodes: int = 200) -> Iterator[Vol
     reason = obstacle()
     if reason:
         pytest.skip(reason)
-    made = Volume(folder / "volume.img", folder / "volume")
-    with made.image.open("wb") as file:
+    image = folder / "volume.img"
+    with image.open("wb") as file:
         file.truncate(megabytes * 2**20)
-    do("mkfs.ext4", "-q", "-m", "0", "-N", str(inodes), str(made.image))
-    made.mount()
+    do("mkfs.ext4", "-q", "-m", "0", "-N", str(inodes), str(image))
+    provide_loop()
+    device = do("losetup", "--find", "--show", str(image))
+    made = Volume(Path(device).name, folder / "volume")
     try:
+        made.mount()
         yield made
     finally:
-        made.unmount()
+        subprocess.run(["umount", made.path], capture_output=True, check=False)
+        do("losetup", "--detach", device)

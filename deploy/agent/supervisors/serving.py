@@ -114,11 +114,19 @@ def wait(
     try:
         answer = health.wait(layout.run_file(key, "sock"), url, host, deadline, check_alive, say)
         if check == "ready":
-            health.smoke(layout.run_file(key, "sock"), wanted.contract.get("smoke", []), host, deadline)
+            health.smoke(layout.run_file(key, "sock"), pages(wanted), host, deadline)
         return answer
     except NotServing as error:
         error.fields.setdefault("detail", tail())
         raise
+
+
+def pages(wanted: Manifest) -> list[dict[str, Any]]:
+    """Give the pages of the contract's `smoke`; `{version}` in a text is the release's."""
+    return [
+        {**page, "text": page["text"] and page["text"].replace("{version}", wanted.version)}
+        for page in wanted.contract.get("smoke", [])
+    ]
 
 
 def describe(layout: Layout, running: Iterable[Running], ask: Callable[[str], Manifest | None]) -> list[dict[str, Any]]:

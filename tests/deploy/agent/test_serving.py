@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.agent import manifest
-from deploy.agent.supervisors.serving import gunicorn
+from app.settings import Settings
+from deploy.agent import health, manifest
+from deploy.agent.supervisors.serving import gunicorn, pages
 from tests.deploy.agent.kit import CONTRACT, HERE, AgentFailure, Caller, Release, get, manifest_of, text_of
 
 COMMANDS = [
@@ -32,6 +33,16 @@ def test_the_command_line(version: str | None, workers: int | None, words: list[
     assert line.endswith(" tiny:application")
     assert all(word in line for word in words)
     assert ("--no-control-socket" in line) == ("--no-control-socket" in words)
+
+
+def test_a_page_can_be_asked_for_the_version_that_it_should_say() -> None:
+    smoke = [{"path": "/about", "status": 200, "text": "v{version}!"}, {"path": "/", "status": 200, "text": None}]
+    described = manifest_of({}, version="1.4", contract={**CONTRACT, "smoke": smoke})
+    assert [page["text"] for page in pages(manifest.read(text_of(described).encode()))] == ["v1.4!", None]
+
+
+def test_an_application_is_heard_out_that_looks_for_its_database() -> None:
+    assert Settings.model_fields["database_connect_timeout"].default < health.ANSWER
 
 
 def test_who_leaves_runs_its_exit_handlers_and_says_its_last_words(
