@@ -115,6 +115,9 @@ class Site:
         out, err = process.communicate(timeout=150)
         result = Result(process.returncode, out, err)
         assert expect in (None, result.code), f"fab {' '.join(arguments)}: exit {result.code}\n{out}\n{err}"
+        if "--json" in arguments and expect is not None:  # whatever the task: one object at least, and nothing else
+            assert all(isinstance(event, dict) for event in result.events)
+            assert result.events
         return result
 
     def deploy(self, release: ReleaseTree, expect: int | None = 0) -> Result:

@@ -21,7 +21,7 @@ from tests.support.terminal import terminal
 
 def test_a_drained_host_gets_nobody_until_it_is_restored(site: Site, base: ReleaseTree) -> None:
     site.ensure(base)
-    site.fab("drain:local", "--limit", "web2")
+    site.fab("drain:local", "--limit", "web2", "--json")
     assert "already" not in site.fab("drain:local", "--limit", "web2", expect=10).err
     host = site.status()["web2"]
     assert host.server
@@ -29,7 +29,7 @@ def test_a_drained_host_gets_nobody_until_it_is_restored(site: Site, base: Relea
     assert "taken out of service: web2" in site.fab("status:local").out
     refused = site.fab("drain:local", "--limit", "web1", expect=2)
     assert "0 would be left in service" in refused.err
-    site.fab("restore:local")
+    assert site.fab("restore:local", "--json").last["exit"] == 0
     assert site.status()["web2"].in_service
     site.fab("restore:local", expect=10)
 
@@ -53,19 +53,22 @@ def test_a_database_that_was_made_anew_is_migrated(site: Site, base: ReleaseTree
         connection.execute("DROP TABLE revision")
     done = json.loads(site.fab("migrate:local", "--json").out.splitlines()[-1])
     assert done["exit"] == 0
+    assert [event.get("exit", event.get("text")) for event in site.fab("run:local", "revision", "--json").events][
+        -1
+    ] == 0
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT count(*) FROM revision").fetchone()[0] > 0
 
 
 def test_a_locked_environment_is_nobodys_until_it_is_unlocked(site: Site, base: ReleaseTree) -> None:
     site.ensure(base)
-    site.fab("lock:local", "--why", "an audit", "--hours", "0.5")
+    site.fab("lock:local", "--why", "an audit", "--hours", "0.5", "--json")
     refused = site.fab("restart:local", expect=3)
     assert "has locked it: an audit" in refused.err
     assert "who locked it: an audit" in site.fab("status:local").out
     examined = site.fab("doctor:local", expect=20)
     assert re.search(r"lease +PROBLEM  held by .* an audit -> wait, or .*fab unlock:local", examined.out)
-    site.fab("unlock:local")
+    site.fab("unlock:local", "--json")
     site.fab("unlock:local", expect=10)
     examined = site.fab("doctor:local")
     assert "local is ready for a rollout" in examined.out
@@ -76,18 +79,18 @@ def test_a_closed_site_shows_a_page_is_still_deployed_to_and_stays_closed_when_i
     site: Site, base: ReleaseTree, newer: ReleaseTree
 ) -> None:
     site.ensure(base)
-    site.fab("maintenance:local", "on")
+    site.fab("maintenance:local", "on", "--json")
     site.fab("maintenance:local", "on", expect=10)
     assert "users get the maintenance page" in site.fab("status:local").out
     told = site.deploy(newer)
     assert "no prober watched: users get the maintenance page" in told.last["problems"]
     os.kill(int((site.directory / "lb" / "run" / "haproxy.pid").read_text()), signal.SIGKILL)
-    site.fab("bootstrap:local")
+    site.fab("bootstrap:local", "--json")
     with pytest.raises(urllib.error.HTTPError, match="503") as caught:
         urllib.request.urlopen(site.url, timeout=5)
     assert "Closed for maintenance" in caught.value.read().decode()
     caught.value.close()
-    site.fab("maintenance:local", "off")
+    site.fab("maintenance:local", "off", "--json")
     with site.traffic(clients=2) as probed:
         eventually(lambda: all(h.in_service for h in site.status().values()))
     assert probed[0].failed == 0, probed[0]
@@ -127,8 +130,8 @@ def test_what_was_done_is_in_the_history(site: Site, base: ReleaseTree, newer: R
 def test_old_releases_are_removed_when_asked(site: Site, base: ReleaseTree, newer: ReleaseTree) -> None:
     site.ensure(base)
     site.ensure(newer)
-    site.fab("prune:local", "--keep", "1")
-    site.fab("prune:local", "--keep", "1", expect=10)
+    site.fab("prune:local", "--keep", "1", "--json")
+    site.fab("prune:local", "--keep", "1", "--json", expect=10)
     assert len(site.status()["web1"].generations) == 1
     site.fab("rollback:local", expect=2)
     assert site.versions() == {newer.version}
