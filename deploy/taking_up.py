@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from deploy import lease as leases
 from deploy import resuming
+from deploy.agents import Agent
 from deploy.asking import Ask
 from deploy.carrying_out import STOP_SILENCE, carry_out
 from deploy.contract import Contract
@@ -55,6 +56,8 @@ def take_up(
             if task == "abort":
                 _stop_newcomers(hosts, decided, found.past, reporter)
             outcome = carry_out(hosts, contract, decided, lease, identifier, reporter, ask)
+            if task == "abort" and outcome.exit in (Exit.OK, Exit.NOTHING_TO_DO):
+                _stop_left(hosts, decided, found.past)
             if outcome.exit is Exit.NOTHING_TO_DO:
                 outcome.exit, outcome.message = Exit.OK, outcome.message.replace("to do", "was left to do")
             unwritten = resuming.close(hosts, found.past, by(), outcome.exit, f"{task} {identifier}")
@@ -71,3 +74,14 @@ def _stop_newcomers(hosts: Hosts, decided: Rollout, past: Past, reporter: Report
         reporter.note(f"{name} ran nothing before rollout {past.rollout}: its processes are stopped")
         token = hosts.tokens[name]
         hosts.agents[name].request("stop", {"generation": past.generation, "token": token}, silence=STOP_SILENCE)
+
+
+def _stop_left(hosts: Hosts, decided: Rollout, past: Past) -> None:
+    """See the end of what a killed agent left of the generation that was taken back: its trial is no part of a plan."""
+    number, back = past.generation, decided.plan.target.generation
+    names = {h.name for h in decided.before if not (h.problem or h.fenced)} if number not in (None, back) else set()
+
+    def stop(name: str, agent: Agent) -> None:
+        agent.request("stop", {"generation": number, "token": hosts.tokens[name]}, silence=STOP_SILENCE)
+
+    hosts.attempt(stop, {name: agent for name, agent in hosts.there.items() if name in names})

@@ -77,11 +77,12 @@ def sessions(site: LightSite) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
+            words, name = (process / "cmdline").read_bytes().split(b"\0"), (process / "comm").read_text()
+            started = b"session" in words and any(word.startswith(os.fsencode(site.directory)) for word in words)
+            if started or (name == "session\n" and (process / "cwd").readlink() == site.site.path):
+                found.append(int(process.name))
         except OSError:
             continue
-        if b"session" in words and any(word.startswith(os.fsencode(site.directory)) for word in words):
-            found.append(int(process.name))
     return found
 
 

@@ -101,3 +101,23 @@ def of(who, root, place):
     return Trap(
         who, root, os.path.join(os.path.dirname(place), "sprung"), wanted.get("trace"), mine, wanted.get("both")
     )
+
+
+def spring(cli, root):
+    """Let a session's agent die where the driver wants it; beginning and end of a request are places as well."""
+    the_trap = of(os.path.basename(root), root, os.path.join(root, "..", "trap.json"))
+    answer = cli.answer
+
+    def trapped(layout, channel, request):
+        the_trap.doing = label(request.get("verb"), request)
+        if not the_trap.doing:
+            return answer(layout, channel, request)
+        the_trap.seen.clear()
+        the_trap.point("begin")
+        try:
+            return answer(layout, channel, request)
+        finally:
+            the_trap.point("end")
+            the_trap.doing = "between"
+
+    cli.answer = trapped

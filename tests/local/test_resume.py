@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.agent import generations
+from deploy.agent import releases as releases_there
+from deploy.agent.layout import Layout
+from deploy.agent.supervisors import supervisor_of
 from deploy.artifacts import ReleaseTree
 from tests.local.conftest import HOSTS, Site, make_site
 from tests.local.test_kill import kill_at
@@ -78,3 +82,17 @@ def test_what_is_missing_is_said_with_what_to_type(site: Site, base: ReleaseTree
     for host in HOSTS:
         assert "MISSING=1" in (site.root(host) / "current" / "env").read_text()
     site.deploy(base)
+
+
+def test_a_trial_that_a_killed_agent_left_goes_with_the_rollout_that_is_taken_back(
+    site: Site, base: ReleaseTree, newer: ReleaseTree
+) -> None:
+    site.ensure(base)
+    deploy_killed_at(site, newer, "drain", "web1")
+    layout = Layout.under(site.root("web1"))
+    number = max(generations.numbers(layout))
+    made = generations.load(layout, number)
+    supervisor_of(layout).start_trial(made, releases_there.load(layout, made.version))
+    site.fab("abort:local")
+    assert list(layout.run.glob("trial-*")) == []
+    assert site.versions() == {base.version}
