@@ -15,6 +15,8 @@ from app.database.target import Target
 from tests.migrations.corpus import SAFE, tree
 from tests.migrations.databases import Databases, Mariadb, Postgresql, Sqlite
 
+pytestmark = pytest.mark.timeout(1800)  # many processes, one after another: a busy computer takes its time
+
 # Each run is killed one statement later than the one before, until one comes to its end; with 0, after its first one.
 KILLING = """
 import os, re, signal, sys

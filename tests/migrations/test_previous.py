@@ -19,6 +19,7 @@ from tests.migrations.trees import ROOT, VERSIONS, Failed, Tree, exported, relea
 from tests.support.postgres import Cluster
 from tests.support.releases import change, commit, git
 
+pytestmark = pytest.mark.timeout(1800)  # many processes, one after another: a busy computer takes its time
 ASKED = ("tests/contract/test_users.py", "tests/contract/test_places.py")  # enough to notice
 
 

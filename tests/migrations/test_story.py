@@ -19,6 +19,7 @@ from tests.migrations.story import next_release
 from tests.migrations.trees import ROOT, VERSIONS, Tree
 from tests.support.postgres import DATABASES
 
+pytestmark = pytest.mark.timeout(1800)  # many processes, one after another: a busy computer takes its time
 THIS = Tree(ROOT, "this checkout")
 SPEAK = """
 import json, sys
