@@ -95,8 +95,11 @@ def overload(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Overloa
         (port,) = free_ports(1)
         text = haproxy.render(written(tmp_path, ENVIRONMENT.format(port, server.server_address[1])), contract)
         text = text.replace("maxconn 4096", getattr(request, "param", "maxconn 4096"))
-        # The test waits for events, and a computer may take its time for 70 connections.
-        (tmp_path / "haproxy.cfg").write_text(text.replace("timeout queue 10s", "timeout queue 300s"))
+        # The test waits for events, and a computer may take its time for 70 connections, and for health checks: a
+        # server that counts as down in between has no queue.
+        assert " fall 2 " in text
+        text = text.replace("timeout queue 10s", "timeout queue 300s").replace(" fall 2 ", " fall 100000 ")
+        (tmp_path / "haproxy.cfg").write_text(text)
         process = stack.enter_context(subprocess.Popen([PROGRAM, "-db", "-f", "haproxy.cfg"], cwd=tmp_path))
         stack.callback(process.terminate)
         made = Overload(tmp_path, port)
