@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import _thread
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from deploy.errors import Exit
 from deploy.execute import Executor
 from deploy.plan import Kind
-from deploy.terminal import deafen
+from deploy.terminal import hearing
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = "\x1b[?25h"  # a live display hides it
 
 Leave = Callable[[int], None]
@@ -26,24 +24,22 @@ def stoppable(executor: Executor, leave: Leave = os._exit) -> Iterator[None]:
 
     asked: list[int] = []
 
-    def stop(number: int, frame: object) -> None:
-        if number == signal.SIGHUP and sys.stdout.isatty():
-            deafen()
+    def first() -> None:
+        executor.halt.set()
+        executor.reporter.note("stopping at the next safe point; again to stop at once")
+
+    def stop(number: int) -> None:
         asked.append(number)
         if len(asked) > 1:
             code, text = at_once(executor)
             with suppress(OSError):  # straight to the terminal: whoever was interrupted may be in the midst of a line
                 os.write(2, f"{SHOW_CURSOR if sys.stderr.isatty() else ''}\n{text}\n".encode())
             leave(code)
-        executor.reporter.note("stopping at the next safe point; again to stop at once")
-        executor.halt.set()
+        # Beside the one that was interrupted, who may hold the lock of what is said, or of `halt`.
+        _thread.start_new_thread(first, ())
 
-    before: dict[signal.Signals, Any] = {number: signal.signal(number, stop) for number in SIGNALS}
-    try:
+    with hearing(stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def at_once(executor: Executor) -> tuple[int, str]:

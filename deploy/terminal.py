@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def deafen() -> None:
@@ -16,6 +20,29 @@ def deafen() -> None:
         for descriptor in (1, 2):
             os.dup2(null, descriptor)
         os.close(null)
+
+
+@contextmanager
+def hearing(tell: Callable[[int], object]) -> Iterator[None]:
+    """Tell of Ctrl-C, SIGTERM and SIGHUP, and raise nothing: an exception may come while a lock is taken or freed.
+
+    Whoever is told must take no lock either, for the main thread may hold it; SimpleQueue.put may be called (its
+    documentation says so). In other threads, and where a signal is ignored (nohup), all stays as it is.
+    """
+
+    def heard(number: int, frame: object) -> None:
+        if number == signal.SIGHUP and sys.stdout.isatty():
+            deafen()
+        tell(number)
+
+    main = threading.current_thread() is threading.main_thread()
+    ours = [number for number in SIGNALS if main and signal.getsignal(number) is not signal.SIG_IGN]
+    before: dict[signal.Signals, Any] = {number: signal.signal(number, heard) for number in ours}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TypeVar
 
 from deploy import ssh, ssh_failures
@@ -12,6 +14,7 @@ from deploy.contract import Contract
 from deploy.environment import Environment
 from deploy.errors import Exit, SlipwayError
 from deploy.hosts import PARALLEL
+from deploy.terminal import hearing
 
 T = TypeVar("T")
 
@@ -67,8 +70,8 @@ def side_by_side(
     with ThreadPoolExecutor(min(PARALLEL, len(names)) or 1) as pool:
         futures = _carried_out(names, lambda host: pool.submit(function, host), interrupts)
     for host in names:
-        future = futures.get(host)
-        if future is None or future.cancelled():
+        future = futures[host]
+        if future.cancelled():
             errors[host] = ServerError(f"{host}: stopped before its turn")
             continue
         try:
@@ -81,30 +84,34 @@ def side_by_side(
 def _carried_out(
     names: Sequence[str], begin: Callable[[str], Future[T]], interrupts: Sequence[Callable[[], object]]
 ) -> dict[str, Future[T]]:
-    """Begin with all and wait for them; each Ctrl-C, also while another is being acted on, is the next interrupt."""
+    """Begin with all and wait for them; each Ctrl-C, also while another is being acted on, is the next interrupt.
+
+    All that happens comes out of one queue. KeyboardInterrupt, raised where a future's lock is taken or given back,
+    leaves it taken: after a second Ctrl-C a task stood still for ever (seen).
+    """
+    happened: SimpleQueue[BaseException | None] = SimpleQueue()  # None: one host is done
     futures: dict[str, Future[T]] = {}
-    wanted = acted = 0
-    try:
-        while acted < wanted or not (len(futures) == len(names) or wanted) or not _over(futures):
-            try:
-                while acted < wanted:
-                    acted += 1
-                    interrupts[acted - 1]()
-                while len(futures) < len(names) and not wanted:
-                    futures[names[len(futures)]] = begin(names[len(futures)])
-                wait(futures.values())
-            except KeyboardInterrupt:
-                wanted += 1
-                if wanted > len(interrupts):
-                    raise
+    waiting = iter(interrupts)
+    with hearing(lambda _: happened.put(KeyboardInterrupt())):
+        for name in names:
+            futures[name] = begin(name)
+            futures[name].add_done_callback(lambda _: happened.put(None))
+        for _ in names:
+            while (event := happened.get()) is not None:
+                interrupt = next(waiting, None) if isinstance(event, KeyboardInterrupt) else None
+                if interrupt is None:
+                    if interrupts:
+                        interrupts[-1]()
+                    raise event
                 for future in futures.values():
                     future.cancel()
-    except BaseException:
-        if interrupts:
-            interrupts[-1]()
-        raise
+                threading.Thread(target=_act, args=(interrupt, happened), daemon=True).start()
     return futures
 
 
-def _over(futures: Mapping[str, Future[T]]) -> bool:
-    return all(future.done() for future in futures.values())
+def _act(interrupt: Callable[[], object], happened: SimpleQueue[BaseException | None]) -> None:
+    """Act on one Ctrl-C, beside whoever hears the next; what goes wrong ends the waiting."""
+    try:
+        interrupt()
+    except BaseException as error:  # raised again where it is waited for
+        happened.put(error)

@@ -24,19 +24,20 @@ def test_each_host_has_its_result_or_its_error() -> None:
 
 
 def test_each_ctrl_c_is_more_urgent_even_while_another_is_acted_on() -> None:
-    over, calls = threading.Event(), []
+    interrupt = partial(signal.pthread_kill, threading.main_thread().ident or 0, signal.SIGINT)
+    over, calls = threading.Event(), list[str]()
 
     def first() -> None:
         calls.append("first")
-        signal.raise_signal(signal.SIGINT)
-        calls.append("never")
+        interrupt()
+        over.wait(30)
 
     def second() -> None:
         calls.append("second")
         over.set()
 
     def one(host: str) -> str:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        interrupt()
         over.wait(30)
         return host
 
@@ -68,3 +69,34 @@ def test_ctrl_c_ends_what_nothing_can_stop_early() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         side_by_side(["web1"], one)
+
+
+def test_whenever_ctrl_c_comes_nothing_stands_still() -> None:
+    """A stream of it: some come while a lock is taken, or given back."""
+    interrupt = partial(signal.pthread_kill, threading.main_thread().ident or 0, signal.SIGINT)
+    for _ in range(20):
+        acted, over = threading.Semaphore(0), threading.Event()
+
+        def one(host: str, acted: threading.Semaphore = acted, over: threading.Event = over) -> str:
+            if host == "web1":
+                while not over.is_set():
+                    interrupt()
+                    acted.acquire(timeout=0.001)
+            return host
+
+        interrupts = [acted.release] * 100 + [over.set] + [acted.release] * 1000
+        assert side_by_side(["web1", "web2"], one, interrupts)[0]["web1"] == "web1"
+
+
+def test_what_fails_while_ctrl_c_is_acted_on_is_not_lost() -> None:
+    over = threading.Event()
+
+    def one(host: str) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        over.wait(30)
+
+    def fails() -> None:
+        raise SlipwayError("no")
+
+    with pytest.raises(SlipwayError, match="no"):
+        side_by_side(["web1"], one, [fails, over.set])
