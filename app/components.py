@@ -6,7 +6,7 @@ of the request (one container each, closed before the response leaves). Both are
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -242,10 +242,9 @@ def register_saved_places(registry: svcs.Registry, settings: Settings) -> None:
     registry.register_factory(Imports, imports)
 
 
-def open_session(components: svcs.Container) -> Iterator[Session]:
-    """Give the request its session, and roll back whatever was not committed."""
-    with Session(components.get(Engine)) as session:
-        yield session
+def open_session(components: svcs.Container) -> Session:
+    """Give the request its session: the container closes it, which rolls back whatever was not committed."""
+    return Session(components.get(Engine))
 
 
 def session_as_transaction(components: svcs.Container) -> Transaction:

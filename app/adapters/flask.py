@@ -1,7 +1,8 @@
 """The route table on Flask."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import flask
 import svcs
@@ -9,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.about import NAME
 from app.adapters.incoming import answer
+from app.middleware.environ import respond
 from app.web.messages import Response
 from app.web.problems import problem
 from app.web.routes import Route, RouteTable
@@ -32,18 +34,21 @@ def mount(routes: RouteTable, registry: svcs.Registry) -> flask.Flask:
 def view(route: Route, registry: svcs.Registry) -> Callable[..., flask.Response]:  # type: ignore[type-arg]
     """Return the view function of a route."""
 
-    def respond(**path: str) -> flask.Response:
-        return outgoing(answer(route, path, flask.request.environ, registry))
+    def view_function(**path: str) -> flask.Response:
+        return Outgoing(answer(route, path, flask.request.environ, registry))
 
-    return respond
+    return view_function
 
 
-def outgoing(answered: Response) -> flask.Response:
-    """Return Flask's form of a response."""
-    response = flask.Response(answered.body, answered.status, {**answered.headers}, content_type=answered.content_type)
-    if not answered.content_type:
-        del response.headers["Content-Type"]
-    return response
+class Outgoing(flask.Response):
+    """A complete response in Flask's clothes. Flask changes it no more, so headers are not written twice."""
+
+    def __init__(self, answered: Response) -> None:
+        super().__init__(status=answered.status)
+        self.answered = answered
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return respond(self.answered, environ, start_response)
 
 
 def refuse(error: HTTPException) -> flask.Response:
@@ -52,4 +57,4 @@ def refuse(error: HTTPException) -> flask.Response:
     headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Location"}}
     if "Allow" in headers:
         headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
-    return outgoing(problem(code, headers=headers))
+    return Outgoing(problem(code, headers=headers))
