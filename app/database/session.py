@@ -28,6 +28,7 @@ class Session:
         self.writing = False
         self.lasts = False
         """Whether something that was written is there for good, or may be: a commit may fail after it was done."""
+        self.held = False
 
     def __enter__(self) -> Self:
         return self
@@ -65,11 +66,19 @@ class Session:
         return self.connection.begin_nested()
 
     def commit(self) -> None:
-        """Make it last; the next statement begins a new transaction."""
-        if self.opened is not None:
+        """Make it last; the next statement begins a new transaction. Between ``hold`` and ``let_go``: not yet."""
+        if self.opened is not None and not self.held:
             self.lasts = self.lasts or self.writing
             self.opened.commit()
             self.writing = False
+
+    def hold(self) -> None:
+        """Put commits off: what is done until ``let_go`` lasts together with the commit after it, or not at all."""
+        self.held = True
+
+    def let_go(self) -> None:
+        """Let commits be commits again."""
+        self.held = False
 
     def rollback(self) -> None:
         """Undo what was not committed; the next statement begins a new transaction."""

@@ -16,3 +16,5 @@ class Answer:
     fingerprint: str
     created_at: datetime
     text: str | None = field(default=None, repr=False)
+    lost: bool = False
+    """Whether no answer will come any more: no request is at work for so long."""

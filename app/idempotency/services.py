@@ -1,6 +1,7 @@
 """Use cases: claim a key, keep the answer, forget it after a day."""
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 from app.clock import Clock
@@ -11,6 +12,8 @@ from app.idempotency.repository import AnswerRepository, KeyTaken
 logger = logging.getLogger(__name__)
 
 KEPT = timedelta(days=1)
+AT_WORK = timedelta(minutes=2)
+"""No request is: load balancer and server end one after a minute."""
 
 
 class Answers:
@@ -21,8 +24,11 @@ class Answers:
         self.transaction = transaction
         self.clock = clock
 
-    def claim(self, user_id: int, key_digest: str, fingerprint: str) -> Answer | None:
-        """Claim a key in a new transaction, which is the use case's, too; return what is kept if it was claimed."""
+    def claim(self, user_id: int, key_digest: str, fingerprint: str, *, whole: bool) -> Answer | None:
+        """Claim a key in a new transaction, which is the use case's, too; return what is kept if it was claimed.
+
+        With ``whole`` that transaction ends with ``keep``, whatever the use case commits.
+        """
         self.transaction.commit()
         try:
             self.repository.add(Answer(user_id, key_digest, fingerprint, self.clock.now()))
@@ -31,16 +37,21 @@ class Answers:
             before = self.repository.by_key(user_id, key_digest)
             if before is None:  # released just now
                 return Answer(user_id, key_digest, fingerprint, self.clock.now())
-            return before
+            lost = before.text is None and self.clock.now() - before.created_at > AT_WORK
+            return replace(before, lost=lost)
+        if whole:
+            self.transaction.hold()
         return None
 
     def keep(self, user_id: int, key_digest: str, text: str) -> None:
         """Keep the answer, and make all of it last."""
         self.repository.complete(user_id, key_digest, text)
+        self.transaction.let_go()
         self.transaction.commit()
 
     def release(self, user_id: int, key_digest: str) -> None:
         """Undo what was not committed, and let the key be claimed again."""
+        self.transaction.let_go()
         self.transaction.rollback()
         self.repository.remove(user_id, key_digest)
         self.transaction.commit()

@@ -112,6 +112,7 @@ ROUTES: RouteTable = (
         path=IMPORTS,
         name="place-imports.create",
         idempotent=True,
+        in_steps=True,
         summary="Read a file of places into a list, as a job",
         permission=Permission.SIGNED_IN,
         input=BeginImportInput,

@@ -1,7 +1,8 @@
 """Idempotency-Key on POST: a request that is sent again, because its answer got lost, is not carried out again.
 
-(draft-ietf-httpapi-idempotency-key-header.) The key is claimed in the transaction of the use case, so it is there if,
-and only if, what was asked for is done, even when the process dies in between.
+(draft-ietf-httpapi-idempotency-key-header.) Key, what was asked for, and the answer are one transaction: all is there,
+or nothing, however the process dies. Where others have to see what is done before the answer (Route.in_steps), the
+answer comes in a transaction of its own, and may be lost; that is said, and nothing is done twice.
 """
 
 import hashlib
@@ -38,12 +39,20 @@ class Kept(Protocol):
         """The answer."""
         ...
 
+    @property
+    def lost(self) -> bool:
+        """Whether there will be none any more."""
+        ...
+
 
 class KeptAnswers(Protocol):
     """Keeps answers for a while."""
 
-    def claim(self, user_id: int, key_digest: str, fingerprint: str) -> Kept | None:
-        """Claim a key in the request's transaction, which begins here; return what is kept if it was claimed before."""
+    def claim(self, user_id: int, key_digest: str, fingerprint: str, *, whole: bool) -> Kept | None:
+        """Claim a key in the request's transaction, which begins here; return what is kept if it was claimed before.
+
+        With ``whole`` it ends with ``keep``, whatever the use case commits.
+        """
         ...
 
     def keep(self, user_id: int, key_digest: str, text: str) -> None:
@@ -64,7 +73,7 @@ def once(
         return act()
     answers: KeptAnswers = call.components.get(KeptAnswers)
     key, asked = key_digest(given), fingerprint(route, request)
-    before = answers.claim(principal.id, key, asked)
+    before = answers.claim(principal.id, key, asked, whole=not route.in_steps)
     if before is not None:
         return again(before, asked)
     try:
@@ -82,8 +91,11 @@ def again(before: Kept, asked: str) -> Response:
     """Return the answer that was given before. Raises BadRequest if there is none, or it is to another request."""
     if before.fingerprint != asked:
         raise BadRequest(422, "This Idempotency-Key was used for another request; make a new one for each.")
+    if before.lost:
+        detail = "The request with this Idempotency-Key ended without an answer. Look what it has done; make a new key."
+        raise BadRequest(409, detail)
     if before.text is None:
-        detail = "A request with this Idempotency-Key is at work, or ended without an answer; look what it has done."
+        detail = "A request with this Idempotency-Key is at work, or ended without an answer; ask again."
         raise BadRequest(409, detail, headers={"Retry-After": "1"})
     return unpacked(before.text)
 

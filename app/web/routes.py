@@ -156,7 +156,8 @@ class Route(Generic[InputT]):
     don't follow from the rest of the route (see app.web.openapi). ``guarded`` marks a change that has to name the
     version it is meant for, in If-Match (app.web.conditional.wanted_version). ``limit`` names the rate limit that a
     call counts for. With ``idempotent``, a POST of somebody signed in honours Idempotency-Key: its answer is kept for a
-    day, so it may hold no secret.
+    day, so it may hold no secret. ``in_steps`` says that others have to see what the use case commits before it
+    returns: it asks for a job.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -176,6 +177,7 @@ class Route(Generic[InputT]):
     documented: bool = True
     limit: str = "api"
     idempotent: bool = False
+    in_steps: bool = False
 
     @property
     def has_body(self) -> bool:

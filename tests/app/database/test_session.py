@@ -123,3 +123,18 @@ def test_an_unused_session_does_nothing(engine: Engine) -> None:
         session.commit()
         session.close()
     assert session.opened is None
+
+
+def test_what_is_held_lasts_with_the_commit_after_it(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.hold()
+        session.execute(PORTUGAL)
+        session.commit()
+        assert not session.lasts
+    assert names(engine) == []
+    with Session(engine) as session:
+        session.hold()
+        session.execute(PORTUGAL)
+        session.let_go()
+        session.commit()
+    assert names(engine) == ["Portugal"]

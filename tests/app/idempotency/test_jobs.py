@@ -16,10 +16,10 @@ def test_old_answers_are_removed(registry: svcs.Registry) -> None:
     with svcs.Container(registry) as components:
         components.get(Session).execute(insert(users).values(person | {"created_at": clock.now()}))
         answers = components.get(Answers)
-        answers.claim(1, "old", "f")
+        answers.claim(1, "old", "f", whole=True)
         answers.keep(1, "old", "{}")
         clock.time += KEPT * 2
-        answers.claim(1, "new", "f")
+        answers.claim(1, "new", "f", whole=True)
         answers.keep(1, "new", "{}")
         runner = components.get(JobRunner)
     assert runner.run("idempotency.remove-old-answers", {}) == "1 kept answer removed"

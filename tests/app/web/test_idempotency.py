@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import svcs
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, func, insert, select, update
 
 from app.database.session import Session
 from app.errors import Conflict, NotAuthenticated
 from app.geolocation.tables import countries
 from app.idempotency.services import Answers
+from app.idempotency.tables import kept_answers
 from app.logs.context import request_context
 from app.scopes import Scope
 from app.users.tables import users
@@ -142,8 +143,13 @@ def test_what_failed_may_be_tried_again(ready: svcs.Registry, error: Exception, 
     assert ask(ready).status == 201
 
 
-def test_what_died_after_its_work_is_not_done_again(ready: svcs.Registry) -> None:
-    """The process is gone between the use case's commit and the answer: here it never returns from it."""
+@pytest.mark.parametrize("in_steps", [False, True])
+def test_what_died_after_its_work_is_done_once(ready: svcs.Registry, engine: Engine, in_steps: bool) -> None:
+    """The process is gone between the use case's commit and the answer: here it never returns from it.
+
+    What the database has then is what a kill leaves, too: of a transaction that was not committed, nothing.
+    """
+    route = replace(ROUTE, in_steps=in_steps)
 
     class Killed(BaseException):
         pass
@@ -152,8 +158,8 @@ def test_what_died_after_its_work_is_not_done_again(ready: svcs.Registry) -> Non
         def __init__(self, answers: Any) -> None:
             self.answers = answers
 
-        def claim(self, *arguments: Any) -> Any:
-            return self.answers.claim(*arguments)
+        def claim(self, *arguments: Any, **named: Any) -> Any:
+            return self.answers.claim(*arguments, **named)
 
         def keep(self, *arguments: Any) -> None:
             raise Killed
@@ -166,9 +172,17 @@ def test_what_died_after_its_work_is_not_done_again(ready: svcs.Registry) -> Non
 
     ready.register_factory(KeptAnswers, dying)
     with pytest.raises(Killed):
-        ask(ready)
+        ask(ready, route=route)
     ready.register_factory(KeptAnswers, living)
-    assert ask(ready).status == 409
+    assert ask(ready, route=route).status == (409 if in_steps else 201)
+    waiting = ask(ready, route=route)
+    assert "Retry-After" in waiting.headers if in_steps else "Idempotency-Replayed" in waiting.headers
+    with engine.begin() as connection:
+        assert connection.execute(select(func.count()).select_from(countries)).scalar_one() == 1
+        connection.execute(update(kept_answers).values(created_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    if in_steps:
+        lost = ask(ready, route=route)
+        assert (lost.status, "Retry-After" in lost.headers) == (409, False)
 
 
 @pytest.mark.parametrize("key", ["", '""', '"', 'a"b', "é", "x" * 201, '"a\x00"'])
