@@ -1,4 +1,4 @@
-"""Gazetteer on servers with a database: its links are cut, and secrets are looked for on every disk and in each log."""
+"""Servers with a database: their links are cut, and secrets are looked for on every disk and in each log."""
 
 from __future__ import annotations
 
