@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from deploy.facts import Host
 
-ALONE = ("scheduler",)  # names of processes, and roles
+ALONE = ("scheduler",)  # names of processes, and roles: as deploy/agent/supervisors has them, which reaches processes
 
 
 def problems(hosts: Sequence[Host], processes: Collection[str], unseen: Collection[str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from deploy.agents import Agent
 from deploy.bake import Counters, Seen, Verdict, judge, settled, since, together, usual
+from deploy.balancer import Counted
 from deploy.hosts import Hosts
 from deploy.plan import Step
 
@@ -17,8 +18,6 @@ logger = logging.getLogger(__name__)
 
 POLL = 0.25  # seconds between two looks at the counters
 LOOK = 1.0  # seconds between two looks at processes: each is a question to every new server's agent
-
-Counted = list[dict[str, Counters]]  # one for each load balancer and each of its backends
 
 
 class Watch:
@@ -31,14 +30,14 @@ class Watch:
         self._new: list[str] = []
         self._ready: dict[str, dict[str, Alive]] = {}  # what ran before its first user came
         self._before: Seen | None = None
-        self._began = hosts.balancer.counters() if self._about else []
+        self._began = hosts.balancer.counters() if self._about else {}
 
     def turn(self) -> None:
         """Remember how the old servers did when the first one is about to change."""
         if self._about and self._before is None:
             now = self.hosts.balancer.counters()
             before = together(_seen(self._began, now, self._about).values())
-            times = together(usual(one.get(name, Counters())) for one in now for name in self._about)
+            times = together(usual(one.get(name, Counters())) for one in now.values() for name in self._about)
             self._before = replace(before, milliseconds=times.milliseconds, slack=times.slack, timed=times.timed)
 
     def ready(self, host: str) -> None:
@@ -92,8 +91,8 @@ def _seen(before: Counted, after: Counted, names: Iterable[str]) -> dict[str, Se
     """Say what each server did between two looks, in all backends of all load balancers together."""
     return {
         name: together(
-            since(one.get(name, Counters()), other.get(name, Counters()))
-            for one, other in zip(before, after, strict=False)  # a highstate may bring another backend
+            since(before.get(place, {}).get(name, Counters()), found.get(name, Counters()))
+            for place, found in after.items()  # a backend that was not there before began with nothing
         )
         for name in names
     }
@@ -110,8 +109,8 @@ class Stuck:
     def look(self, counted: Counted, now: float) -> None:
         """Find servers where requests wait, and none was answered since the last look."""
         self._now = now
-        for name in {name for one in counted for name in one}:
-            found = [one[name] for one in counted if name in one]
+        for name in {name for one in counted.values() for name in one}:
+            found = [one[name] for one in counted.values() if name in one]
             every = Counters(
                 answers=sum(c.answers for c in found),
                 lost=sum(c.lost for c in found),

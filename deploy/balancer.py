@@ -39,6 +39,10 @@ SWITCH = "/var/lib/haproxy/maintenance"  # on servers: the list that closes the 
 UNUSABLE = ("no-balancer", "no-state-file")  # codes of the agent: HAProxy is not there, or not as it should be
 
 
+# What servers did, by the load balancer's place in the list and the backend there.
+Counted = dict[tuple[int, str], dict[str, Counters]]
+
+
 class Send(Protocol):
     """Says runtime commands to one HAProxy and gives their answers."""
 
@@ -178,11 +182,14 @@ class Balancer:
         found = [row for row in _table(stat, "# ") if backends.is_of(row["pxname"], self.backend)]
         return sorted(found, key=lambda row: row["pxname"])
 
-    def counters(self) -> list[dict[str, Counters]]:
+    def counters(self) -> Counted:
         """Tell what was counted of each server: for each load balancer, and each of its backends."""
         with _understood():
-            rows = [self._rows(send("show stat -1 4 -1")[0]) for send in self._sends]
-            return [_counters(list(some)) for each in rows for _, some in groupby(each, itemgetter("pxname"))]
+            return {
+                (number, proxy): _counters(list(some))
+                for number, send in enumerate(self._sends)
+                for proxy, some in groupby(self._rows(send("show stat -1 4 -1")[0]), itemgetter("pxname"))
+            }
 
     def server(self, name: str) -> Server:
         """Look at one server.

@@ -91,7 +91,7 @@ class Environment:
             raise EnvironmentFileError(f"--wait: expected seconds, got {text!r}")
         return replace(self, wait=float(text), spare=spare, limit=tuple(limit))
 
-    def serving(self, app: Slipway, name: str = "") -> Environment:
+    def serving(self, app: Slipway, name: str) -> Environment:
         """Give the same environment with what the contract says for all: the environment's own file has precedence."""
         of_database = database.given(app.database, name, self.file) if app.database else database.Given()
         secrets = tuple(dict.fromkeys([*app.secrets, *of_database.secrets, *self.file.secrets]))

@@ -57,7 +57,7 @@ def take_up(
                 _stop_newcomers(hosts, decided, found.past, reporter)
             outcome = carry_out(hosts, contract, decided, lease, identifier, reporter, ask)
             if task == "abort" and outcome.exit in (Exit.OK, Exit.NOTHING_TO_DO):
-                _stop_left(hosts, decided, found.past)
+                _stop_left(hosts, decided, found.past, reporter)
             if outcome.exit is Exit.NOTHING_TO_DO:
                 outcome.exit, outcome.message = Exit.OK, outcome.message.replace("to do", "was left to do")
             unwritten = resuming.close(hosts, found.past, by(), outcome.exit, f"{task} {identifier}")
@@ -76,7 +76,7 @@ def _stop_newcomers(hosts: Hosts, decided: Rollout, past: Past, reporter: Report
         hosts.agents[name].request("stop", {"generation": past.generation, "token": token}, silence=STOP_SILENCE)
 
 
-def _stop_left(hosts: Hosts, decided: Rollout, past: Past) -> None:
+def _stop_left(hosts: Hosts, decided: Rollout, past: Past, reporter: Reporter) -> None:
     """See the end of what a killed agent left of the generation that was taken back: its trial is no part of a plan."""
     number, back = past.generation, decided.plan.target.generation
     names = {h.name for h in decided.before if not (h.problem or h.fenced)} if number not in (None, back) else set()
@@ -84,4 +84,6 @@ def _stop_left(hosts: Hosts, decided: Rollout, past: Past) -> None:
     def stop(name: str, agent: Agent) -> None:
         agent.request("stop", {"generation": number, "token": hosts.tokens[name]}, silence=STOP_SILENCE)
 
-    hosts.attempt(stop, {name: agent for name, agent in hosts.there.items() if name in names})
+    _, errors = hosts.attempt(stop, {name: agent for name, agent in hosts.there.items() if name in names})
+    for name, error in errors.items():
+        reporter.note(f"{name}: what may be left of generation {number} is not stopped: {error.message}")

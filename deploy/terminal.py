@@ -22,6 +22,11 @@ def deafen() -> None:
         os.close(null)
 
 
+def _hung_up(number: int) -> None:
+    if number == signal.SIGHUP and sys.stdout.isatty():
+        deafen()
+
+
 @contextmanager
 def hearing(tell: Callable[[int], object]) -> Iterator[None]:
     """Tell of Ctrl-C, SIGTERM and SIGHUP, and raise nothing: an exception may come while a lock is taken or freed.
@@ -31,8 +36,7 @@ def hearing(tell: Callable[[int], object]) -> Iterator[None]:
     """
 
     def heard(number: int, frame: object) -> None:
-        if number == signal.SIGHUP and sys.stdout.isatty():
-            deafen()
+        _hung_up(number)
         tell(number)
 
     main = threading.current_thread() is threading.main_thread()
@@ -58,8 +62,7 @@ def ask_to_leave() -> None:
     """Outside of a rollout, let SIGTERM and SIGHUP end a task as Ctrl-C does: whatever is held is given back."""
 
     def leave(number: int, frame: object) -> None:
-        if number == signal.SIGHUP and sys.stdout.isatty():
-            deafen()
+        _hung_up(number)
         raise KeyboardInterrupt
 
     for number in (signal.SIGTERM, signal.SIGHUP):

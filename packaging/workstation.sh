@@ -60,8 +60,8 @@ missing_for_machines() {
     command -v ssh-keygen >/dev/null || echo openssh-client
 }
 
-# The tests start a PostgreSQL, a pgbouncer, a MariaDB and a Redis of their own, of Debian's programs; only root can install those,
-# others skip. Of MariaDB the programs alone: mariadb-server would bring a service.
+# The tests start a PostgreSQL, a pgbouncer, a MariaDB and a Redis of their own, of Debian's programs; only root can
+# install those, others skip. Of MariaDB the programs alone: mariadb-server would bring a service.
 missing_for_databases() {
     [ "$(id -u)" = 0 ] || return 0
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql

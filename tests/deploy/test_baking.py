@@ -12,6 +12,7 @@ from deploy.baking import Alive, Processes, Stuck, alive, started_anew
 
 RUNS = Alive(100, frozenset({101, 102}))
 ITSELF = {"web 2": RUNS}
+PLACE = (0, "app")  # a load balancer, and a backend
 
 
 @pytest.mark.parametrize(
@@ -76,14 +77,15 @@ def test_requests_that_wait_count_with_the_time_they_have_waited() -> None:
     stuck, seen = Stuck(), {"web1": Seen(), "web2": Seen(10, milliseconds=5.0, timed=10)}
     busy = [{"web1": Counters(waiting=2), "web2": Counters(answers=n, waiting=1)} for n in range(4)]
     for now, counted in enumerate(busy):
-        stuck.look([counted], float(now))
+        stuck.look({PLACE: counted}, float(now))
     assert stuck.of(seen) == {"web1": Seen(2, milliseconds=3000.0, timed=2), "web2": seen["web2"]}
-    stuck.look([{"web1": Counters(answers=1, waiting=2), "web2": Counters()}], 4.0)
+    stuck.look({PLACE: {"web1": Counters(answers=1, waiting=2), "web2": Counters()}}, 4.0)
     assert stuck.of(seen) == seen, "an answer came"
 
 
 def test_one_load_balancer_that_answers_is_enough_to_know_that_a_server_does() -> None:
     stuck = Stuck()
     for now in range(3):
-        stuck.look([{"web1": Counters(waiting=2)}, {"web1": Counters(answers=now, waiting=1)}], float(now))
+        silent, answering = Counters(waiting=2), Counters(answers=now, waiting=1)
+        stuck.look({PLACE: {"web1": silent}, (1, "app"): {"web1": answering}}, float(now))
     assert stuck.of({"web1": Seen()}) == {"web1": Seen()}

@@ -188,7 +188,7 @@ def test_only_200_counts_as_up(balancer: Balancer, servers: dict[str, ThreadingH
 
 def test_what_it_counts_is_about_each_server_and_what_it_did(balancer: Balancer, environment: Environment) -> None:
     """In a window: nobody's counters are set back for it."""
-    (before,) = balancer.counters()
+    (before,) = balancer.counters().values()
     balancer.set_state("web2", "maint")
     for _ in range(3):
         get(environment)
@@ -199,7 +199,7 @@ def test_what_it_counts_is_about_each_server_and_what_it_did(balancer: Balancer,
     assert (caught.value.code, unanswered.value.code) == (500, 502)
     caught.value.close()
     unanswered.value.close()
-    (after,) = balancer.counters()
+    (after,) = balancer.counters().values()
     seen = since(before["web1"], after["web1"])
     assert (seen.requests, seen.failed, seen.retries) == (5, 2, 0)
     assert seen.milliseconds is not None
@@ -213,11 +213,11 @@ def test_a_server_that_is_down_is_told_so_with_what_its_check_found(
     servers["web1"].ready = 503  # type: ignore[attr-defined]
     try:
         assert balancer.wait_until("web1", lambda s: not s.up, 10)
-        assert balancer.counters()[0]["web1"].down == "L7STS"
+        assert balancer.counters()[0, balancer.backend]["web1"].down == "L7STS"
     finally:
         servers["web1"].ready = 200  # type: ignore[attr-defined]
     assert balancer.wait_until("web1", lambda s: s.up, 10)
-    assert not balancer.counters()[0]["web1"].down
+    assert not balancer.counters()[0, balancer.backend]["web1"].down
 
 
 def test_waiting_ends_at_its_time_out(balancer: Balancer) -> None:

@@ -168,7 +168,7 @@ API = '[balancer.backends.api]\npaths = ["/api"]\nnames = ["api.example"]\nmax_r
 
 def answered(site: Site) -> dict[str, int]:
     """Count what each backend's servers have answered."""
-    looked = site.balancer.counters()
+    looked = site.balancer.counters().values()
     return {
         name: sum(c.answers for c in counted.values()) for name, counted in zip(("all", "api"), looked, strict=True)
     }

@@ -109,7 +109,7 @@ env = { COLOUR = "blue", URL = "db://shop:{SECRET_KEY}@{environment}", PLACE = "
 
 def test_what_the_contract_says_for_all_environments_gives_way_to_their_own(environment: Environment) -> None:
     file = environment.file.model_copy(update={"variables": {"COLOUR": "red"}})
-    mine = replace(environment, file=file).serving(contract.parse(APP, "slipway.toml").slipway)
+    mine = replace(environment, file=file).serving(contract.parse(APP, "slipway.toml").slipway, "shop")
     assert generate_missing(mine) == ["MAIL_KEY", "SECRET_KEY"]
     found = wanted(mine)
     assert (found.plain["COLOUR"], found.plain["PLACE"]) == ("red", "{state}/files"), "the agent knows where that is"
@@ -119,14 +119,14 @@ def test_what_the_contract_says_for_all_environments_gives_way_to_their_own(envi
 
 def test_a_configuration_file_is_a_secret_and_may_name_all_that_there_is(environment: Environment) -> None:
     files = 'config_files = { "etc/shop.cfg" = "{URL} {MAIL_KEY} {directory} {other} {}" }\n'
-    mine = environment.serving(contract.parse(APP + files, "slipway.toml").slipway)
+    mine = environment.serving(contract.parse(APP + files, "slipway.toml").slipway, "shop")
     generate_missing(mine)
     values = wanted(mine).revealed()
     assert values["ETC_SHOP_CFG"] == (
         f"db://shop:{values['SECRET_KEY']}@local {values['MAIL_KEY']} {environment.directory} {{other}} {{}}"
     )
     wrong = 'config_files = { "shop.cfg" = "{MAIL_KEI}" }\n'
-    mine = environment.serving(contract.parse(APP + wrong, "slipway.toml").slipway)
+    mine = environment.serving(contract.parse(APP + wrong, "slipway.toml").slipway, "shop")
     with pytest.raises(VariablesError) as raised:
         wanted(mine)
     assert raised.value.problems == ("config_files: shop.cfg: nobody gives {MAIL_KEI}; did you mean 'MAIL_KEY'?",)

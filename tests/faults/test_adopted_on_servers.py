@@ -20,32 +20,20 @@ from deploy.prober import first_certificate
 from tests.support import rpms, sdists
 from tests.support.browser import Browser
 from tests.support.sdists import Sdist
-from tests.support.servers import EVERY, Servers, switched_on
+from tests.support.servers import EVERY, HURRIED, REACHED, Servers, switched_on
 
 pytestmark = pytest.mark.timeout(900)
 
 HOSTS = ("lb1", "web1", "db1")
 INSTALLED = {"lb": (*EVERY, "haproxy"), "web": (*EVERY, "python3.11"), "db": (*EVERY, "postgresql")}
-ENVIRONMENT = """
+ENVIRONMENT = (
+    """
 transport = "ssh"
 
-[ssh]
-identity = "{access.identity}"
-known_hosts = "{access.known_hosts}"
-config = "/dev/null"
-
-[balancer]
-listen = "{lb}:443"
-tls = "self-signed"
-
-{hosts}
-[rollout.bake]
-seconds = 0
-
-[prober]
-clients = 2
-rate = 20
 """
+    + REACHED
+    + HURRIED
+)
 SMOKE = 'smoke = [{ path = "/auth/login", text = "Log In" }]\n'
 IMAGE = "'/images/1eaf6ef1-7f2d-4ecc-a8d5-6e8adba7cc0e.png'"
 

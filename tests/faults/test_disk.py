@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def at_each_effect(
         layout.make()
         play(layout, before)
         disk.write_out()
-        ends.append(break_at(k, code, fault, lambda layout=layout: call(layout, **request)))  # type: ignore[misc]
+        ends.append(break_at(k, code, fault, partial(call, layout, **request)))
         assert ends[-1] != ELSE, f"at effect {k}: expected {code}"
         undo()
         nothing_is_half_made(layout)

@@ -8,6 +8,7 @@ import resource
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_the_agent_says_that_it_has_no_descriptor_left(
         layout = Layout.under(tmp_path / str(more))
         layout.make()
         play(layout, before)
-        ends.append(_with_descriptors(more, lambda layout=layout: call(layout, **request)))  # type: ignore[misc]
+        ends.append(_with_descriptors(more, partial(call, layout, **request)))
         assert ends[-1] != ELSE, f"{more} more descriptors"
         nothing_is_half_made(layout)
         call(layout, **request)

@@ -16,7 +16,7 @@ import pytest
 from tests.deploy.agent import kit
 from tests.faults.watch import Watch
 from tests.support.parting import parted
-from tests.support.servers import Servers, reference
+from tests.support.servers import HURRIED, MIGRATED, REACHED, Servers, reference
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -24,39 +24,24 @@ NAME = "gazetteer"
 HOSTS = ("lb1", "web1", "web2", "db1")
 WEB = ("web1", "web2")
 PATIENCE = 240.0  # seconds; nothing here is about time
-ENVIRONMENT = """
+ENVIRONMENT = (
+    """
 transport = "ssh"
 secrets = ["SECRET_KEY", "DATABASE_PASSWORD"]
 
-[ssh]
-identity = "{access.identity}"
-known_hosts = "{access.known_hosts}"
-config = "/dev/null"
-
-[balancer]
-listen = "{lb}:443"
-tls = "self-signed"
-
-{hosts}
-[rollout.bake]
-seconds = 0
-
-[prober]
-clients = 2
-rate = 20
-
+"""
+    + REACHED
+    + HURRIED
+    + """
 [variables]
 ENVIRONMENT = "fleet"
 LOG_LEVEL = "INFO"
 DATABASE_URL = "postgresql+psycopg://gazetteer@{db1}/gazetteer"
 TRUSTED_PROXIES = 1
 
-[migrate.variables]
-DATABASE_URL = "postgresql+psycopg://gazetteer_owner@{db1}/gazetteer"
-
-[migrate.secrets]
-DATABASE_PASSWORD = "DATABASE_OWNER_PASSWORD"
 """
+    + MIGRATED
+)
 DAY = """
 fab secrets:fleet
 fab highstate:fleet --json

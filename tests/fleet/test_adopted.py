@@ -14,33 +14,21 @@ from deploy import contract as contracts
 from deploy.prober import first_certificate
 from tests.support import rpms, sdists
 from tests.support.browser import Browser
-from tests.support.servers import Servers, switched_on
+from tests.support.servers import HURRIED, REACHED, Servers, switched_on
 
 pytestmark = pytest.mark.timeout(600)
 
 HOSTS = ("lb1", "web1", "web2", "db1")
 EVERY = ("nftables", "sudo", "systemd-timesyncd", "unattended-upgrades")
 INSTALLED = {"lb": (*EVERY, "haproxy"), "web": (*EVERY, "python3.11"), "db": (*EVERY, "postgresql")}
-ENVIRONMENT = """
+ENVIRONMENT = (
+    """
 transport = "ssh"
 
-[ssh]
-identity = "{access.identity}"
-known_hosts = "{access.known_hosts}"
-config = "/dev/null"
-
-[balancer]
-listen = "{lb}:443"
-tls = "self-signed"
-
-{hosts}
-[rollout.bake]
-seconds = 0
-
-[prober]
-clients = 2
-rate = 20
 """
+    + REACHED
+    + HURRIED
+)
 STATE = "/var/lib/ihatemoney/state"
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.deploy.agent.kit import eventually
 from tests.support import releases
 from tests.support.open_ports import listening
-from tests.support.servers import Servers, reference
+from tests.support.servers import MIGRATED, REACHED, Servers, reference
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -18,35 +18,27 @@ DATABASE = NAME.replace("-", "_")
 JOB = "auth.remove-expired-tokens"
 HOSTS = ("lb1", "web1", "worker1", "db1")
 PATIENCE = 90.0  # seconds; nothing here is about time
-ENVIRONMENT = """
+ENVIRONMENT = (
+    """
 transport = "ssh"
 secrets = ["SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD"]
 
-[ssh]
-identity = "{access.identity}"
-known_hosts = "{access.known_hosts}"
-config = "/dev/null"
-
-[balancer]
-listen = "{lb}:443"
-tls = "self-signed"
-
-{hosts}
+"""
+    + REACHED
+    + """\
 [variables]
 ENVIRONMENT = "fleet"
 DATABASE_URL = "postgresql+psycopg://gazetteer@{db1}/gazetteer"
 BROKER_URL = "redis://{db1}:6379/0"
 WORKER_PROCESSES = 1
 
-[migrate.variables]
-DATABASE_URL = "postgresql+psycopg://gazetteer_owner@{db1}/gazetteer"
-
-[migrate.secrets]
-DATABASE_PASSWORD = "DATABASE_OWNER_PASSWORD"
-
+"""
+    + MIGRATED
+    + """
 [pillar.slipway.features]
 redis = true
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from deploy.errors import SlipwayError
 from deploy.fleet.machines import Machine, together
 from tests.support.open_ports import documented, listening
-from tests.support.servers import Servers, reference
+from tests.support.servers import MIGRATED, REACHED, Servers, reference
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -19,20 +19,14 @@ HOSTS = ("lb1", "web1", "web2", "web3", "db1")
 REDIS = "ADDRESS:6379"  # a feature that is not asked for here
 CLIENTS = 6
 BACK = 90.0  # seconds until all has to be back, on whatever computer
-ENVIRONMENT = """
+ENVIRONMENT = (
+    """
 transport = "ssh"
 secrets = ["SECRET_KEY", "DATABASE_PASSWORD"]
 
-[ssh]
-identity = "{access.identity}"
-known_hosts = "{access.known_hosts}"
-config = "/dev/null"
-
-[balancer]
-listen = "{lb}:443"
-tls = "self-signed"
-
-{hosts}
+"""
+    + REACHED
+    + """\
 [rollout]
 batch = 3
 floor = 0
@@ -42,12 +36,9 @@ ENVIRONMENT = "fleet"
 DATABASE_URL = "postgresql+psycopg://gazetteer@{db1}/gazetteer"
 TRUSTED_PROXIES = 1
 
-[migrate.variables]
-DATABASE_URL = "postgresql+psycopg://gazetteer_owner@{db1}/gazetteer"
-
-[migrate.secrets]
-DATABASE_PASSWORD = "DATABASE_OWNER_PASSWORD"
 """
+    + MIGRATED
+)
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,7 @@ class Server:
         self.sql(f"DROP DATABASE IF EXISTS {name}")
 
 
-def account() -> Mapping[str, object]:
+def account() -> Mapping[str, Any]:
     """How to start the server: it refuses to run as root."""
     return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
 
@@ -143,7 +143,7 @@ def make_data(data: Path) -> None:
     owned(data)
     command = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal"]
     command += ["--skip-test-db", "--skip-name-resolve", "--innodb-log-file-size=16M", "--innodb-file-per-table=0"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", **account())  # type: ignore[call-overload]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", **account())
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -177,7 +177,7 @@ def _start(data: Path) -> Server | None:
     command += [f"--{name}={value}" for name, value in places.items()]
     command += [f"--{name}" if value is None else f"--{name}={value}" for name, value in SETTINGS.items()]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **account())  # type: ignore[call-overload]
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **account())
     server = Server(folder, process, port)
     deadline = time.monotonic() + DEADLINE
     while not answers(server):

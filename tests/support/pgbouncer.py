@@ -51,7 +51,7 @@ def running(cluster: Cluster) -> Iterator[Path]:
         shutil.chown(folder, "postgres", "postgres")
     command = ["setpriv", "--pdeathsig", "KILL", "--", str(PROGRAM), str(folder / "pgbouncer.ini")]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **account())  # type: ignore[call-overload]
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **account())
     deadline = time.monotonic() + DEADLINE
     try:
         while not (folder / f".s.PGSQL.{PORT}").exists():

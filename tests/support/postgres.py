@@ -16,8 +16,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,32 +105,39 @@ class Cluster:
         self.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def account() -> Mapping[str, object]:
+def account() -> Mapping[str, Any]:
     """How to start PostgreSQL's programs: they refuse to run as root."""
     return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 @contextmanager
 def folder(prefix: str = FOLDER) -> Iterator[Path]:
-    """A folder for a server, which is gone afterwards; one that a killed run has left is removed first."""
+    """A folder for a server, which is gone afterwards; one that a killed run has left is removed first.
+
+    Whose folder is locked lives. One at a time makes and sweeps: a folder that is made is not locked at once.
+    """
     base = Path(tempfile.gettempdir())
-    for left in base.glob(f"{prefix}*.lock"):
-        with left.open() as handle:
+    with ExitStack() as held:
+        with locked(base / f"{prefix}sweep"):
+            _sweep(base, prefix)
+            made = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
+            descriptor = os.open(made, os.O_DIRECTORY)
+            held.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        held.callback(shutil.rmtree, made)
+        yield made
+
+
+def _sweep(base: Path, prefix: str) -> None:
+    for left in base.glob(f"{prefix}*/"):
+        with ExitStack() as held:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+                descriptor = os.open(left, os.O_DIRECTORY)
+                held.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:  # it lives, or went just now
                 continue
-            shutil.rmtree(left.with_suffix(""), ignore_errors=True)
-            left.unlink(missing_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=prefix))
-    lock = made.with_suffix(".lock")
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            yield made
-        finally:
-            shutil.rmtree(made)
-            lock.unlink()
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def make_data(data: Path) -> None:
@@ -140,7 +148,7 @@ def make_data(data: Path) -> None:
         shutil.chown(data, "postgres", "postgres")
     initdb = [needed() / "initdb", "--pgdata", data, "--no-sync", "--username", SUPERUSER, "--auth", "trust"]
     initdb += ["--encoding", "UTF8", "--locale", "C.UTF-8", "--wal-segsize", "1"]
-    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **account())  # type: ignore[call-overload]
+    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **account())
     (data / "pg_hba.conf").write_text(ACCESS)
 
 
@@ -172,7 +180,7 @@ def _start(data: Path) -> Cluster | None:
     command = ["setpriv", "--pdeathsig", "QUIT", "--", str(needed() / "postgres"), "-D", str(data)]
     command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     with (data.parent / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **account())  # type: ignore[call-overload]
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **account())
     ready = [str(needed() / "pg_isready"), "--quiet", f"--host={data.parent}", f"--port={port}"]
     deadline = time.monotonic() + DEADLINE
     while subprocess.run(ready, check=False).returncode != 0:

@@ -29,6 +29,36 @@ INSTALLED = {
     "worker": (*EVERY, "python3.11"),
     "db": (*EVERY, "postgresql"),
 }
+# Parts of environment files, to be put together: how the machines are reached, and where users come in.
+REACHED = """\
+[ssh]
+identity = "{access.identity}"
+known_hosts = "{access.known_hosts}"
+config = "/dev/null"
+
+[balancer]
+listen = "{lb}:443"
+tls = "self-signed"
+
+{hosts}
+"""
+# Rollouts that look no longer than a test needs.
+HURRIED = """\
+[rollout.bake]
+seconds = 0
+
+[prober]
+clients = 2
+rate = 20
+"""
+# gazetteer's migrations, by the role that owns its database.
+MIGRATED = """\
+[migrate.variables]
+DATABASE_URL = "postgresql+psycopg://gazetteer_owner@{db1}/gazetteer"
+
+[migrate.secrets]
+DATABASE_PASSWORD = "DATABASE_OWNER_PASSWORD"
+"""
 SLOW = """#!/bin/sh
 # A systemctl that keeps states waiting while there is a file `hold`, and nobody else.
 if grep -q run_states /proc/$PPID/cmdline; then

@@ -1,6 +1,5 @@
 """What an image says of itself: labels, user, variables, health check. `[project]` and the contract say it all."""
 
-import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from deploy.artifacts.image.layers import ENTRYPOINT, PORT, USER, state_of
 from deploy.artifacts.manifest import NO_COMMIT, Manifest
 from deploy.contract import Contract
 from deploy.contract_model import Project
+from deploy.variables import PLACEHOLDER
 
 _OCI = "org.opencontainers.image"
 DIRTY = "slipway.dirty"  # the state of entrypoint and health check, where it is no commit's
@@ -56,7 +56,7 @@ def _of_contract(contract: Contract, data: Mapping[str, Any]) -> dict[str, str]:
     for name, value in contract.slipway.env.items():
         for word, place in here.items():
             value = value.replace(word, place)
-        if not re.search(r"\{[A-Za-z_]+\}", value):
+        if not PLACEHOLDER.search(value):
             found[name] = value
     return found
 
