@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deploy import alone
+from deploy.agent import supervisors
 from deploy.batches import Policy
 from deploy.facts import Host, Process
 from deploy.plan import Kind, plan_rollout
@@ -18,6 +19,10 @@ RUNS = (Process(1, 1, ready=True, name="scheduler"),)
 
 def scheduler(name: str, **changes: object) -> Host:
     return worker(name, **{"runs": ("scheduler",), "processes": RUNS, **changes})
+
+
+def test_operators_and_agents_mean_the_same() -> None:
+    assert alone.ALONE == supervisors.ALONE
 
 
 def test_its_host_switches_like_any_other() -> None:

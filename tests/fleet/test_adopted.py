@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
 from deploy import contract as contracts
-from deploy.prober import first_certificate
+from deploy.prober import Summary, first_certificate
 from tests.support import rpms, sdists
 from tests.support.browser import Browser
 from tests.support.servers import HURRIED, REACHED, Servers, switched_on
@@ -71,12 +72,40 @@ def visitor(site: Servers) -> Browser:
     return Browser(site.environment.url, first_certificate(site.bundle))
 
 
-def test_its_pages_are_used_through_the_balancer(site: Servers) -> None:
+@pytest.fixture(scope="module")
+def trip(site: Servers) -> Browser:
+    """Somebody who has made a trip, with Grace on it."""
     person = visitor(site)
     fields = {"password": "secret", "contact_email": "ada@example.org", "default_currency": "XXX"}
     person.post("/create", name="trip", **fields)
     person.post("/trip/", to="/trip/members/add", name="Grace", weight="1")
-    assert all("Grace" in person.get("/trip/") for _ in range(4)), "a session counts on each server"
+    return person
+
+
+@dataclass(frozen=True)
+class Second:
+    """A second version that was rolled out under traffic: what ran before, what after, and what users saw."""
+
+    before: set[str]
+    version: str
+    during: Summary
+
+
+@pytest.fixture(scope="module")
+def second(site: Servers, trip: Browser) -> Second:
+    before = site.versions()
+    app = site.path.parent / "app"
+    sdists.next_version(app, "ihatemoney/templates/layout.html", "</body>", "<!-- second edition --></body>")
+    version = release(site)
+    with site.traffic(clients=4, rate=20) as during:
+        site.fab("deploy:fleet", "--json")
+        assert site.versions() == {version}
+        assert "second edition" in visitor(site).get("/")
+    return Second(before, version, during[0])
+
+
+def test_its_pages_are_used_through_the_balancer(trip: Browser) -> None:
+    assert all("Grace" in trip.get("/trip/") for _ in range(4)), "a session counts on each server"
 
 
 def test_what_it_keeps_and_reads_is_its_users_alone(site: Servers) -> None:
@@ -92,25 +121,18 @@ def test_what_it_keeps_and_reads_is_its_users_alone(site: Servers) -> None:
         assert password not in web.run(f"cat {path}").stdout
 
 
-def test_a_second_version_loses_no_request_and_old_code_is_not_brought_back(site: Servers) -> None:
-    first = site.versions()
-    app = site.path.parent / "app"
-    sdists.next_version(app, "ihatemoney/templates/layout.html", "</body>", "<!-- second edition --></body>")
-    second = release(site)
-    with site.traffic(clients=4, rate=20) as during:
-        site.fab("deploy:fleet", "--json")
-        assert site.versions() == {second}
-        assert "second edition" in visitor(site).get("/")
-    assert (during[0].failed, during[0].requests > 20) == (0, True), (during[0].failures, during[0])
+def test_a_second_version_loses_no_request_and_old_code_is_not_brought_back(site: Servers, second: Second) -> None:
+    during = second.during
+    assert (during.failed, during.requests > 20) == (0, True), (during.failures, during)
     # It ran its migrations again, and nobody can know that there were none.
     assert 'rollback = "needs-db-restore"' in site.fab("rollback:fleet", expect=2).err
-    assert first != {second}
+    assert second.before != {second.version}
 
 
-def test_going_back_is_the_backup_and_then_the_older_version(site: Servers) -> None:
+def test_going_back_is_the_backup_and_then_the_older_version(site: Servers, second: Second) -> None:
     """What the deploy before kept; what users wrote since is gone, which a person has to say yes to."""
     version = min(site.status()["web1"].generations, key=lambda generation: generation.number).version
-    assert {version} != site.versions()
+    assert {version} == second.before != site.versions()
     visitor(site).post("/create", name="since", password="x" * 8, contact_email="a@example.org", default_currency="XXX")
     assert "before migrations that older code refuses to run after" in site.fab("backups:fleet").out
     site.fab("restore:fleet", "--backup", "latest", "--yes")

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 PROGRAMS = ("chromium", "chromedriver")
@@ -106,8 +107,9 @@ class Person:
         here = self.driver.find_element(By.TAG_NAME, "html")
         inner = self.driver.find_elements(By.XPATH, f"//main{path}")
         (inner[0] if inner else self.driver.find_element(By.XPATH, path)).click()
-        wait = WebDriverWait(self.driver, PATIENCE, poll_frequency=0.02)
-        wait.until(lambda _: left(here))
+        # While a page goes, chromedriver may say that a node is not in the document, which has no class of its own.
+        wait = WebDriverWait(self.driver, PATIENCE, poll_frequency=0.02, ignored_exceptions=(WebDriverException,))
+        wait.until(staleness_of(here))
         wait.until(lambda driver: driver.execute_script("return document.readyState") == "complete")
 
     @property
@@ -143,22 +145,6 @@ class Person:
     def console(self) -> list[str]:
         """What the browser wrote into its console since it was asked last."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
-
-
-def left(element: WebElement) -> bool:
-    """Tell if the page of an element is no longer shown.
-
-    chromedriver says so in two ways; the second, while the page goes, has no class of its own.
-    """
-    try:
-        element.is_enabled()
-    except StaleElementReferenceException:
-        return True
-    except WebDriverException as error:
-        if "does not belong to the document" not in str(error.msg):
-            raise
-        return True
-    return False
 
 
 def quoted(text: str) -> str:

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,29 +114,33 @@ def account() -> Mapping[str, Any]:
 def folder(prefix: str = FOLDER) -> Iterator[Path]:
     """A folder for a server, which is gone afterwards; one that a killed run has left is removed first.
 
-    Whose folder is locked lives. One at a time makes and sweeps: a folder that is made is not locked at once.
+    Whose folder is locked lives. It gets its name once it is locked, so that nobody finds it before.
     """
     base = Path(tempfile.gettempdir())
-    with ExitStack() as held:
-        with locked(base / f"{prefix}sweep"):
-            _sweep(base, prefix)
-            made = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
-            descriptor = os.open(made, os.O_DIRECTORY)
-            held.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        held.callback(shutil.rmtree, made)
-        yield made
+    _sweep(base, prefix)
+    hidden = Path(tempfile.mkdtemp(prefix=f".{prefix}", dir=base))
+    with _opened(hidden) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        made = hidden.rename(base / hidden.name.removeprefix("."))
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _sweep(base: Path, prefix: str) -> None:
     for left in base.glob(f"{prefix}*/"):
-        with ExitStack() as held:
-            try:
-                descriptor = os.open(left, os.O_DIRECTORY)
-                held.callback(os.close, descriptor)
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:  # it lives, or went just now
-                continue
+        with suppress(OSError), _opened(left) as descriptor:  # it lives, is another user's, or went just now
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)
 
 

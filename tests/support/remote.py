@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from deploy import certificate, haproxy, ssh
+from deploy import certificate, facts, haproxy, ssh
 from deploy import contract as contracts
 from deploy import environment as environments
 from deploy.artifacts.files import MTIME
@@ -42,6 +43,7 @@ from tests.support.repository import ROOT, files
 NAME = "sample"
 BUNDLE = "/etc/haproxy/site.pem"  # certificate and key of a load balancer
 WEB = ("web1", "web2", "web3")
+HEARD = 30.0  # seconds until a web server that is there has said something, on whatever computer
 FAB = Path(sys.prefix) / "bin" / "fab"
 PYPROJECT = f"""
 [project]
@@ -190,9 +192,19 @@ class Remote:
         with connect(self.environment, self.contract.name) as hosts:
             return {host.name: host for host in hosts.observe()}
 
+    def _heard(self) -> dict[str, Host]:
+        """Look until each web server has answered: a busy one may need longer than the second that agents wait."""
+        end = time.monotonic() + HEARD
+        while True:
+            seen = self.status()
+            running = ((process, host.current) for host in seen.values() for process in host.processes)
+            current = (process for process, number in running if process.generation == number)
+            if time.monotonic() > end or all(p.ready is not None for p in current if p.name == facts.WEB):
+                return seen
+
     def versions(self) -> set[str]:
         """Say which versions serve, and insist that all hosts are in service."""
-        seen = self.status().values()
+        seen = self._heard().values()
         assert all(host.in_service for host in seen), seen
         return {str(g.version) for host in seen if (g := host.generation(host.current))}
 
