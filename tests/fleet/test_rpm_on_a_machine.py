@@ -85,6 +85,11 @@ def packed(tree: ReleaseTree, out: Path) -> list[Path]:
     return [package.path for recipe in recipes for package in packages.make(recipe, out, cache)]
 
 
+def commits(tree: ReleaseTree) -> int:
+    """Tell which of two is newer: of a young project it is the one made here, which has a commit more."""
+    return int(tree.version.partition(".dev")[2].partition("+")[0] or 0)
+
+
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
     if reason := obstacle():
@@ -98,8 +103,8 @@ def machine() -> Iterator[Machine]:
 def server(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Server:
     scratch = tmp_path_factory.mktemp("rpms")
     (scratch / "project").mkdir()
-    new = releases.base()  # newer, by the number of commits
-    old = releases.variant("old", {"app/about.py": (ROOT / "app/about.py").read_text() + "\nOLD = True\n"})
+    other = releases.variant("other", {"app/about.py": (ROOT / "app/about.py").read_text() + "\nOTHER = True\n"})
+    old, new = sorted((releases.base(), other), key=commits)
     trees = {"first": (old,), "both": (old, new)}
     with openpgp.opened(rpms.signing_key(scratch / "project"), scratch / "project") as signer:
         for folder, wanted in trees.items():
